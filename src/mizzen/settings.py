@@ -1,0 +1,97 @@
+"""How one mesh is set up: its name, where its state lives, what it watches.
+
+The command line makes a :class:`Settings`, the node agent and the control plane are started with it. It is plain data
+that crosses process borders as JSON; nothing here touches the disk except :meth:`Settings.sockets`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+# sun_path holds 108 bytes on Linux and 104 on macOS; the longest name that we put behind the folder takes the rest.
+_LONGEST_SOCKET_FOLDER = 104 - len("/admin-") - 1 - 24
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that the processes of one mesh must agree on.
+
+    ``certificate_lifetime`` is in seconds. ``capture`` is ``auto``, ``explicit`` or ``transparent``.
+    """
+
+    name: str
+    state_dir: Path
+    paths: tuple[Path, ...] = ()
+    capture: str = "auto"
+    trust_domain: str = "cluster.local"
+    certificate_lifetime: float = 24 * 3600.0
+    log_format: str = "console"
+
+    @property
+    def database(self) -> Path:
+        return self.state_dir / "mizzen.db"
+
+    @property
+    def authority_dir(self) -> Path:
+        return self.state_dir / "ca"
+
+    @property
+    def log_dir(self) -> Path:
+        return self.state_dir / "logs"
+
+    @property
+    def lock_file(self) -> Path:
+        return self.state_dir / "lock"
+
+    @property
+    def mesh_file(self) -> Path:
+        """Describes the running mesh to other processes: the node's process id, its sockets, its capture mode."""
+        return self.state_dir / "mesh.json"
+
+    @property
+    def sockets(self) -> Path:
+        """The folder of the mesh's Unix sockets: in the state directory, or where paths are short if that is too deep."""
+        folder = self.state_dir / "run"
+        if len(os.fsencode(folder)) <= _LONGEST_SOCKET_FOLDER:
+            return folder
+        digest = hashlib.sha256(os.fsencode(self.state_dir)).hexdigest()[:12]
+        return Path(tempfile.gettempdir(), f"mizzen-{os.getuid()}-{digest}")
+
+    @property
+    def api_socket(self) -> Path:
+        """Where the control plane serves its HTTP API."""
+        return self.sockets / "api.sock"
+
+    @property
+    def xds_socket(self) -> Path:
+        """Where the control plane serves ADS to the proxies."""
+        return self.sockets / "xds.sock"
+
+    @property
+    def sds_socket(self) -> Path:
+        """Where the node serves SDS to its proxies."""
+        return self.sockets / "sds.sock"
+
+    def admin_socket(self, instance: str) -> Path:
+        """Where the Envoy of a workload instance serves its administration interface."""
+        digest = hashlib.sha256(instance.encode()).hexdigest()[:8]
+        return self.sockets / f"admin-{instance[:14]}-{digest}.sock"
+
+    def to_json(self) -> str:
+        fields = dataclasses.asdict(self) | {
+            "state_dir": str(self.state_dir),
+            "paths": [str(path) for path in self.paths],
+        }
+        return json.dumps(fields)
+
+    @classmethod
+    def from_json(cls, text: str) -> Settings:
+        fields = json.loads(text)
+        paths = tuple(Path(path) for path in fields.pop("paths"))
+        return cls(state_dir=Path(fields.pop("state_dir")), paths=paths, **fields)
