@@ -45,6 +45,11 @@ class Settings:
     def log_dir(self) -> Path:
         return self.state_dir / "logs"
 
+    def log_file(self, namespace: str, instance: str, *, proxy: bool = False) -> Path:
+        """Where the output of an instance's application goes, or of its Envoy; namespaces may have names in common."""
+        name = instance if namespace == "default" else f"{instance}.{namespace}"
+        return self.log_dir / f"{name}{'-envoy' if proxy else ''}.log"
+
     @property
     def lock_file(self) -> Path:
         return self.state_dir / "lock"

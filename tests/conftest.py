@@ -1,0 +1,48 @@
+"""Which tests can run here: those that need more than Python say so with a mark, and are skipped where it is not there.
+
+In CI nothing of the kind may be missing, so there a skip is a failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+
+import pytest
+
+
+def pytest_configure() -> None:
+    # pytest-asyncio asks for the current event loop to put it back later; where there is none Python 3.11 makes one,
+    # which nobody closes.
+    asyncio.set_event_loop(None)
+
+
+def _missing_privileges() -> str:
+    """Returns what a test of network namespaces lacks on this machine, or nothing."""
+    if sys.platform != "linux":
+        return "network namespaces and nftables are Linux's"
+    if os.geteuid() != 0:
+        return "needs root, for network namespaces and nftables"
+    absent = [command for command in ("nft", "ip") if not shutil.which(command)]
+    return f"needs the commands {' and '.join(absent)} (Debian: nftables, iproute2)" if absent else ""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    missing = _missing_privileges()
+    if not missing:
+        return
+    for item in items:
+        if item.get_closest_marker("privileged"):
+            if os.environ.get("CI"):
+                item.user_properties.append(("missing", missing))
+            else:
+                item.add_marker(pytest.mark.skip(reason=missing))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for name, missing in item.user_properties:
+        if name == "missing":
+            pytest.fail(f"cannot be skipped in CI: {missing}", pytrace=False)
