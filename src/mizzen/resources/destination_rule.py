@@ -1,0 +1,221 @@
+"""The model of ``networking.istio.io`` DestinationRule: how to talk to a service, and which subsets it has.
+
+The whole published schema is here; what Mizzen does not implement yet is marked with :class:`~mizzen.resources.model.Later`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mizzen.resources.model import Duration, Later, Many, Model, PortSelector, StringMap
+
+SimpleLB = Literal["UNSPECIFIED", "LEAST_CONN", "RANDOM", "PASSTHROUGH", "ROUND_ROBIN", "LEAST_REQUEST"]
+
+
+class CookieAttribute(Model):
+    name: str = ""
+    value: str = ""
+
+
+class HTTPCookie(Model):
+    name: str = ""
+    path: str = ""
+    ttl: Duration | None = None
+    attributes: Many[CookieAttribute] = ()
+
+
+class RingHash(Model):
+    minimum_ring_size: int = 0
+
+
+class MagLev(Model):
+    table_size: int = 0
+
+
+class ConsistentHashLB(Model):
+    ONE_OF = (
+        ("http_header_name", "http_cookie", "use_source_ip", "http_query_parameter_name"),
+        ("ring_hash", "maglev"),
+    )
+
+    http_header_name: str | None = None
+    http_cookie: HTTPCookie | None = None
+    use_source_ip: bool | None = None
+    http_query_parameter_name: str | None = None
+    ring_hash: RingHash | None = None
+    maglev: MagLev | None = None
+    minimum_ring_size: int = 0
+
+
+class Distribute(Model):
+    from_: str = Field(default="", alias="from")
+    to: Mapping[str, int] = Field(default_factory=dict)
+
+
+class Failover(Model):
+    from_: str = Field(default="", alias="from")
+    to: str = ""
+
+
+class LocalityLbSetting(Model):
+    distribute: Many[Distribute] = ()
+    failover: Many[Failover] = ()
+    failover_priority: Many[str] = ()
+    enabled: bool | None = None
+
+
+class ZoneAwareLbSetting(Model):
+    enabled: bool | None = None
+    failover: Many[Failover] = ()
+    failover_priority: Many[str] = ()
+    min_cluster_size: int | None = None
+
+
+class Warmup(Model):
+    duration: Duration | None = None
+    minimum_percent: float | None = None
+    aggression: float | None = None
+
+
+class LoadBalancerSettings(Model):
+    ONE_OF = (("simple", "consistent_hash"),)
+
+    simple: Annotated[SimpleLB | None, Later(only={"PASSTHROUGH"})] = None
+    consistent_hash: Annotated[ConsistentHashLB | None, Later()] = None
+    locality_lb_setting: Annotated[LocalityLbSetting | None, Later()] = None
+    zone_aware_lb_setting: Annotated[ZoneAwareLbSetting | None, Later()] = None
+    warmup_duration_secs: Annotated[Duration | None, Later()] = None
+    warmup: Annotated[Warmup | None, Later()] = None
+
+
+class TcpKeepalive(Model):
+    probes: int = 0
+    time: Duration | None = None
+    interval: Duration | None = None
+
+
+class TCPSettings(Model):
+    """Numbers that are 0 mean the default, as in Istio."""
+
+    max_connections: int = 0
+    connect_timeout: Duration | None = None
+    tcp_keepalive: TcpKeepalive | None = None
+    max_connection_duration: Duration | None = None
+    idle_timeout: Duration | None = None
+
+
+class Http2KeepAlive(Model):
+    interval: Duration | None = None
+    timeout: Duration | None = None
+
+
+class HTTPSettings(Model):
+    """Numbers that are 0 mean the default, as in Istio."""
+
+    http1_max_pending_requests: int = Field(default=0, alias="http1MaxPendingRequests")
+    http2_max_requests: int = Field(default=0, alias="http2MaxRequests")
+    max_requests_per_connection: int = 0
+    max_retries: int = 0
+    idle_timeout: Duration | None = None
+    h2_upgrade_policy: Literal["DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"] = Field(
+        default="DEFAULT", alias="h2UpgradePolicy"
+    )
+    use_client_protocol: bool = False
+    max_concurrent_streams: int = 0
+    http2_keep_alive: Http2KeepAlive | None = Field(default=None, alias="http2KeepAlive")
+
+
+class ConnectionPoolSettings(Model):
+    tcp: TCPSettings | None = None
+    http: HTTPSettings | None = None
+
+
+class OutlierDetection(Model):
+    consecutive_errors: int = 0
+    split_external_local_origin_errors: bool = False
+    consecutive_local_origin_failures: int | None = None
+    consecutive_gateway_errors: int | None = None
+    consecutive_5xx_errors: int | None = Field(default=None, alias="consecutive5xxErrors")
+    interval: Duration | None = None
+    base_ejection_time: Duration | None = None
+    max_ejection_percent: int = 0
+    min_health_percent: int = 0
+    outlier_detection_http_error_codes: Many[int] = ()
+
+
+class ClientTLSSettings(Model):
+    """``mode`` is DISABLE when a ``tls`` block does not say, as in Istio."""
+
+    mode: Annotated[Literal["DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"], Later(unless={"ISTIO_MUTUAL"})] = "DISABLE"
+    client_certificate: Annotated[str, Later()] = ""
+    private_key: Annotated[str, Later()] = ""
+    ca_certificates: Annotated[str, Later()] = ""
+    ca_crl: Annotated[str, Later()] = ""
+    credential_name: Annotated[str, Later()] = ""
+    subject_alt_names: Annotated[Many[str], Later()] = ()
+    sni: Annotated[str, Later()] = ""
+    insecure_skip_verify: Annotated[bool | None, Later()] = None
+
+
+class PortTrafficPolicy(Model):
+    """Stands alone for its port: what it does not say is the default, not the rule's policy."""
+
+    port: PortSelector | None = None
+    load_balancer: LoadBalancerSettings | None = None
+    connection_pool: ConnectionPoolSettings | None = None
+    outlier_detection: Annotated[OutlierDetection | None, Later()] = None
+    tls: ClientTLSSettings | None = None
+
+
+class TunnelSettings(Model):
+    protocol: str = ""
+    target_host: str = ""
+    target_port: int = 0
+
+
+class ProxyProtocol(Model):
+    version: Literal["V1", "V2"] = "V1"
+
+
+class Percent(Model):
+    value: float = 0.0
+
+
+class RetryBudget(Model):
+    percent: Percent | None = None
+    min_retry_concurrency: int = 0
+    budget_interval: Duration | None = None
+
+
+class TrafficPolicy(Model):
+    load_balancer: LoadBalancerSettings | None = None
+    connection_pool: ConnectionPoolSettings | None = None
+    outlier_detection: Annotated[OutlierDetection | None, Later()] = None
+    tls: ClientTLSSettings | None = None
+    port_level_settings: Many[PortTrafficPolicy] = ()
+    tunnel: Annotated[TunnelSettings | None, Later()] = None
+    proxy_protocol: Annotated[ProxyProtocol | None, Later()] = None
+    retry_budget: Annotated[RetryBudget | None, Later()] = None
+
+
+class Subset(Model):
+    name: str = ""
+    labels: StringMap = Field(default_factory=dict)
+    traffic_policy: TrafficPolicy | None = None
+
+
+class WorkloadSelector(Model):
+    match_labels: StringMap = Field(default_factory=dict)
+
+
+class DestinationRuleSpec(Model):
+    """An empty ``export_to`` means every namespace."""
+
+    host: str = ""
+    traffic_policy: TrafficPolicy | None = None
+    subsets: Many[Subset] = ()
+    export_to: Many[str] = ()
+    workload_selector: Annotated[WorkloadSelector | None, Later()] = None

@@ -1,0 +1,275 @@
+"""Checks resources against each other: what one names must be there in another.
+
+Pure, and made for the whole set of a mesh after each change: everything is looked up in an index that is built once.
+Codes are those of ``istioctl analyze`` where it has one. An unknown subset or port is an error, for requests would fail;
+what takes effect as soon as another resource or workload appears is a warning.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mizzen.resources import hosts
+from mizzen.resources.destination_rule import DestinationRuleSpec
+from mizzen.resources.paths import join
+from mizzen.resources.problems import Level, Problem
+from mizzen.resources.resource import Resource
+from mizzen.resources.schema import nearest
+from mizzen.resources.service import ServicePort, ServiceSpec
+from mizzen.resources.virtual_service import Destination, VirtualServiceSpec
+from mizzen.resources.workload import WorkloadSpec
+
+NOT_FOUND = "IST0101"
+CONFLICTING_HOSTS = "IST0109"
+PORT_REQUIRED = "IST0112"
+SUBSET_SELECTS_NONE = "IST0173"
+UNKNOWN_RULE_HOST = "IST0174"
+
+
+@dataclass
+class _World:
+    """The resources of a mesh by what refers to them."""
+
+    domain: str
+    services: dict[str, Resource[ServiceSpec]] = field(default_factory=dict)
+    names: dict[str, Resource[ServiceSpec]] = field(default_factory=dict)
+    meant: dict[str, str | None] = field(default_factory=dict)
+    workloads: dict[tuple[str, str, str], list[Resource[WorkloadSpec]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    rules: dict[str, list[Resource[DestinationRuleSpec]]] = field(default_factory=lambda: defaultdict(list))
+    wildcard_rules: list[tuple[str, Resource[DestinationRuleSpec]]] = field(default_factory=list)
+    routes: list[Resource[VirtualServiceSpec]] = field(default_factory=list)
+
+    def add(self, resource: Resource[Any]) -> None:
+        match resource.spec:
+            case ServiceSpec():
+                self.services[hosts.resolve(resource.name, resource.namespace, self.domain)] = resource
+                self.names[resource.name] = resource
+            case WorkloadSpec():
+                for key, value in resource.labels.items():
+                    self.workloads[resource.namespace, key, value].append(resource)
+            case VirtualServiceSpec():
+                self.routes.append(resource)
+            case DestinationRuleSpec(host=host):
+                full = hosts.resolve(host, resource.namespace, self.domain)
+                if hosts.is_wildcard(full):
+                    self.wildcard_rules.append((full, resource))
+                self.rules[full].append(resource)
+            case _:
+                pass
+
+    def nearest_service(self, name: str) -> Resource[ServiceSpec] | None:
+        """Returns the service of any namespace whose name is most like ``name``; each name is looked for once."""
+        if name not in self.meant:
+            self.meant[name] = name if name in self.names else nearest(name, self.names)
+        found = self.meant[name]
+        return self.names[found] if found is not None else None
+
+    def rules_for(self, host: str, client: str) -> list[Resource[DestinationRuleSpec]]:
+        """Returns the rules for a host that a client's namespace may see, wherever they stand."""
+        found = list(self.rules.get(host, ()))
+        found += [
+            rule for wildcard, rule in self.wildcard_rules if wildcard != host and hosts.subset_of(host, wildcard)
+        ]
+        return [rule for rule in found if _visible(rule, rule.spec.export_to, client)]
+
+    def selected(self, service: Resource[ServiceSpec]) -> list[Resource[WorkloadSpec]]:
+        """Returns the workloads behind a service: those of its namespace with all labels of its selector."""
+        selector = service.spec.selector
+        candidates = [self.workloads.get((service.namespace, key, value), []) for key, value in selector.items()]
+        fewest = min(candidates, key=len, default=[])
+        return [workload for workload in fewest if _selects(selector, workload.labels)]
+
+
+def check_references(resources: Iterable[Resource[Any]], *, domain: str = hosts.DEFAULT_DOMAIN) -> list[Problem]:
+    """Returns what is wrong among resources that are right by themselves, ordered by where it stands."""
+    world = _World(domain)
+    for resource in resources:
+        world.add(resource)
+    problems = [
+        *(problem for route in world.routes for problem in _virtual_service(route, world)),
+        *_conflicting_hosts(world),
+        *(problem for rules in world.rules.values() for rule in rules for problem in _destination_rule(rule, world)),
+        *(problem for service in world.services.values() for problem in _service(service, world)),
+    ]
+    return sorted(problems, key=_order)
+
+
+def _order(problem: Problem) -> tuple[str, int, int, str]:
+    position = problem.position
+    return (position.file, position.line, position.column, problem.code) if position else ("", 0, 0, problem.code)
+
+
+def _visible(resource: Resource[Any], export_to: tuple[str, ...], namespace: str) -> bool:
+    if not export_to or "*" in export_to:
+        return True
+    own = resource.namespace == namespace
+    return "~" not in export_to and (namespace in export_to or (own and "." in export_to))
+
+
+def _selects(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
+    return all(labels.get(key) == value for key, value in selector.items())
+
+
+def _problem(
+    resource: Resource[Any], code: str, path: str, message: str, hint: str = "", level: Level = Level.ERROR
+) -> Problem:
+    return Problem(code, message, level, resource.source.position(path), resource.key, path, hint)
+
+
+def _virtual_service(resource: Resource[VirtualServiceSpec], world: _World) -> Iterator[Problem]:
+    for index, route in enumerate(resource.spec.http):
+        for position, weighted in enumerate(route.route):
+            if weighted.destination is not None:
+                path = f"{join(join('spec.http', index) + '.route', position)}.destination"
+                yield from _destination(resource, path, weighted.destination, world)
+
+
+def _destination(
+    resource: Resource[VirtualServiceSpec], path: str, destination: Destination, world: _World
+) -> Iterator[Problem]:
+    host = hosts.resolve(destination.host, resource.namespace, world.domain)
+    service = world.services.get(host)
+    if service is None:
+        yield _unknown_host(resource, f"{path}.host", host, world)
+    else:
+        yield from _destination_port(resource, path, destination, service)
+    if destination.subset:
+        yield from _destination_subset(resource, path, destination.subset, host, world)
+
+
+def _unknown_host(resource: Resource[Any], path: str, host: str, world: _World, code: str = NOT_FOUND) -> Problem:
+    name = host.partition(".")[0]
+    near = world.nearest_service(name)
+    hint = ""
+    if near is not None:
+        same = near.namespace == resource.namespace
+        shown = near.name if same else hosts.resolve(near.name, near.namespace, world.domain)
+        elsewhere = f"`{name}` is in namespace {near.namespace}: write `{shown}`"
+        hint = elsewhere if near.name == name and not same else f"did you mean `{shown}`?"
+    return _problem(resource, code, path, f"host not found: no Service is {host}", hint, Level.WARNING)
+
+
+def _destination_port(
+    resource: Resource[Any], path: str, destination: Destination, service: Resource[ServiceSpec]
+) -> Iterator[Problem]:
+    ports = [port.port for port in service.spec.ports]
+    where = service.source.position("spec.ports")
+    if destination.port is None:
+        if len(ports) > 1:
+            message = f"{service.key} has several ports ({_listed(ports)}, {where}) and the route names none"
+            hint = "add `port: {number: ...}`; without it the port that was called is used"
+            yield _problem(resource, PORT_REQUIRED, path, message, hint, Level.WARNING)
+    elif destination.port.number not in ports:
+        message = f"{service.key} has no port {destination.port.number}; it has {_listed(ports)} ({where})"
+        yield _problem(resource, NOT_FOUND, f"{path}.port.number", message, "use one of its ports")
+
+
+def _destination_subset(resource: Resource[Any], path: str, subset: str, host: str, world: _World) -> Iterator[Problem]:
+    rules = world.rules_for(host, resource.namespace)
+    known = {known.name: rule for rule in rules for known in rule.spec.subsets}
+    if subset in known:
+        return
+    if not rules:
+        message = f"subset {subset!r} of {host} is not defined: there is no DestinationRule for that host"
+        hint = f"apply a DestinationRule with the subset `{subset}`, together with this or before it"
+    else:
+        where = ", ".join(f"{rule.key} at {rule.source.position('spec.subsets')}" for rule in rules)
+        message = f"subset {subset!r} of {host} is not defined in {where}"
+        near = nearest(subset, known)
+        listed = f"its subsets are {_listed(known)}" if known else "it has no subsets"
+        hint = f"did you mean `{near}`? {listed}" if near else listed
+    yield _problem(resource, NOT_FOUND, f"{path}.subset", message, hint)
+
+
+def _conflicting_hosts(world: _World) -> Iterator[Problem]:
+    """Yields an error for each mesh host that two VirtualServices claim: the oldest would win, and nobody be told."""
+    claimed: dict[str, list[tuple[Resource[VirtualServiceSpec], str]]] = defaultdict(list)
+    for resource in sorted(world.routes, key=lambda resource: resource.age):
+        if resource.spec.gateways and "mesh" not in resource.spec.gateways:
+            continue
+        for index, host in enumerate(resource.spec.hosts):
+            path = join("spec.hosts", index)
+            full = hosts.resolve(host, resource.namespace, world.domain)
+            twin = next((one for one, _ in claimed[full] if one is not resource and _overlap(one, resource)), None)
+            if twin is not None:
+                place = next(where for one, where in claimed[full] if one is twin)
+                message = (
+                    f"{full} is claimed by two VirtualServices: {twin.key} at {twin.source.position(place)} has it too"
+                )
+                hint = "put the routes into one VirtualService, or delete one of them"
+                yield _problem(resource, CONFLICTING_HOSTS, path, message, hint)
+            claimed[full].append((resource, path))
+
+
+def _overlap(one: Resource[VirtualServiceSpec], other: Resource[VirtualServiceSpec]) -> bool:
+    """Says whether some namespace sees both."""
+    seen = [_seen_by(resource) for resource in (one, other)]
+    if seen[0] is None or seen[1] is None:
+        return seen[0] != set() and seen[1] != set()
+    return bool(seen[0] & seen[1])
+
+
+def _seen_by(resource: Resource[VirtualServiceSpec]) -> set[str] | None:
+    """Returns the namespaces that see a VirtualService; None stands for all."""
+    export_to = resource.spec.export_to
+    if not export_to or "*" in export_to:
+        return None
+    return {resource.namespace if name == "." else name for name in export_to if name != "~"}
+
+
+def _destination_rule(resource: Resource[DestinationRuleSpec], world: _World) -> Iterator[Problem]:
+    host = hosts.resolve(resource.spec.host, resource.namespace, world.domain)
+    if hosts.is_wildcard(host):
+        return
+    service = world.services.get(host)
+    if service is None:
+        yield _unknown_host(resource, "spec.host", host, world, UNKNOWN_RULE_HOST)
+        return
+    workloads = world.selected(service)
+    for index, subset in enumerate(resource.spec.subsets):
+        if not any(_selects(subset.labels, workload.labels) for workload in workloads):
+            shown = ", ".join(f"{key}: {value}" for key, value in subset.labels.items())
+            message = f"subset {subset.name!r} selects no workload of {service.key} (labels {shown})"
+            hint = "requests to it will fail until a workload has these labels"
+            path = join("spec.subsets", index)
+            yield _problem(resource, SUBSET_SELECTS_NONE, path, message, hint, Level.WARNING)
+
+
+def _service(resource: Resource[ServiceSpec], world: _World) -> Iterator[Problem]:
+    if not resource.spec.selector:
+        message = "the service has no selector, so no workload is behind it"
+        hint = "write `selector` with the labels of its workloads"
+        yield _problem(resource, "NoWorkload", "spec", message, hint, Level.WARNING)
+        return
+    workloads = world.selected(resource)
+    if not workloads:
+        message = f"the selector matches no Workload in namespace {resource.namespace}"
+        hint = "compare it with the labels in the metadata of the workloads"
+        yield _problem(resource, "NoWorkload", "spec.selector", message, hint, Level.WARNING)
+    for index, port in enumerate(resource.spec.ports):
+        for workload in workloads:
+            yield from _target_port(resource, join("spec.ports", index), port, workload)
+
+
+def _target_port(
+    resource: Resource[ServiceSpec], path: str, port: ServicePort, workload: Resource[WorkloadSpec]
+) -> Iterator[Problem]:
+    target = port.port if port.target_port is None else port.target_port
+    declared = workload.spec.ports
+    if any(target in (one.container_port, one.name) for one in declared):
+        return
+    where = workload.source.position("spec.ports")
+    shown = _listed([one.name or one.container_port for one in declared])
+    message = f"{workload.key} at {where} has no port {target!r}, which the service sends requests to"
+    hint = f"its ports are {shown}" if declared else f"add `ports: [{{containerPort: {target}}}]` to the workload"
+    field_path = path if port.target_port is None else f"{path}.targetPort"
+    yield _problem(resource, "NoTargetPort", field_path, message, hint)
+
+
+def _listed(values: Iterable[object]) -> str:
+    return ", ".join(str(value) for value in values)

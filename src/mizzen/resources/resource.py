@@ -1,0 +1,69 @@
+"""A resource: what a user wrote, checked, with where it was written."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel
+
+from mizzen.resources.key import Key
+from mizzen.resources.problems import Position
+
+SpecT = TypeVar("SpecT", bound=BaseModel, covariant=True)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a resource was written: its file, the line where its document begins, its text, its fields' positions."""
+
+    file: str
+    line: int
+    text: str = field(repr=False)
+    positions: Mapping[str, Position] = field(default_factory=dict, repr=False)
+
+    def position(self, path: str = "") -> Position:
+        """Returns the place of a field (``spec.http[0].timeout``), or of the nearest of its parents that is written."""
+        while path and path not in self.positions:
+            path = path[: max(path.rfind("."), path.rfind("["), 0)]
+        return self.positions.get(path, Position(self.file, self.line))
+
+
+@dataclass(frozen=True)
+class Resource(Generic[SpecT]):
+    """One resource of a user.
+
+    Two resources are equal when they say the same (``digest``, over kind, metadata and spec), have the same identity
+    and the same age: where they were written does not count, so a moved line changes no proxy.
+
+    ``created`` orders resources by age ("oldest wins" in Istio): a store stamps it, smaller is older; ties go by name
+    and namespace.
+    """
+
+    key: Key
+    api_version: str
+    digest: str
+    spec: SpecT = field(compare=False)
+    labels: Mapping[str, str] = field(compare=False, default_factory=dict)
+    annotations: Mapping[str, str] = field(compare=False, default_factory=dict)
+    created: int = 0
+    source: Source = field(compare=False, default=Source("", 0, ""))
+
+    @property
+    def name(self) -> str:
+        return self.key.name
+
+    @property
+    def namespace(self) -> str:
+        return self.key.namespace
+
+    @property
+    def age(self) -> tuple[int, str, str]:
+        """The order in which Istio processes resources of a kind: by creation, then name, then namespace."""
+        return (self.created, self.key.name, self.key.namespace)
+
+    def stamped(self, created: int) -> Resource[SpecT]:
+        """Returns the same resource with its age as a store knows it."""
+        return dataclasses.replace(self, created=created)

@@ -1,0 +1,117 @@
+"""Istio's rules for load balancers, consistent hashing, locality and warm-up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from mizzen.resources.destination_rule import (
+    ConsistentHashLB,
+    Distribute,
+    Failover,
+    LoadBalancerSettings,
+    LocalityLbSetting,
+    Warmup,
+)
+from mizzen.resources.findings import Finding, warning
+from mizzen.resources.paths import join
+
+_LARGEST_TABLE = 5_000_011
+
+
+def load_balancer(path: str, given: LoadBalancerSettings | None, *, detects: bool) -> Iterator[Finding]:
+    """Checks a load balancer; ``detects`` says whether outlier detection stands beside it, which failover needs."""
+    if given is None:
+        return
+    if given.simple == "LEAST_CONN":
+        yield warning(
+            f"{path}.simple", "LEAST_CONN is deprecated", "write LEAST_REQUEST, which does the same", "IST0002"
+        )
+    if given.consistent_hash is not None:
+        yield from _consistent_hash(f"{path}.consistentHash", given.consistent_hash)
+    if given.locality_lb_setting is not None:
+        yield from _locality(f"{path}.localityLbSetting", given.locality_lb_setting, detects=detects)
+        if given.zone_aware_lb_setting is not None:
+            yield Finding(path, "only one of localityLbSetting or zoneAwareLbSetting can be set")
+    if given.warmup is not None:
+        yield from _warmup(f"{path}.warmup", given.warmup)
+
+
+def _consistent_hash(path: str, given: ConsistentHashLB) -> Iterator[Finding]:
+    if given.minimum_ring_size and (given.ring_hash or given.maglev):
+        yield Finding(path, "only one of MinimumRingSize or Maglev/Ringhash can be specified")
+    if given.maglev is not None:
+        size = given.maglev.table_size
+        if not 0 < size < _LARGEST_TABLE or not _is_prime(size):
+            yield Finding(f"{path}.maglev.tableSize", f"tableSize {size} must be a prime number below {_LARGEST_TABLE}")
+    if given.http_cookie is None:
+        return
+    cookie = f"{path}.httpCookie"
+    if not given.http_cookie.name:
+        yield Finding(cookie, "name required for HttpCookie")
+    seen: set[str] = set()
+    for index, attribute in enumerate(given.http_cookie.attributes):
+        if attribute.name in seen:
+            yield Finding(join(f"{cookie}.attributes", index), f"duplicate attribute name {attribute.name!r}")
+        seen.add(attribute.name)
+
+
+def _is_prime(number: int) -> bool:
+    return number > 1 and all(number % divisor for divisor in range(2, int(number**0.5) + 1))
+
+
+def _locality(path: str, given: LocalityLbSetting, *, detects: bool) -> Iterator[Finding]:
+    if given.distribute and (given.failover or given.failover_priority):
+        yield Finding(path, "can not simultaneously specify 'distribute' and 'failover' or 'failover_priority'")
+    localities: list[str] = []
+    for index, share in enumerate(given.distribute):
+        where = join(f"{path}.distribute", index)
+        yield from _overlapping(f"{where}.from", share.from_, localities)
+        localities.append(share.from_)
+        yield from _shares(where, share)
+    yield from _failovers(f"{path}.failover", given.failover)
+    if (given.failover or given.failover_priority) and not detects:
+        yield warning(path, "outlier detection policy must be provided for failover")
+
+
+def _shares(path: str, share: Distribute) -> Iterator[Finding]:
+    targets: list[str] = []
+    for locality, weight in share.to.items():
+        where = join(f"{path}.to", locality)
+        if not 1 <= weight <= 100:
+            yield Finding(where, f"locality weight must be in range [1, 100], not {weight}")
+        yield from _overlapping(where, locality, targets)
+        targets.append(locality)
+    if share.to and sum(share.to.values()) != 100:
+        yield Finding(f"{path}.to", f"total locality weight {sum(share.to.values())} != 100")
+
+
+def _overlapping(path: str, locality: str, others: Sequence[str]) -> Iterator[Finding]:
+    if "*" in locality.removesuffix("*"):
+        yield Finding(path, f"locality {locality!r} wildcard '*' number can not exceed 1 and must be in the end")
+    for other in others:
+        one, two = locality.removesuffix("*").rstrip("/"), other.removesuffix("*").rstrip("/")
+        if one == two or f"{one}/".startswith(f"{two}/") or f"{two}/".startswith(f"{one}/") or not one or not two:
+            yield Finding(path, f"locality {locality!r} overlaps with {other!r}")
+
+
+def _failovers(path: str, failovers: Sequence[Failover]) -> Iterator[Finding]:
+    for index, failover in enumerate(failovers):
+        where = join(path, index)
+        if failover.from_ == failover.to:
+            yield Finding(where, "locality lb failover settings must specify different regions")
+        for name, region in (("from", failover.from_), ("to", failover.to)):
+            if "*" in region:
+                yield Finding(
+                    f"{where}.{name}", f"locality lb failover region {region!r} should not contain '*' wildcard"
+                )
+            if "/" in region:
+                yield Finding(f"{where}.{name}", f"locality lb failover only specify region, not {region!r}")
+
+
+def _warmup(path: str, given: Warmup) -> Iterator[Finding]:
+    if given.duration is None:
+        yield Finding(path, "warmup duration is required")
+    if given.minimum_percent is not None and not 0 <= given.minimum_percent <= 100:
+        yield Finding(f"{path}.minimumPercent", "minimumPercent must be in range [0, 100]")
+    if given.aggression is not None and given.aggression <= 0:
+        yield Finding(f"{path}.aggression", "aggression must be greater than 0")

@@ -1,0 +1,58 @@
+"""Istio's rules for outlier detection, TLS origination and tunnels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mizzen.resources.destination_rule import ClientTLSSettings, OutlierDetection, TunnelSettings
+from mizzen.resources.findings import Finding, warning
+from mizzen.resources.paths import join
+from mizzen.resources.validation import names
+
+
+def outlier_detection(path: str, given: OutlierDetection | None) -> Iterator[Finding]:
+    if given is None:
+        return
+    yield from names.duration(f"{path}.interval", given.interval)
+    yield from names.duration(f"{path}.baseEjectionTime", given.base_ejection_time)
+    for name, percent in (
+        ("maxEjectionPercent", given.max_ejection_percent),
+        ("minHealthPercent", given.min_health_percent),
+    ):
+        if not 0 <= percent <= 100:
+            yield Finding(f"{path}.{name}", f"percentage {percent} must be in range 0..100")
+    if given.consecutive_local_origin_failures and not given.split_external_local_origin_errors:
+        message = "outlier detection consecutive local origin failures is specified, but split external local origin errors is set to false"
+        yield Finding(
+            f"{path}.consecutiveLocalOriginFailures", message, hint="set `splitExternalLocalOriginErrors: true`"
+        )
+    if given.consecutive_errors:
+        message = "outlier detection consecutive errors is deprecated and has no effect"
+        yield warning(f"{path}.consecutiveErrors", message, "use consecutive5xxErrors or consecutiveGatewayErrors")
+    for index, code in enumerate(given.outlier_detection_http_error_codes):
+        if not 100 <= code <= 599:
+            yield Finding(join(f"{path}.outlierDetectionHttpErrorCodes", index), f"{code} is not an HTTP status code")
+
+
+def tls(path: str, given: ClientTLSSettings | None) -> Iterator[Finding]:
+    if given is None:
+        return
+    if given.credential_name and (
+        given.client_certificate or given.ca_certificates or given.private_key or given.ca_crl
+    ):
+        message = "cannot specify client certificates or CA certificate or CA CRL If credentialName is set"
+        yield Finding(path, message)
+    elif given.mode == "MUTUAL" and not given.credential_name:
+        if not given.client_certificate:
+            yield Finding(path, "client certificate required for mutual tls")
+        if not given.private_key:
+            yield Finding(path, "private key required for mutual tls")
+    if given.insecure_skip_verify and (given.ca_certificates or given.subject_alt_names):
+        yield Finding(path, "cannot specify CA certificates or SANs if insecureSkipVerify is set to true")
+
+
+def tunnel(path: str, given: TunnelSettings) -> Iterator[Finding]:
+    if given.protocol not in {"", "CONNECT", "POST"}:
+        yield Finding(f"{path}.protocol", 'tunnel protocol must be "CONNECT" or "POST"')
+    yield from names.host_or_address(f"{path}.targetHost", given.target_host)
+    yield from names.port_number(f"{path}.targetPort", given.target_port)

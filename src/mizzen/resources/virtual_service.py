@@ -1,0 +1,213 @@
+"""The model of ``networking.istio.io`` VirtualService: which requests go where, and how.
+
+The whole published schema is here; what Mizzen does not implement yet is marked with :class:`~mizzen.resources.model.Later`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mizzen.resources.model import Duration, Later, Many, Model, PortSelector, StringMap, StringMatch
+
+
+class Destination(Model):
+    host: str = ""
+    subset: str = ""
+    port: PortSelector | None = None
+
+
+class HeaderOperations(Model):
+    set: Mapping[str, str] = Field(default_factory=dict)
+    add: Mapping[str, str] = Field(default_factory=dict)
+    remove: Many[str] = ()
+
+
+class Headers(Model):
+    request: HeaderOperations | None = None
+    response: HeaderOperations | None = None
+
+
+JwtClaims = Later(prefix="@request.auth.claims")
+
+
+class HTTPMatchRequest(Model):
+    name: str = ""
+    uri: StringMatch | None = None
+    scheme: StringMatch | None = None
+    method: StringMatch | None = None
+    authority: StringMatch | None = None
+    headers: Annotated[Mapping[str, StringMatch], JwtClaims] = Field(default_factory=dict)
+    without_headers: Annotated[Mapping[str, StringMatch], JwtClaims] = Field(default_factory=dict)
+    query_params: Mapping[str, StringMatch] = Field(default_factory=dict)
+    ignore_uri_case: bool = False
+    port: int = 0
+    source_labels: StringMap = Field(default_factory=dict)
+    source_namespace: str = ""
+    gateways: Annotated[Many[str], Later(unless={"mesh"})] = ()
+    stat_prefix: Annotated[str, Later()] = ""
+
+
+class HTTPRouteDestination(Model):
+    destination: Destination | None = None
+    weight: int = 0
+    headers: Headers | None = None
+
+
+class HTTPRedirect(Model):
+    ONE_OF = (("port", "derive_port"),)
+
+    uri: str = ""
+    prefix_rewrite: str = ""
+    authority: str = ""
+    scheme: str = ""
+    port: int | None = None
+    derive_port: Literal["FROM_PROTOCOL_DEFAULT", "FROM_REQUEST_PORT"] | None = None
+    redirect_code: int = 0
+
+
+class HTTPBody(Model):
+    """The body of a direct response; ``bytes`` is base64, as in protobuf's JSON form."""
+
+    ONE_OF = (("string", "bytes"),)
+
+    string: str | None = None
+    bytes: str | None = None
+
+
+class HTTPDirectResponse(Model):
+    status: int = 0
+    body: HTTPBody | None = None
+
+
+class RegexRewrite(Model):
+    match: str = ""
+    rewrite: str = ""
+
+
+class HTTPRewrite(Model):
+    uri: str = ""
+    authority: str = ""
+    uri_regex_rewrite: RegexRewrite | None = None
+
+
+class HTTPRetry(Model):
+    attempts: int = 0
+    per_try_timeout: Duration | None = None
+    retry_on: str = ""
+    retry_remote_localities: Annotated[bool | None, Later()] = None
+    retry_ignore_previous_hosts: bool | None = None
+    backoff: Duration | None = None
+
+
+class Delegate(Model):
+    name: str = ""
+    namespace: str = ""
+
+
+class Percent(Model):
+    value: float = 0.0
+
+
+class HTTPMirrorPolicy(Model):
+    destination: Destination | None = None
+    percentage: Percent | None = None
+
+
+class CorsPolicy(Model):
+    allow_origin: Many[str] = ()
+    allow_origins: Many[StringMatch] = ()
+    allow_methods: Many[str] = ()
+    allow_headers: Many[str] = ()
+    expose_headers: Many[str] = ()
+    max_age: Duration | None = None
+    allow_credentials: bool | None = None
+    unmatched_preflights: Literal["UNSPECIFIED", "FORWARD", "IGNORE"] = "UNSPECIFIED"
+
+
+class FaultDelay(Model):
+    ONE_OF = (("fixed_delay", "exponential_delay"),)
+
+    fixed_delay: Duration | None = None
+    exponential_delay: Duration | None = None
+    percentage: Percent | None = None
+    percent: int = 0
+
+
+class FaultAbort(Model):
+    ONE_OF = (("http_status", "grpc_status", "http2_error"),)
+
+    http_status: int | None = None
+    grpc_status: str | None = None
+    http2_error: str | None = None
+    percentage: Percent | None = None
+
+
+class HTTPFaultInjection(Model):
+    delay: FaultDelay | None = None
+    abort: FaultAbort | None = None
+
+
+class HTTPRoute(Model):
+    name: str = ""
+    match: Many[HTTPMatchRequest] = ()
+    route: Many[HTTPRouteDestination] = ()
+    redirect: HTTPRedirect | None = None
+    direct_response: HTTPDirectResponse | None = None
+    delegate: Annotated[Delegate | None, Later()] = None
+    rewrite: HTTPRewrite | None = None
+    timeout: Duration | None = None
+    retries: HTTPRetry | None = None
+    fault: Annotated[HTTPFaultInjection | None, Later()] = None
+    mirror: Annotated[Destination | None, Later()] = None
+    mirrors: Annotated[Many[HTTPMirrorPolicy], Later()] = ()
+    mirror_percentage: Annotated[Percent | None, Later()] = None
+    mirror_percent: Annotated[int | None, Later()] = None
+    cors_policy: Annotated[CorsPolicy | None, Later()] = None
+    headers: Headers | None = None
+
+
+class RouteDestination(Model):
+    destination: Destination | None = None
+    weight: int = 0
+
+
+class TLSMatchAttributes(Model):
+    sni_hosts: Many[str] = ()
+    destination_subnets: Many[str] = ()
+    port: int = 0
+    source_labels: StringMap = Field(default_factory=dict)
+    gateways: Many[str] = ()
+    source_namespace: str = ""
+
+
+class TLSRoute(Model):
+    match: Many[TLSMatchAttributes] = ()
+    route: Many[RouteDestination] = ()
+
+
+class L4MatchAttributes(Model):
+    destination_subnets: Many[str] = ()
+    port: int = 0
+    source_subnet: str = ""
+    source_labels: StringMap = Field(default_factory=dict)
+    gateways: Many[str] = ()
+    source_namespace: str = ""
+
+
+class TCPRoute(Model):
+    match: Many[L4MatchAttributes] = ()
+    route: Many[RouteDestination] = ()
+
+
+class VirtualServiceSpec(Model):
+    """An empty ``gateways`` means the mesh's sidecars; an empty ``export_to`` means every namespace."""
+
+    hosts: Many[str] = ()
+    gateways: Annotated[Many[str], Later(unless={"mesh"})] = ()
+    http: Many[HTTPRoute] = ()
+    tls: Annotated[Many[TLSRoute], Later()] = ()
+    tcp: Annotated[Many[TCPRoute], Later()] = ()
+    export_to: Many[str] = ()

@@ -1,0 +1,163 @@
+"""YAML text into plain values, with the place of every field.
+
+The documents of a text are parsed one by one, split at ``---`` lines as kubectl does, so that a syntax error in one does
+not hide the others. Neighbours: ``yaml_values`` reads a document's nodes, ``decoding`` makes models of the values.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from mizzen.resources.problems import Position, Problem
+from mizzen.resources.yaml_values import DEEPEST, NULL, Place, Reader
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+_SEPARATOR = re.compile(r"---(?:\s|$)")
+
+
+@dataclass(frozen=True)
+class Document:
+    """One YAML document (or one item of a List): its value, its text, and the places of its fields by path."""
+
+    value: Any
+    line: int
+    text: str = field(repr=False)
+    places: dict[str, Place] = field(repr=False)
+    problems: tuple[Problem, ...] = ()
+
+
+def documents(text: str, file: str, first_line: int = 1) -> Iterator[Document | Problem]:
+    """Yields the documents of a text, and a Problem for each that is not YAML. Empty documents are left out."""
+    for offset, chunk in _split(text):
+        try:
+            if _too_deep(chunk):
+                yield _too_deep_problem(Position(file, first_line + offset))
+                continue
+            nodes = list(yaml.compose_all(chunk, Loader=_Loader))
+        except yaml.YAMLError as error:
+            yield _syntax_problem(error, chunk, file, first_line + offset)
+            continue
+        except UnicodeEncodeError:
+            message = "not YAML: the text contains characters that are not Unicode"
+            yield Problem("YAMLSyntax", message, position=Position(file, first_line + offset))
+            continue
+        lines = chunk.splitlines(keepends=True)
+        for node in nodes:
+            if node is not None and node.tag != NULL:
+                yield from _resources_of(node, lines, file, first_line + offset)
+
+
+def _resources_of(node: yaml.Node, lines: list[str], file: str, first_line: int) -> Iterator[Document]:
+    """Yields a document, or the items of a ``kind: List``, each as a document of its own."""
+    listed = _items_of(node)
+    if listed is None:
+        yield _document(node, lines, file, first_line)
+        return
+    for item in listed:
+        document = _document(item, lines, file, first_line)
+        if "&" in document.text or "*" in document.text:
+            # An item's anchors may stand outside of it; without them its text would not be a document of its own.
+            document = dataclasses.replace(document, text=json.dumps(document.value, indent=2) + "\n")
+        yield document
+
+
+def _document(node: yaml.Node, lines: list[str], file: str, first_line: int) -> Document:
+    reader = Reader(file, first_line)
+    value = reader.read(node)
+    return Document(
+        value, first_line + node.start_mark.line, _slice(node, lines), reader.places, tuple(reader.problems)
+    )
+
+
+def _items_of(node: yaml.Node) -> list[yaml.Node] | None:
+    if not isinstance(node, yaml.MappingNode):
+        return None
+    fields = {key.value: value for key, value in node.value if isinstance(key, yaml.ScalarNode)}
+    kind, listed = fields.get("kind"), fields.get("items")
+    if not (isinstance(kind, yaml.ScalarNode) and kind.value == "List" and isinstance(listed, yaml.SequenceNode)):
+        return None
+    return list(listed.value)
+
+
+def _split(text: str) -> Iterator[tuple[int, str]]:
+    """Yields the documents' texts with the number of lines before each; directives stay with what follows them."""
+    start, chunk, has_content = 0, list[str](), False
+    for number, line in enumerate(text.splitlines(keepends=True)):
+        if _SEPARATOR.match(line) and has_content:
+            yield start, "".join(chunk)
+            start, chunk, has_content = number, [], False
+        chunk.append(line)
+        # A separator counts as content: what follows it belongs to it, and the next one begins another document.
+        has_content = has_content or (not line.startswith(("#", "%")) and bool(line.strip()))
+    if has_content:
+        yield start, "".join(chunk)
+
+
+def _too_deep(chunk: str) -> bool:
+    """Says whether values are nested deeper than any resource's, which libyaml answers by overrunning its stack.
+
+    Depth takes brackets or indentation, so most texts need no look at their events.
+    """
+    longest = max(map(len, chunk.splitlines()), default=0)
+    if chunk.count("[") + chunk.count("{") < DEEPEST and longest < DEEPEST:
+        return False
+    depth = 0
+    for event in yaml.parse(chunk, Loader=_Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            return True
+    return False
+
+
+def _too_deep_problem(position: Position) -> Problem:
+    return Problem("YAMLSyntax", f"values are nested more than {DEEPEST} deep", position=position)
+
+
+def _syntax_problem(error: yaml.YAMLError, chunk: str, file: str, first_line: int) -> Problem:
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        what = str(error).splitlines()[0]
+        return Problem(code="YAMLSyntax", message=f"not YAML: {what}", position=Position(file, first_line))
+    lines = chunk.splitlines()
+    line = lines[mark.line] if mark.line < len(lines) else ""
+    what = " ".join(filter(None, (getattr(error, "context", None), getattr(error, "problem", None))))
+    return Problem(
+        code="YAMLSyntax",
+        message=f"not YAML: {what}",
+        position=Position(file, first_line + mark.line, mark.column + 1),
+        hint=_syntax_hint(what, line),
+    )
+
+
+def _syntax_hint(what: str, line: str) -> str:
+    indent = line[: len(line) - len(line.lstrip())]
+    if "\t" in indent:
+        return "a tab stands in the indentation; YAML allows only spaces there"
+    if "mapping values are not allowed" in what:
+        return "check the indentation of this line, or put quotes around a value that contains ': '"
+    if "did not find expected" in what or "could not find expected" in what:
+        return "check the indentation of this line and of the line above, and that each field ends with ':'"
+    if "undefined alias" in what:
+        return "a value that begins with * must stand in quotes"
+    if "cannot start any token" in what:
+        return "put quotes around the value"
+    return ""
+
+
+def _slice(node: yaml.Node, lines: list[str]) -> str:
+    """Returns the node's text; its first line is indented to its column, so that its columns stay what they are."""
+    start, end = node.start_mark, node.end_mark
+    if start.line == end.line:
+        return " " * start.column + lines[start.line][start.column : end.column] + "\n"
+    first = " " * start.column + lines[start.line][start.column :]
+    last = lines[end.line][: end.column] if end.line < len(lines) else ""
+    text = "".join([first, *lines[start.line + 1 : end.line], last])
+    return text.rstrip() + "\n"

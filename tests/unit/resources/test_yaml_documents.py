@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+import pytest
+
+from mizzen.resources.problems import Position, Problem
+from mizzen.resources.yaml_documents import Document, documents
+
+
+def read(text: str, first_line: int = 1) -> list[Document | Problem]:
+    return list(documents(textwrap.dedent(text).lstrip("\n"), "f.yaml", first_line))
+
+
+def only(text: str) -> Document:
+    (document,) = read(text)
+    assert isinstance(document, Document)
+    return document
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("yes", True),
+        ("on", True),
+        ("y", True),
+        ("off", False),
+        ("'yes'", "yes"),
+        ("~", None),
+        ("", None),
+        ("12", 12),
+        ("-1", -1),
+        ("010", 8),
+        ("0x1F", 31),
+        ("1_000", 1000),
+        ("1.5", 1.5),
+        ("1e3", 1000.0),
+        ("'1'", "1"),
+        ("1:30", "1:30"),
+        ("2001-12-14", "2001-12-14"),
+        ("v1", "v1"),
+        ("1.5s", "1.5s"),
+    ],
+)
+def test_scalars_are_read_as_kubernetes_reads_them(written: str, value: Any) -> None:
+    read = only(f"a: {written}\nb: 1").value["a"]
+    assert read == value
+    assert type(read) is type(value)
+
+
+def test_keys_that_are_numbers_become_text_and_other_keys_are_refused() -> None:
+    document = only("1: a\non: b\n? [x]\n: c\n")
+    assert document.value == {"1": "a"}
+    assert [problem.message for problem in document.problems] == [
+        "the key 'on' is a boolean in YAML, not text",
+        "a key must be text",
+    ]
+
+
+def test_every_field_has_its_place() -> None:
+    document = only("""
+        # a comment
+        spec:
+          http:
+          - route: {a: 1}
+          labels:
+            app.io/name: x
+        """)
+    places = {path: (str(place.key), str(place.best)) for path, place in document.places.items()}
+    assert places == {
+        "": ("f.yaml:2:1", "f.yaml:2:1"),
+        "spec": ("f.yaml:2:1", "f.yaml:2:1"),
+        "spec.http": ("f.yaml:3:3", "f.yaml:3:3"),
+        "spec.http[0]": ("f.yaml:4:5", "f.yaml:4:5"),
+        "spec.http[0].route": ("f.yaml:4:5", "f.yaml:4:5"),
+        "spec.http[0].route.a": ("f.yaml:4:13", "f.yaml:4:16"),
+        "spec.labels": ("f.yaml:5:3", "f.yaml:5:3"),
+        "spec.labels[app.io/name]": ("f.yaml:6:5", "f.yaml:6:18"),
+    }
+
+
+def test_lines_count_from_the_line_that_the_text_begins_with() -> None:
+    (first, second) = read("a: 1\n---\nb: 2\n", first_line=10)
+    assert isinstance(first, Document)
+    assert isinstance(second, Document)
+    assert (first.line, second.line) == (10, 12)
+    assert second.places["b"].key == Position("f.yaml", 12, 1)
+
+
+def test_a_duplicate_key_names_both_lines() -> None:
+    (problem,) = only("a: 1\nb: 2\na: 3\n").problems
+    assert str(problem) == (
+        "f.yaml:3:1: error: a: the key 'a' is written twice; the first is in line 1 (keep one of them) [DuplicateKey]"
+    )
+
+
+def test_empty_documents_are_left_out() -> None:
+    assert [document.value for document in read("---\n---\na: 1\n---\n# nothing\n---\n~\n")] == [{"a": 1}]  # type: ignore[union-attr]
+
+
+def test_a_syntax_error_does_not_hide_the_other_documents() -> None:
+    first, broken, last = read("""
+        a: 1
+        ---
+        b: [
+        ---
+        c: 3
+        """)
+    assert isinstance(first, Document)
+    assert isinstance(broken, Problem)
+    assert isinstance(last, Document)
+    assert (broken.code, broken.position) == ("YAMLSyntax", Position("f.yaml", 4, 1))
+    assert last.value == {"c": 3}
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("a:\n\tb: 1\n", "a tab stands in the indentation"),
+        ("a: b: c\n", "check the indentation of this line, or put quotes"),
+        ("a:\n  b: 1\n c: 2\n", "check the indentation of this line and of the line above"),
+        ("a: *x\n", "a value that begins with * must stand in quotes"),
+        ("a: @x\n", "put quotes around the value"),
+    ],
+)
+def test_syntax_errors_say_what_to_do(text: str, hint: str) -> None:
+    (problem,) = read(text)
+    assert isinstance(problem, Problem)
+    assert hint in problem.hint
+
+
+def test_the_text_of_a_document_reads_the_same_by_itself() -> None:
+    text = """
+        # a comment
+        ---
+        a: &x {b: 1}
+        c: *x
+        --- # another
+        d: |
+          text
+          more
+        """
+    for document in read(text):
+        assert isinstance(document, Document)
+        (again,) = documents(document.text, "f.yaml", document.line)
+        assert again == document
+
+
+def test_the_items_of_a_list_are_documents_of_their_own() -> None:
+    text = """
+        apiVersion: v1
+        kind: List
+        items:
+        - kind: A
+          spec:
+            x: 1
+        - {kind: B}
+        """
+    first, second = read(text)
+    assert isinstance(first, Document)
+    assert isinstance(second, Document)
+    assert (first.value, first.line, first.text) == (
+        {"kind": "A", "spec": {"x": 1}},
+        4,
+        "  kind: A\n  spec:\n    x: 1\n",
+    )
+    assert (second.value, second.line, second.text) == ({"kind": "B"}, 7, "  {kind: B}\n")
+    assert list(documents(first.text, "f.yaml", first.line)) == [first]
+
+
+def test_an_item_that_needs_an_anchor_elsewhere_has_a_text_of_its_own() -> None:
+    _, second = read("kind: List\nitems:\n- a: &x {b: 1}\n- c: *x\n")
+    assert isinstance(second, Document)
+    (again,) = documents(second.text, "f.yaml")
+    assert isinstance(again, Document)
+    assert again.value == {"c": {"b": 1}}
+
+
+def test_merge_keys_bring_what_a_mapping_does_not_say_itself() -> None:
+    document = only("base: &base {a: 1, b: 2}\nuse:\n  <<: *base\n  b: 3\n")
+    assert document.value["use"] == {"b": 3, "a": 1}
+    assert document.places["use.a"].value == Position("f.yaml", 1, 17)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a [*a]",
+        "a: &a\n  <<: *a\n",
+        "\n".join(f"a{i}: &a{i} [*a{i - 1},*a{i - 1}]" if i else "a0: &a0 1" for i in range(40)),
+    ],
+)
+def test_aliases_without_end_are_a_problem(text: str) -> None:
+    (document,) = documents(text, "f.yaml")
+    assert isinstance(document, Document)
+    assert [problem.message for problem in document.problems] == [
+        "the aliases (*) of this document repeat without end",
+    ]
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "- " * 5000 + "a", "{a: " * 5000, "[" * 101 + "]" * 101])
+def test_values_nested_too_deep_are_a_problem_and_no_crash(text: str) -> None:
+    (problem,) = documents(text, "f.yaml")
+    assert isinstance(problem, Problem)
+    assert problem.code == "YAMLSyntax"
+
+
+@pytest.mark.parametrize("text", ["a: \ud800", "a: \x00", "%YAML 1.1\n", "!!python/object:os.system x", "a: .nan"])
+def test_no_text_raises(text: str) -> None:
+    for document in documents(text, "f.yaml"):
+        assert isinstance(document, Problem) or document.problems
