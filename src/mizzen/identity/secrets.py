@@ -1,0 +1,52 @@
+"""Envoy's Secret messages, under Istio's names: a workload's certificate, and the roots that it trusts. Pure.
+
+Listeners and clusters name these secrets and subscribe to them by SDS; the node serves them to its own proxies, since
+it alone has the keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mizzen.compile.resource import SECRET, Resources, XdsResource, encode
+from mizzen.identity.renewal import KeyMaterial
+from mizzen.stubs.envoy.config.core.v3.base_pb2 import DataSource
+from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.common_pb2 import (
+    CertificateValidationContext,
+    TlsCertificate,
+)
+from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
+
+CERTIFICATE = "default"
+ROOTS = "ROOTCA"
+
+
+def certificate_secret(key_pem: str, chain_pem: str, name: str = CERTIFICATE) -> XdsResource:
+    """Returns the secret with which a proxy proves its identity."""
+    certificate = TlsCertificate(certificate_chain=_inline(chain_pem), private_key=_inline(key_pem))
+    return encode(name, Secret(name=name, tls_certificate=certificate))
+
+
+def roots_secret(roots_pem: str, name: str = ROOTS) -> XdsResource:
+    """Returns the secret with which a proxy checks its peers.
+
+    Which identities it accepts is said where the secret is used (``combined_validation_context``), as that differs
+    from cluster to cluster.
+    """
+    context = CertificateValidationContext(trusted_ca=_inline(roots_pem))
+    return encode(name, Secret(name=name, validation_context=context))
+
+
+def secrets(material: KeyMaterial) -> Mapping[str, XdsResource]:
+    """Returns both secrets of a workload by name."""
+    both = (certificate_secret(material.key, material.chain), roots_secret(material.roots))
+    return {secret.name: secret for secret in both}
+
+
+def resources(material: KeyMaterial) -> Resources:
+    """Returns all that an SDS server serves to the proxy of a workload."""
+    return {SECRET: secrets(material)}
+
+
+def _inline(text: str) -> DataSource:
+    return DataSource(inline_bytes=text.encode())
