@@ -1,0 +1,67 @@
+"""What the order of a push needs to know about encoded resources: who names whom, and what stands for nothing.
+
+References are found in the encoded bytes, by the length-prefixed name, rather than by taking messages apart: a route
+configuration may name clusters in a dozen places, and Envoy adds new ones every year. A false find merely delays.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final
+
+from mizzen.compile.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, TypeUrl, XdsResource, encode
+from mizzen.stubs.envoy.config.cluster.v3 import cluster_pb2
+from mizzen.stubs.envoy.config.endpoint.v3 import endpoint_pb2
+from mizzen.stubs.envoy.config.route.v3 import route_pb2
+
+PARENTS: Final = {ENDPOINTS: CLUSTER, ROUTES: LISTENER}
+"""The types that Envoy asks for by name, and the types whose resources make it ask."""
+
+_REMEMBERED = 8192
+
+
+def needle(name: str) -> bytes:
+    """Returns the bytes of a protobuf string field that holds ``name``: its length, then the name."""
+    value = name.encode()
+    length, prefix = len(value), bytearray()
+    while length > 0x7F:
+        prefix.append(length & 0x7F | 0x80)
+        length >>= 7
+    prefix.append(length)
+    return bytes(prefix) + value
+
+
+def empty(type_url: TypeUrl, name: str) -> XdsResource | None:
+    """Returns what stands for a missing assignment or route configuration; None for the other types.
+
+    Envoy waits for these two (up to ``initial_fetch_timeout``) when it has asked for them, and the listener or cluster
+    that needs them waits along, so "there is none" is said with an empty one.
+    """
+    if type_url == ENDPOINTS:
+        return encode(name, endpoint_pb2.ClusterLoadAssignment(cluster_name=name))
+    if type_url == ROUTES:
+        return encode(name, route_pb2.RouteConfiguration(name=name))
+    return None
+
+
+class AssignmentNames:
+    """Knows the ClusterLoadAssignment that a cluster waits for, once for all proxies."""
+
+    def __init__(self) -> None:
+        self._names: OrderedDict[tuple[str, str], str | None] = OrderedDict()
+
+    def of(self, cluster: XdsResource) -> str | None:
+        """Returns the name under which Envoy asks for this cluster's endpoints; None if it does not ask."""
+        key = (cluster.name, cluster.version)
+        if key not in self._names:
+            self._names[key] = _assignment_name(cluster)
+            if len(self._names) > _REMEMBERED:
+                self._names.popitem(last=False)
+        return self._names[key]
+
+
+def _assignment_name(cluster: XdsResource) -> str | None:
+    message = cluster_pb2.Cluster.FromString(cluster.body)
+    if message.type != cluster_pb2.Cluster.EDS:
+        return None
+    return message.eds_cluster_config.service_name or message.name

@@ -1,0 +1,328 @@
+"""Make before break: which responses may go to one proxy now. Pure; the time is an argument.
+
+Nothing here remembers a "push in progress": each time, what the proxy holds is compared with the newest configuration
+only, so a newer snapshot simply takes the place of an older one. Three rules give the order:
+
+- Clusters go first, endpoints at once (an updated cluster's always again: it warms until it gets them), listeners, then
+  routes, and of each type one response at a time, so that a slow proxy skips versions rather than queueing them.
+- A listener or route configuration waits while it names a cluster that is not usable: not sent, not acknowledged, or
+  without its endpoints. Envoy does not check (``validate_clusters`` is off), it would answer 503 NC. What names no such
+  cluster does not wait; what names a cluster that the proxy rejected, and has no older version of, is held back.
+- A removed listener goes after the new ones, a removed cluster when no listener or route configuration that the proxy
+  may still be using names it: the proxy has acknowledged the routes without it, or has let go of the routes by itself.
+
+A proxy that does not answer holds up no new resource for longer than ``patience`` seconds. The removal of a cluster may
+wait for longer: nothing waits for it.
+
+What Envoy 1.40 does (tried; ``tests/envoy/test_xds.py`` holds it to it):
+
+- It withholds the ACK of a CDS response until the clusters in it are warm, so that ACK means "routes may use them"; only
+  while it initialises it acknowledges at once, and asks for listeners when the clusters are ready.
+- It does not ask again for the endpoints of an updated cluster, and warms for 15 s (``initial_fetch_timeout``) unless
+  they are sent again; the old form of the cluster serves meanwhile.
+- A removed listener drains with its route configuration, and unsubscribes from it at the end of the drain time.
+- On a reconnect it sends its requests for clusters, endpoints, listeners and routes one after the other at once.
+- It rejects a second listener at an address that is taken, even if the first is to be removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from mizzen.compile.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, TypeUrl, XdsResource
+from mizzen.xds.exchange import Answer, Batch, Missing
+from mizzen.xds.facts import PARENTS, AssignmentNames, empty, needle
+from mizzen.xds.source import Config
+from mizzen.xds.subscription import Subscription
+
+_ORDERED: Final = (CLUSTER, ENDPOINTS, LISTENER, ROUTES)
+_NOTHING: Final[Mapping[str, XdsResource]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What to send: the content, and the number that its reply will carry as nonce."""
+
+    type_url: TypeUrl
+    number: int
+    batch: Batch
+
+
+@dataclass(slots=True)
+class _Warming:
+    """An assignment that a cluster, sent in response ``number``, waits for until ``deadline``.
+
+    It is ``due`` until the proxy is subscribed to it: a proxy that reconnects may be sent an updated cluster before it
+    says that it has the assignment.
+    """
+
+    number: int
+    deadline: float
+    due: bool = True
+
+
+class Ordering:
+    """All subscriptions of one proxy on one stream, and what it should have.
+
+    ``one_at_a_time`` is for clients of the state-of-the-world protocol, whose every response says everything.
+    """
+
+    def __init__(self, names: AssignmentNames, *, patience: float, one_at_a_time: bool = False) -> None:
+        self.subscriptions: dict[TypeUrl, Subscription] = {}
+        self.config: Config | None = None
+        self._names = names
+        self._patience = patience
+        self._one_at_a_time = one_at_a_time
+        self._number = 0
+        self._warming: dict[str, _Warming] = {}  # by the name of the assignment
+        self._blocked = False
+        self._removing_from: float | None = None
+
+    def subscription(self, type_url: TypeUrl) -> Subscription:
+        if type_url not in self.subscriptions:
+            self.subscriptions[type_url] = Subscription(type_url)
+        return self.subscriptions[type_url]
+
+    def reply(self, type_url: TypeUrl, number: int, error: str | None) -> list[Answer]:
+        """Takes the proxy's reply to a response; see :meth:`Subscription.reply`."""
+        subscription = self.subscription(type_url)
+        answers = subscription.reply(number, error)
+        for answer in answers:
+            if type_url == ENDPOINTS and answer.accepted:
+                self._warmed(answer)
+            elif type_url == CLUSTER and not answer.accepted:
+                self._warming = {n: w for n, w in self._warming.items() if w.number != answer.number}
+            elif type_url == LISTENER and answer.accepted and answer.batch.removed:
+                # A listener may have been refused because the one that has just gone held its address.
+                subscription.retry()
+        return answers
+
+    def _warmed(self, answer: Answer) -> None:
+        for resource in answer.batch.updates:
+            warming = self._warming.get(resource.name)
+            if warming and warming.number < answer.number:
+                del self._warming[resource.name]
+
+    def take(self, now: float) -> list[Response]:
+        """Returns the responses that may go now, in order, and counts them as sent."""
+        if self.config is None:
+            return []
+        self._blocked = False
+        self._warming = {name: warming for name, warming in self._warming.items() if warming.deadline > now}
+        return [
+            *self._send_updates(CLUSTER, now),
+            *self._send_endpoints(now),
+            *self._send_updates(LISTENER, now),
+            *self._send_updates(ROUTES, now),
+            *self._send_others(now),
+            *self._remove_listeners(now),
+            *self._remove_clusters(now),
+        ]
+
+    def deadline(self, now: float) -> float | None:
+        """Returns when :meth:`take` should be called again even if nothing happens; None if that is not needed."""
+        moments = [warming.deadline for warming in self._warming.values()]
+        if self._removing_from is not None and self._removing_from > now:
+            moments.append(self._removing_from)
+        if self._blocked:
+            for subscription in self.subscriptions.values():
+                moments += [sent + self._patience for sent in subscription.sent_since(self._since(now))]
+        return min(moments, default=None)
+
+    def unfinished(self) -> set[TypeUrl]:
+        """Returns the types of which the proxy has yet to be sent, or to answer, something.
+
+        What it refused does not count, nor what is held back because of that, nor removals that wait for the proxy to
+        let go of something by itself.
+        """
+        if self.config is None:
+            return set()
+        unusable = self._refused_clusters()
+        unfinished = set()
+        for type_url, subscription in self.subscriptions.items():
+            todo = subscription.todo.values()
+            if subscription.waiting or any(item is not None and not _names_any(item, unusable) for item in todo):
+                unfinished.add(type_url)
+        if self._warming:
+            unfinished.add(ENDPOINTS)
+        for type_url in (LISTENER, CLUSTER):
+            if type_url not in unfinished and self._removable(type_url):
+                unfinished.add(type_url)
+        return unfinished
+
+    # --- make
+
+    def _refreshed(self, type_url: TypeUrl) -> Subscription | None:
+        """Returns the subscription, if the proxy has one, with its ``todo`` up to date."""
+        subscription = self.subscriptions.get(type_url)
+        if subscription is None or self.config is None:
+            return None
+        resources = self.config.resources
+        parents = resources.get(PARENTS[type_url], _NOTHING) if type_url in PARENTS else _NOTHING
+        subscription.refresh(
+            resources.get(type_url, _NOTHING), parents, lambda name, held: _missing(type_url, name, held, parents)
+        )
+        return subscription if subscription.started else None
+
+    def _send_updates(self, type_url: TypeUrl, now: float) -> list[Response]:
+        subscription = self._refreshed(type_url)
+        if subscription is None or not (subscription.todo or subscription.greeting):
+            return []
+        names = [name for name, resource in subscription.todo.items() if resource is not None]
+        if not names and not subscription.greeting:
+            return []
+        if type_url in (LISTENER, ROUTES):
+            ready = self._ready(subscription, names, now)
+            self._blocked |= len(ready) < len(names)
+            if names and not ready:
+                return []
+            names = ready
+        return self._send(subscription, names, now)
+
+    def _send_endpoints(self, now: float) -> list[Response]:
+        endpoints = self.subscriptions.get(ENDPOINTS)
+        if endpoints is None:
+            return []
+        for name, warming in self._warming.items():
+            if warming.due:
+                warming.due = not endpoints.force(name)
+        return self._send_updates(ENDPOINTS, now)
+
+    def _send(self, subscription: Subscription, names: list[str], now: float) -> list[Response]:
+        if subscription.sent_since(self._since(now)):
+            self._blocked = True
+            return []
+        batches = subscription.batches(names, one_at_a_time=self._one_at_a_time)
+        if not batches and subscription.greeting:
+            batches = [Batch()]
+        return [self._sent(subscription, batch, now) for batch in batches]
+
+    def _sent(self, subscription: Subscription, batch: Batch, now: float) -> Response:
+        self._number += 1
+        subscription.send(self._number, batch, now)
+        if subscription.type_url == CLUSTER:
+            self._warm(batch, now)
+        return Response(subscription.type_url, self._number, batch)
+
+    def _warm(self, batch: Batch, now: float) -> None:
+        for cluster in batch.updates:
+            name = self._names.of(cluster)
+            if name is not None:
+                self._warming[name] = _Warming(self._number, now + self._patience)
+
+    def _send_others(self, now: float) -> list[Response]:
+        responses = []
+        for type_url in [type_url for type_url in self.subscriptions if type_url not in _ORDERED]:
+            subscription = self._refreshed(type_url)
+            if subscription and (subscription.todo or subscription.greeting):
+                responses += self._send(subscription, list(subscription.todo), now)
+        return responses
+
+    def _ready(self, subscription: Subscription, names: list[str], now: float) -> list[str]:
+        unusable = [needle(name) for name in self._unusable_clusters(now)]
+        if not unusable:
+            return names
+        bodies = ((name, subscription.todo[name]) for name in names)
+        return [name for name, item in bodies if item and not any(cluster in item.body for cluster in unusable)]
+
+    def _unusable_clusters(self, now: float) -> set[str]:
+        """Returns the clusters that this proxy is to have and that no route may use yet."""
+        subscription = self.subscriptions.get(CLUSTER)
+        if subscription is None:
+            return set()
+        clusters = {name for name, item in subscription.todo.items() if item is not None}
+        clusters |= {cluster.name for cluster in subscription.in_flight(self._since(now))}
+        if self._warming:
+            known = (cluster for cluster in subscription.present() if cluster.body)
+            clusters |= {cluster.name for cluster in known if self._names.of(cluster) in self._warming}
+        return clusters | self._refused_clusters()
+
+    def _refused_clusters(self) -> set[str]:
+        """Returns the clusters that the proxy refused and has no older version of."""
+        subscription = self.subscriptions.get(CLUSTER)
+        if subscription is None:
+            return set()
+        return {name for name, refusal in subscription.refused.items() if refusal.resource and not refusal.held}
+
+    # --- break
+
+    def _remove_listeners(self, now: float) -> list[Response]:
+        for other in (self.subscriptions.get(LISTENER), self.subscriptions.get(ROUTES)):
+            if other and other.sent_since(self._since(now)):
+                self._blocked = True
+                return []
+        return self._remove(LISTENER, self._removable(LISTENER), now)
+
+    def _remove_clusters(self, now: float) -> list[Response]:
+        clusters = self.subscriptions.get(CLUSTER)
+        if clusters and clusters.resumed and not self._introduced(now):
+            return []
+        return self._remove(CLUSTER, self._removable(CLUSTER), now)
+
+    def _introduced(self, now: float) -> bool:
+        """Whether a proxy that reconnects has said which listeners and routes it has.
+
+        Its requests come one after the other, that for clusters first. One without any routes says nothing of them.
+        """
+        if self._removing_from is None:
+            self._removing_from = now + self._patience
+        users = (self.subscriptions.get(LISTENER), self.subscriptions.get(ROUTES))
+        return now >= self._removing_from or all(user and user.started for user in users)
+
+    def _remove(self, type_url: TypeUrl, names: list[str], now: float) -> list[Response]:
+        return self._send(self.subscriptions[type_url], names, now) if names else []
+
+    def _removable(self, type_url: TypeUrl) -> list[str]:
+        """Returns the names of this type that may be removed as far as the proxy's replies go."""
+        subscription = self.subscriptions.get(type_url)
+        if subscription is None:
+            return []
+        names = [name for name, item in subscription.todo.items() if item is None]
+        if not names or type_url == CLUSTER:
+            return self._unnamed(names)
+        unusable = self._refused_clusters()
+        for other in (self.subscriptions.get(LISTENER), self.subscriptions.get(ROUTES)):
+            if other and any(item and not _names_any(item, unusable) for item in other.todo.values()):
+                return []
+        return names
+
+    def _unnamed(self, names: list[str]) -> list[str]:
+        """Returns those of these clusters that no listener or route configuration of the proxy names.
+
+        Of a resource that the proxy brought along from before a reconnect, or may have applied although it rejected the
+        response, the content is not known: it may name any.
+        """
+        if not names:
+            return []
+        users = [self.subscriptions[t] for t in (LISTENER, ROUTES) if t in self.subscriptions]
+        bodies = [r.body for user in users for r in (*user.present(), *user.in_flight())]
+        if not all(bodies) or any(user.doubtful for user in users):
+            return []
+        return [name for name in names if not any(needle(name) in body for body in bodies)]
+
+    def _since(self, now: float) -> float:
+        """What was sent before this moment is waited for no longer."""
+        return now - self._patience
+
+
+def _names_any(resource: XdsResource, clusters: set[str]) -> bool:
+    return any(needle(name) in resource.body for name in clusters)
+
+
+def _missing(type_url: TypeUrl, name: str, held: bool, parents: Mapping[str, XdsResource]) -> XdsResource | Missing:
+    """Says what to tell a proxy about a resource that its configuration lacks.
+
+    Endpoints and routes are never removed: Envoy lets go of them with the cluster or listener that named them, after
+    draining; until then its requests need them. If that parent is to stay, they are emptied. A secret that is missing
+    is on its way.
+    """
+    if type_url == SECRET:
+        return Missing.LEAVE
+    substitute = empty(type_url, name) if type_url in PARENTS else None
+    if substitute is None:
+        return Missing.TELL
+    if held and name not in parents and not any(needle(name) in parent.body for parent in parents.values()):
+        return Missing.LEAVE
+    return substitute

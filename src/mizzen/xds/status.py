@@ -1,0 +1,163 @@
+"""How far each connected proxy is: per type, and as a whole; and what proxies rejected.
+
+:class:`Fleet` is where the streams (``session``, the neighbour that writes here) are seen from outside: ``mizzen
+status`` reads it, ``mizzen apply`` waits on it. It knows live proxies only: one that disconnects is forgotten.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from mizzen.compile.resource import TypeUrl
+from mizzen.resources.key import Key
+from mizzen.xds.source import Node
+
+
+class State(enum.StrEnum):
+    """Where a proxy stands with one type, in the words of ``istioctl proxy-status``."""
+
+    SYNCED = "SYNCED"
+    STALE = "STALE"
+    NOT_SENT = "NOT SENT"
+    ERROR = "ERROR"
+    IGNORED = "IGNORED"
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A proxy refused a resource (NACK), in Envoy's words.
+
+    ``snapshot`` is the version of the snapshot that the resource was sent with. ``origins`` are the users' resources
+    that shaped it; ``accepted_origins`` those of the version that the proxy goes on with: what is only among the former
+    is the likely culprit. ``time`` is in Unix seconds.
+    """
+
+    proxy: str
+    type_url: TypeUrl
+    resource: str
+    version: str
+    message: str
+    snapshot: int
+    origins: tuple[Key, ...] = ()
+    accepted_origins: tuple[Key, ...] = ()
+    time: float = field(default=0.0, compare=False)
+
+
+@dataclass(frozen=True)
+class TypeStatus:
+    """One proxy and one type: times are Unix seconds, of the last response and of the last ACK."""
+
+    state: State
+    resources: int = 0
+    sent: float | None = None
+    acked: float | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class ProxyStatus:
+    """One connected proxy; ``types`` is by short name (CDS, EDS, LDS, RDS, and others that it asked for).
+
+    ``version`` is the newest snapshot that the proxy has acknowledged in full, or None.
+    """
+
+    node: Node
+    connected_since: float
+    version: int | None
+    types: Mapping[str, TypeStatus]
+    rejections: tuple[Rejection, ...] = ()
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What :meth:`Fleet.wait` needs to know of one proxy.
+
+    ``target`` is the version that it is being brought to (None: the proxy has no configuration), ``pending`` the types
+    that are on the way, ``rejections`` what it refuses of that version.
+    """
+
+    target: int | None
+    pending: tuple[str, ...]
+    rejections: tuple[Rejection, ...]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the live proxies are with a version.
+
+    ``synced`` have it in full. ``pending`` have types yet to send or to acknowledge. ``rejected`` are settled, without
+    some of it. All by the proxy's name (``reviews-v1-0.default``).
+    """
+
+    version: int
+    synced: tuple[str, ...] = ()
+    pending: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    rejected: Mapping[str, tuple[Rejection, ...]] = field(default_factory=dict)
+
+
+class Member(Protocol):
+    """A connected proxy, as the fleet sees it."""
+
+    @property
+    def node(self) -> Node: ...
+    def status(self) -> ProxyStatus: ...
+    def standing(self) -> Standing: ...
+
+
+class Fleet:
+    """All proxies that are connected now."""
+
+    def __init__(self) -> None:
+        self._members: dict[str, Member] = {}
+        self._changed = asyncio.Event()
+
+    def join(self, member: Member) -> None:
+        """Adds a proxy; a reconnected one takes the place of its old stream, which may be noticed to be dead later."""
+        self._members[member.node.id] = member
+        self.notify()
+
+    def leave(self, member: Member) -> None:
+        if self._members.get(member.node.id) is member:
+            del self._members[member.node.id]
+            self.notify()
+
+    def notify(self) -> None:
+        """Wakes those who wait: some proxy's standing changed."""
+        if not self._changed.is_set():
+            self._changed.set()
+
+    def proxies(self) -> list[ProxyStatus]:
+        """Returns the status of every connected proxy, by name."""
+        return sorted((member.status() for member in self._members.values()), key=lambda status: status.node.proxy)
+
+    def progress(self, version: int) -> Progress:
+        """Returns how far the connected proxies are with ``version``; those without any configuration do not count."""
+        synced: list[str] = []
+        pending: dict[str, tuple[str, ...]] = {}
+        rejected: dict[str, tuple[Rejection, ...]] = {}
+        for member in self._members.values():
+            standing, name = member.standing(), member.node.proxy
+            if standing.target is None:
+                continue
+            if standing.target < version or standing.pending:
+                pending[name] = standing.pending
+            elif standing.rejections:
+                rejected[name] = standing.rejections
+            else:
+                synced.append(name)
+        return Progress(version, tuple(sorted(synced)), pending, rejected)
+
+    async def wait(self, version: int, timeout: float) -> Progress:  # noqa: ASYNC109 - what is reached by then is the result
+        """Returns when no connected proxy has anything of ``version`` pending, or after ``timeout`` seconds."""
+        try:
+            async with asyncio.timeout(timeout):
+                while (progress := self.progress(version)).pending:
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            return self.progress(version)
+        return progress

@@ -1,0 +1,184 @@
+"""For any interleaving of snapshots, deliveries, drains and reconnects: no route without its cluster, and in the end
+the proxy has what it should have, and a reconnect sends nothing."""
+
+from __future__ import annotations
+
+import functools
+
+from hypothesis import Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from tests.feature.xds import harness
+from tests.unit.xds.envoy_model import POISON, EnvoyModel, route_name
+
+from mizzen.compile.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, Resources, XdsResource
+from mizzen.xds.facts import AssignmentNames
+from mizzen.xds.ordering import Ordering
+from mizzen.xds.source import Config
+
+CLUSTERS, LISTENERS = ("a", "b", "d"), ("l1", "l2")
+BAD = 9
+
+
+def _poisoned(resource: XdsResource) -> XdsResource:
+    # Field 2000 of the message: unknown to it, but there.
+    return XdsResource(resource.name, resource.version + "x", resource.body + b"\x82\x7d\x06" + POISON)
+
+
+@functools.cache
+def cluster(name: str, variant: int) -> XdsResource:
+    resource = harness.cluster(name, connect_timeout=variant, service=f"{name}-endpoints" if name == "d" else "")
+    return _poisoned(resource) if variant == BAD else resource
+
+
+@functools.cache
+def endpoints(name: str, variant: int) -> XdsResource:
+    resource = harness.endpoints(f"{name}-endpoints" if name == "d" else name, 1000 + variant)
+    return _poisoned(resource) if variant == BAD else resource
+
+
+@functools.cache
+def listener(name: str, variant: int) -> XdsResource:
+    resource = harness.listener(name, 1000 + variant, f"{name}-routes")
+    return _poisoned(resource) if variant == BAD else resource
+
+
+@functools.cache
+def routes(name: str, variant: int, clusters: frozenset[str]) -> XdsResource:
+    resource = harness.routes(f"{name}-routes", *((cluster, variant) for cluster in sorted(clusters)))
+    return _poisoned(resource) if variant == BAD else resource
+
+
+variants = st.sampled_from([1, 1, 1, 2, 2, BAD])
+
+
+@st.composite
+def configurations(draw: st.DrawFn) -> Resources:
+    chosen = draw(st.dictionaries(st.sampled_from(CLUSTERS), variants))
+    assignments = draw(st.sets(st.sampled_from(sorted(chosen)))) if chosen else set()
+    listeners = draw(st.dictionaries(st.sampled_from(LISTENERS), variants))
+    targets = {
+        name: draw(st.frozensets(st.sampled_from(sorted(chosen)), min_size=1)) if chosen else frozenset()
+        for name in listeners
+    }
+    return {
+        **harness.group(CLUSTER, *(cluster(name, variant) for name, variant in chosen.items())),
+        **harness.group(ENDPOINTS, *(endpoints(name, draw(st.sampled_from([1, 2]))) for name in sorted(assignments))),
+        **harness.group(LISTENER, *(listener(name, variant) for name, variant in listeners.items())),
+        **harness.group(ROUTES, *(routes(name, draw(variants), target) for name, target in targets.items())),
+    }
+
+
+class Conversation(RuleBasedStateMachine):
+    @initialize(resources=configurations())
+    def start(self, resources: Resources) -> None:
+        self.version = 1
+        self.now = 0.0
+        self.config = Config(1, resources)
+        self.envoy = EnvoyModel()
+        self.connect()
+
+    def connect(self) -> None:
+        self.ordering = Ordering(AssignmentNames(), patience=5.0)
+        self.ordering.config = self.config
+
+    def speak(self) -> None:
+        self.envoy.inbox.extend(self.ordering.take(self.now))
+
+    @rule(resources=configurations())
+    def snapshot(self, resources: Resources) -> None:
+        self.version += 1
+        self.config = self.ordering.config = Config(self.version, resources)
+        self.speak()
+
+    @precondition(lambda self: self.envoy.outbox)
+    @rule()
+    def server_receives(self) -> None:
+        self.envoy.outbox.popleft().apply(self.ordering)
+        self.speak()
+
+    @precondition(lambda self: self.envoy.inbox)
+    @rule()
+    def envoy_receives(self) -> None:
+        self.envoy.receive()
+
+    @rule()
+    def drain(self) -> None:
+        self.envoy.drained()
+
+    @rule()
+    def reconnect(self) -> None:
+        self.envoy.connect()
+        self.connect()
+
+    @rule()
+    def settle(self) -> None:
+        for _ in range(500):
+            if self.envoy.inbox:
+                self.envoy.receive()
+            elif self.envoy.outbox:
+                self.server_receives()
+            elif self.envoy.draining:
+                self.envoy.drained()
+            elif (moment := self.ordering.deadline(self.now)) is not None:
+                self.now = moment
+                self.speak()
+            else:
+                break
+        assert not self.envoy.inbox
+        assert not self.envoy.outbox, "the conversation has no end"
+        assert self.ordering.unfinished() == set()
+        self.check_outcome()
+
+    def check_outcome(self) -> None:
+        refused = {(type_url, name) for type_url, sub in self.ordering.subscriptions.items() for name in sub.refused}
+        for type_url, subscription in self.ordering.subscriptions.items():
+            sure = {
+                name: item for name, item in self.envoy.known[type_url].items() if name not in subscription.doubtful
+            }
+            held = {item.name: item for item in subscription.present() if item.name not in subscription.doubtful}
+            assert sure.keys() == held.keys()
+            assert all(sure[name] == item for name, item in held.items() if item.body)
+            # Doubt ends with an answer: unless the newest is refused too, or its removal waits for a route that is.
+            assert subscription.doubtful.keys() <= subscription.refused.keys() | subscription.todo.keys()
+        if refused:
+            return
+        resources, known = self.config.resources, self.envoy.known
+        assert known[CLUSTER] == resources[CLUSTER]
+        assert known[LISTENER] == resources[LISTENER]
+        assert known[ROUTES].keys() == {route_name(item) for item in resources[LISTENER].values()}
+        for name, resource in known[ROUTES].items():
+            assert resources[ROUTES][name] == resource
+        for name, resource in known[ENDPOINTS].items():
+            wanted = resources[ENDPOINTS].get(name)
+            assert resource == wanted if wanted else not resource.body.count(b"127.0.0.1")
+        self.check_silence()
+
+    def check_silence(self) -> None:
+        """After a reconnect nothing is sent again."""
+        before = self.envoy.received
+        self.reconnect()
+        while self.envoy.outbox or self.envoy.inbox:
+            if self.envoy.inbox:
+                self.envoy.receive()
+            else:
+                self.server_receives()
+        assert self.envoy.received == before
+
+    @invariant()
+    def every_route_has_its_clusters(self) -> None:
+        if hasattr(self, "envoy"):
+            assert self.envoy.unusable() == set()
+
+    def teardown(self) -> None:
+        if hasattr(self, "envoy"):
+            self.settle()
+
+
+Conversation.TestCase.settings = settings(
+    max_examples=100,
+    stateful_step_count=30,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
+)
+TestConversation = Conversation.TestCase

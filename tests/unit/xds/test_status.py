@@ -1,0 +1,78 @@
+"""Waiting for a fleet, with proxies that do as told."""
+
+from __future__ import annotations
+
+import asyncio
+
+from mizzen.xds.source import Node
+from mizzen.xds.status import Fleet, Progress, ProxyStatus, Rejection, Standing
+
+REJECTION = Rejection("b", "type", "name", "1", "message", 3)
+
+
+class Member:
+    def __init__(self, name: str, target: int | None, *pending: str, rejections: tuple[Rejection, ...] = ()) -> None:
+        self.node = Node(name)
+        self.now = Standing(target, pending, rejections)
+
+    def status(self) -> ProxyStatus:
+        return ProxyStatus(self.node, 0.0, self.now.target, {})
+
+    def standing(self) -> Standing:
+        return self.now
+
+
+async def test_progress_sorts_proxies_by_where_they_are() -> None:
+    fleet = Fleet()
+    for member in (
+        Member("d", 3),
+        Member("a", 2),
+        Member("b", 3, rejections=(REJECTION,)),
+        Member("c", 3, "CDS"),
+        Member("unknown", None),
+    ):
+        fleet.join(member)
+    assert fleet.progress(3) == Progress(3, ("d",), {"a": (), "c": ("CDS",)}, {"b": (REJECTION,)})
+    assert [status.node.proxy for status in fleet.proxies()] == ["a", "b", "c", "d", "unknown"]
+
+
+async def test_wait_returns_at_once_when_nothing_is_pending() -> None:
+    assert await Fleet().wait(7, timeout=60) == Progress(7)
+
+
+async def test_wait_ends_with_the_last_acknowledgement() -> None:
+    fleet, member = Fleet(), Member("a", 1, "RDS")
+    fleet.join(member)
+    async with asyncio.TaskGroup() as tasks:
+        waits = [tasks.create_task(fleet.wait(1, timeout=60)) for _ in range(2)]
+        await asyncio.sleep(0)
+        fleet.notify()
+        await asyncio.sleep(0)
+        assert not any(wait.done() for wait in waits)
+        member.now = Standing(1, (), ())
+        fleet.notify()
+    assert [wait.result().synced for wait in waits] == [("a",), ("a",)]
+
+
+async def test_wait_ends_when_the_proxy_leaves() -> None:
+    fleet, member = Fleet(), Member("a", 1, "RDS")
+    fleet.join(member)
+    async with asyncio.TaskGroup() as tasks:
+        wait = tasks.create_task(fleet.wait(1, timeout=60))
+        await asyncio.sleep(0)
+        fleet.leave(member)
+    assert wait.result() == Progress(1)
+
+
+async def test_wait_says_what_is_pending_when_time_is_up() -> None:
+    fleet = Fleet()
+    fleet.join(Member("a", 1, "RDS"))
+    assert (await fleet.wait(1, timeout=0)).pending == {"a": ("RDS",)}
+
+
+async def test_old_stream_does_not_take_its_successor_along() -> None:
+    fleet, old, new = Fleet(), Member("a", 1), Member("a", 2)
+    fleet.join(old)
+    fleet.join(new)
+    fleet.leave(old)
+    assert fleet.proxies() == [new.status()]
