@@ -1,0 +1,200 @@
+"""The composition root of a node: all its parts, in order, in one TaskGroup, and their end in order.
+
+    lock → leftovers → capture → control plane · SDS · reports → workloads → (a signal) → workloads → the rest
+
+`mizzen up` calls :func:`run` in its own process, or starts ``python -m mizzen.node`` for a detached mesh.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+
+import structlog
+
+from mizzen import __version__
+from mizzen.node.announcing import Board
+from mizzen.node.capture.available import choose_capture
+from mizzen.node.capturing import Capture, CaptureError
+from mizzen.node.control_client import ControlClient
+from mizzen.node.control_process import ControlKeeper
+from mizzen.node.events import Event, MeshReady, MeshStarting, Stopped, Stopping
+from mizzen.node.explicit import ExplicitCapture
+from mizzen.node.host import Host, StartError
+from mizzen.node.instances import InstanceRunner
+from mizzen.node.leftovers import Records
+from mizzen.node.locking import described, state_directory
+from mizzen.node.sds import Certificates
+from mizzen.node.specs import Workload
+from mizzen.node.workloads import Workloads
+from mizzen.registry.reports import Desired, ServiceName
+from mizzen.settings import Settings
+from mizzen.xds import SECRETS, Discovery, serve
+
+log = structlog.get_logger(__name__)
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+async def run(settings: Settings, on_event: Callable[[Event], None], *, control_command: Sequence[str] = ()) -> None:
+    """Runs a mesh on this machine until SIGINT, SIGTERM or SIGHUP; a second signal ends it without waiting for anyone.
+
+    Must run in the main thread. ``on_event`` is called within the event loop. Raises :class:`StartError`, with
+    nothing left running, if the mesh cannot start. ``control_command`` stands in for the control plane in tests.
+    """
+    with state_directory(settings):
+        records = Records(settings.state_dir / "children")
+        if killed := records.kill_leftovers():
+            log.warning("killed what a crashed earlier run had left", processes=killed)
+        capture, note = _choose_capture(settings)
+        with described(settings, capture=capture.mode, version=__version__):
+            on_event(MeshStarting(settings.name, capture.mode, note))
+            try:
+                with _first_start_error():
+                    await _Agent(settings, on_event, capture, records, control_command).run()
+            finally:
+                on_event(Stopped())
+
+
+class _Agent:
+    def __init__(
+        self,
+        settings: Settings,
+        emit: Callable[[Event], None],
+        capture: Capture,
+        records: Records,
+        control_command: Sequence[str],
+    ) -> None:
+        self._emit = emit
+        self._capture = capture
+        self._began = asyncio.get_running_loop().time()
+        self._services: tuple[ServiceName, ...] = ()
+        self._settings = settings
+        self._records = records
+        self._client = ControlClient(settings.api_socket)
+        self._board = Board(socket.gethostname(), self._client.report)
+        self._certificates = Certificates(self._client.issue, settings.trust_domain)
+        self._control = ControlKeeper(settings, records, emit, self._client.up, control_command)
+        self._workloads = Workloads(self._make_runner, emit)
+        self._host = Host(
+            settings=settings,
+            version=__version__,
+            capture=capture,
+            board=self._board,
+            control=self._client,
+            identities=self._certificates,
+            records=records,
+            emit=emit,
+            starting=lambda: not self._workloads.settled.is_set(),
+            services=lambda: self._services,
+            env=dict(os.environ),
+        )
+
+    async def run(self) -> None:
+        with _signals(self._stop, self._kill, asyncio.current_task()):
+            async with self._capture, self._client, asyncio.TaskGroup() as group:
+                discovery = Discovery(self._certificates, services=[SECRETS])
+                async with serve(self._settings.sds_socket, discovery):
+                    parts = (
+                        self._certificates.run,
+                        self._board.run,
+                        self._control.keep,
+                        self._follow,
+                        self._tell_ready,
+                    )
+                    tasks = [group.create_task(part()) for part in parts]
+                    await self._workloads.run()
+                    for task in tasks:
+                        task.cancel()
+                    await asyncio.wait(tasks)
+
+    def _make_runner(self, workload: Workload, name: str, changed: Callable[[], None]) -> InstanceRunner:
+        return InstanceRunner(self._host, workload, name, changed)
+
+    async def _follow(self) -> None:
+        """Follows what should run, and reports again to each control plane that comes up."""
+        async for desired in self._client.desired():
+            if desired is None:
+                self._board.resend()
+            else:
+                self._take(desired)
+
+    def _take(self, desired: Desired) -> None:
+        if desired.services != self._services:
+            self._services = desired.services
+            self._capture.update(desired.services)
+            self._workloads.refresh()
+        self._workloads.take(desired.workloads)
+
+    async def _tell_ready(self) -> None:
+        await self._workloads.settled.wait()
+        self._emit(MeshReady(self._workloads.count, asyncio.get_running_loop().time() - self._began))
+
+    def _stop(self, reason: str) -> None:
+        self._emit(Stopping(reason))
+        self._workloads.stop()
+
+    def _kill(self) -> None:
+        """Ends all processes at once: somebody has asked twice."""
+        self._records.kill_all()
+
+
+def _choose_capture(settings: Settings) -> tuple[Capture, str]:
+    """Returns the capture for the settings, and why it is not transparent where that was left open."""
+    try:
+        mode, note = choose_capture(settings.capture)
+    except (CaptureError, ValueError) as error:
+        raise StartError(str(error)) from error
+    if mode == "explicit":
+        return ExplicitCapture(), note
+    from mizzen.node.capture.transparent import TransparentCapture  # needs the packages of the extra "capture"
+
+    return TransparentCapture(settings), note
+
+
+@contextlib.contextmanager
+def _signals(stop: Callable[[str], None], kill: Callable[[], None], task: asyncio.Task[None] | None) -> Iterator[None]:
+    """Calls ``stop`` at the first signal, and at the second cancels ``task`` and calls ``kill``."""
+    assert task
+    loop = asyncio.get_running_loop()
+    received: list[str] = []
+
+    def handle(number: signal.Signals) -> None:
+        received.append(number.name)
+        if len(received) == 1:
+            stop(number.name)
+        else:
+            task.cancel()
+            kill()
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, handle, number)
+    try:
+        yield
+    finally:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+class _first_start_error:  # noqa: N801 - it is used as a function
+    """Raises the first :class:`StartError` out of nested exception groups, as that is what the user needs to read."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, BaseExceptionGroup):
+            found: BaseException | None = error.subgroup((StartError, CaptureError))
+            while isinstance(found, BaseExceptionGroup):
+                found = found.exceptions[0]
+            if found:
+                raise StartError(str(found)) from error
+        if isinstance(error, CaptureError):
+            raise StartError(str(error)) from error

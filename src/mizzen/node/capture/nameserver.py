@@ -1,0 +1,158 @@
+"""The DNS server of one namespace: UDP and TCP, on sockets that were opened inside it.
+
+It runs in the node's process, answers from the mesh's names at once and passes other questions to ``upstream.py``,
+outside the namespace. Its tasks belong to the group of whoever opened it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import structlog
+
+from mizzen.node.capture import answers
+from mizzen.node.capture.answers import Forward, MalformedQueryError, NameTable
+from mizzen.node.capture.upstream import Upstream
+
+log = structlog.get_logger(__name__)
+
+_MOST_TASKS = (
+    512  # questions under way and TCP connections, of one instance; a client whose packet is dropped asks again
+)
+_IDLE = 10.0  # seconds until a TCP connection without a question is closed (RFC 7766, 6.2.3)
+
+
+@dataclass
+class Names:
+    """The names that all instances of a mesh can call; ``table`` is replaced as a whole."""
+
+    table: NameTable = field(default_factory=NameTable)
+
+
+@dataclass
+class Counts:
+    """What a server has done: all questions, those passed on, packets that were none, questions dropped under load."""
+
+    questions: int = 0
+    forwarded: int = 0
+    malformed: int = 0
+    dropped: int = 0
+
+
+class NameServer(asyncio.DatagramProtocol):
+    """Answers the questions of an instance in ``client_namespace`` (a namespace of the mesh, not of the kernel)."""
+
+    def __init__(self, client_namespace: str, names: Names, upstream: Upstream, group: asyncio.TaskGroup) -> None:
+        self.counts = Counts()
+        self._client_namespace = client_namespace
+        self._names = names
+        self._upstream = upstream
+        self._group = group
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._transport: asyncio.DatagramTransport | None = None
+        self._server: asyncio.Server | None = None
+
+    async def start(self, udp: socket.socket, tcp: socket.socket) -> Self:
+        """Serves on two bound sockets, of which ``tcp`` listens; they are closed by :meth:`stop`."""
+        loop = asyncio.get_running_loop()
+        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, sock=udp)
+        # A plain function, not a coroutine: its tasks would not be in the group.
+        self._server = await asyncio.start_server(self._connected, sock=tcp)
+        return self
+
+    async def stop(self) -> None:
+        """Stops serving and ends what is under way."""
+        if self._transport is not None:
+            self._transport.close()
+        if self._server is not None:
+            self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    # UDP
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        found = self._answer(data)
+        if isinstance(found, Forward):
+            self._start(self._forward(data, found, addr))
+        elif found is not None:
+            self._send(found, addr)
+
+    def error_received(self, exc: Exception) -> None:
+        # The client went away before its answer; nobody is left to tell.
+        log.debug("a DNS answer was not delivered", error=str(exc))
+
+    async def _forward(self, query: bytes, forward: Forward, client: tuple[str, int]) -> None:
+        response = await self._resolve(query)
+        self._send(response if len(response) <= forward.limit else answers.truncated(query), client)
+
+    def _send(self, response: bytes, client: tuple[str, int]) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.sendto(response, client)
+
+    # TCP
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = self._start(self._serve(reader, writer))
+        if task is None:
+            writer.close()
+        else:
+            task.add_done_callback(lambda _: writer.close())
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while (query := await _read(reader)) is not None:
+                response = await self._respond(query)
+                if response is None:
+                    return
+                writer.write(struct.pack("!H", len(response)) + response)
+                async with asyncio.timeout(_IDLE):
+                    await writer.drain()
+        except OSError as error:
+            log.debug("a DNS connection broke", error=str(error))
+
+    async def _respond(self, query: bytes) -> bytes | None:
+        found = self._answer(query)
+        return await self._resolve(query) if isinstance(found, Forward) else found
+
+    # Both
+
+    def _answer(self, query: bytes) -> bytes | Forward | None:
+        self.counts.questions += 1
+        try:
+            return answers.answer(query, self._names.table, self._client_namespace)
+        except MalformedQueryError as error:
+            self.counts.malformed += 1
+            log.debug("ignored a malformed DNS question", error=str(error))
+            return None
+
+    async def _resolve(self, query: bytes) -> bytes:
+        self.counts.forwarded += 1
+        return await self._upstream.resolve(query) or answers.failure(query)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
+        if len(self._tasks) >= _MOST_TASKS:
+            self.counts.dropped += 1
+            work.close()
+            return None
+        task = self._group.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+async def _read(reader: asyncio.StreamReader) -> bytes | None:
+    """Returns the next question, or None when the client has closed or has been silent for long."""
+    try:
+        async with asyncio.timeout(_IDLE):
+            (length,) = struct.unpack("!H", await reader.readexactly(2))
+            return await reader.readexactly(length)
+    except (asyncio.IncompleteReadError, TimeoutError):
+        return None

@@ -1,0 +1,49 @@
+"""Switches of the kernel under /proc/sys/net, of the network namespace of the thread that calls."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from pathlib import Path
+
+_NET = Path("/proc/sys/net")
+
+
+def disable_ipv6_for_new_links() -> None:
+    """Links that this namespace gets from now on have no IPv6; loopback keeps ::1, which applications may listen on."""
+    _write_if_there(_NET / "ipv6/conf/default/disable_ipv6", "1")
+    _write_if_there(_NET / "ipv6/conf/lo/disable_ipv6", "0")
+
+
+def disable_ipv6(link: str) -> None:
+    _write_if_there(_NET / "ipv6/conf" / link / "disable_ipv6", "1")
+
+
+def forwarding(link: str) -> bool:
+    """Says whether packets that arrive on ``link`` may be forwarded; ``all`` is the switch of the whole host."""
+    return _forwarding(link).read_text().strip() == "1"
+
+
+def set_forwarding(link: str, *, allowed: bool) -> None:
+    """Raises OSError, FileNotFoundError if there is no such link."""
+    _forwarding(link).write_text("1" if allowed else "0")
+
+
+def without_forwarding(links: Iterable[str]) -> list[str]:
+    """Returns those of ``links`` that may not forward; links that have gone are left out."""
+    found = []
+    for link in links:
+        with contextlib.suppress(FileNotFoundError):
+            if not forwarding(link):
+                found.append(link)
+    return found
+
+
+def _forwarding(link: str) -> Path:
+    return _NET / "ipv4/conf" / link / "forwarding"
+
+
+def _write_if_there(file: Path, text: str) -> None:
+    # A kernel without IPv6 has no such file.
+    with contextlib.suppress(FileNotFoundError):
+        file.write_text(text)

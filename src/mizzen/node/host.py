@@ -1,0 +1,72 @@
+"""What all instances of a node share, handed to each of them by the composition root (agent.py)."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from mizzen.node.announcing import Board
+from mizzen.node.backoff import Backoff
+from mizzen.node.capturing import Capture
+from mizzen.node.events import Event
+from mizzen.node.leftovers import Records
+from mizzen.registry.reports import ServiceName
+from mizzen.settings import Settings
+
+
+class StartError(Exception):
+    """The mesh cannot start as it is written or on this machine; the text is for the user: what, where, what to do."""
+
+
+class Identities(Protocol):
+    """Holds certificates for proxies: see sds.py."""
+
+    async def hold(self, namespace: str, instance: str, service_account: str) -> None:
+        """Returns when the proxy of an instance can have its certificate, and keeps it fresh from then on."""
+        ...
+
+    def release(self, namespace: str, instance: str) -> None:
+        """The proxy is gone; does nothing for one that is not held."""
+        ...
+
+
+class Acknowledging(Protocol):
+    async def acknowledged(self, version: int, longest: float) -> bool:
+        """Waits until every live proxy has a version, for at most ``longest`` seconds; returns whether all have it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Host:
+    """``starting`` says whether the mesh has never been ready: what cannot be started then raises
+    :class:`StartError`; later it is tried again. ``services`` gives what applications may call by name, ``env`` is the
+    environment that applications inherit.
+    """
+
+    settings: Settings
+    version: str
+    capture: Capture
+    board: Board
+    control: Acknowledging
+    identities: Identities
+    records: Records
+    emit: Callable[[Event], None]
+    starting: Callable[[], bool]
+    services: Callable[[], tuple[ServiceName, ...]]
+    env: Mapping[str, str]
+    backoff: Backoff = field(default_factory=Backoff)
+    chance: random.Random = field(default_factory=random.Random)
+
+    def delay(self, failures: int) -> float:
+        return self.backoff.delay(failures, self.chance.random())
+
+    def log_file(self, namespace: str, instance: str, suffix: str = "") -> Path:
+        return self.settings.log_dir / f"{unique_name(namespace, instance)}{suffix}.log"
+
+
+def unique_name(namespace: str, instance: str) -> str:
+    """Returns the name of an instance in files: instances of two namespaces may have one name."""
+    return instance if namespace == "default" else f"{instance}.{namespace}"

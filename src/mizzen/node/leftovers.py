@@ -1,0 +1,130 @@
+"""Finds and ends what a crashed node left running.
+
+On Linux the kernel kills the node's children with it, but not their children, and on macOS neither. So the node keeps a
+record of each child (its process id, which is also its process group, and when it started) while it runs, and at its
+next start kills the groups that are still there and still the ones it started.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process of the system: its group, and when it started, in a form that no other process of that id has had."""
+
+    group: int
+    started: str
+
+
+class Records:
+    """One file for each running child, named by its process id, in a folder of the state directory."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._pids: set[int] = set()
+
+    def add(self, pid: int) -> None:
+        """Remembers a child. Where that fails (a full disk) the child runs on unrecorded, and the log says so."""
+        self._pids.add(pid)
+        started = start_time(pid)
+        if started is None:
+            return
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (self._folder / str(pid)).write_text(started)
+        except OSError as error:
+            log.warning("a child is not recorded, so a crash of this node could leave it running", error=str(error))
+
+    def remove(self, pid: int) -> None:
+        self._pids.discard(pid)
+        (self._folder / str(pid)).unlink(missing_ok=True)
+
+    def kill_leftovers(self) -> list[int]:
+        """Kills the recorded groups that still run; returns their ids."""
+        if not self._folder.is_dir():
+            return []
+        recorded = {int(file.name): file.read_text() for file in self._folder.iterdir() if file.name.isdigit()}
+        groups = leftovers(recorded, running() if recorded else {})
+        for group in groups:
+            _kill(group)
+        for pid in recorded:
+            self.remove(pid)
+        return groups
+
+    def kill_all(self) -> None:
+        """Kills all children of this node that run now."""
+        for pid in self._pids:
+            _kill(pid)
+
+
+def _kill(group: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # it has ended; macOS: EPERM for zombies
+        os.killpg(group, signal.SIGKILL)
+
+
+def leftovers(recorded: Mapping[int, str], processes: Mapping[int, Process]) -> list[int]:
+    """Returns the recorded groups that run: the leader is the process that was recorded, or is gone and its group is not.
+
+    While a group has a member the system gives its id to no new process, so a group without a leader is the recorded
+    one; a leader with another start time is a stranger.
+    """
+    groups = {process.group for process in processes.values()}
+    return sorted(
+        pid
+        for pid, started in recorded.items()
+        if pid in groups and (pid not in processes or processes[pid].started == started)
+    )
+
+
+def start_time(pid: int) -> str | None:
+    """Returns when a process started, or None if there is none."""
+    if sys.platform == "linux":
+        found = _from_proc(pid, _boot_id())
+    else:
+        found = _from_ps("-p", str(pid)).get(pid)
+    return found.started if found else None
+
+
+def running() -> dict[int, Process]:
+    """Returns all processes by their id."""
+    if sys.platform == "linux":
+        boot = _boot_id()
+        pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+        return {pid: process for pid in pids if (process := _from_proc(pid, boot))}
+    return _from_ps("-ax")  # type: ignore[unreachable,unused-ignore]
+
+
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _from_proc(pid: int, boot: str) -> Process | None:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # proc(5): "pid (name) state ppid pgrp ..."; the name may hold anything, field 22 is the start time.
+    fields = text[text.rindex(")") + 2 :].split()
+    if fields[0] in "ZX":
+        return None
+    return Process(int(fields[2]), f"{boot} {fields[19]}")
+
+
+def _from_ps(*which: str) -> dict[int, Process]:
+    command = ["ps", *which, "-o", "pid=,pgid=,lstart="]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    rows = [line.split(maxsplit=2) for line in listed.splitlines()]
+    return {int(pid): Process(int(group), started.strip()) for pid, group, started in rows}

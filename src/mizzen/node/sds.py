@@ -1,0 +1,75 @@
+"""The certificates of this node's proxies: held fresh by the Renewer, served over SDS by the xDS server.
+
+Keys never leave this process but to the proxy that they are for, over a Unix socket in a folder that only this user
+may enter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+
+from mizzen.identity.renewal import KeyMaterial
+from mizzen.identity.renewer import Issue, Renewer
+from mizzen.identity.secrets import resources
+from mizzen.mesh.spiffe import SpiffeId
+from mizzen.xds.source import Config, Node
+
+
+class Certificates:
+    """A :class:`mizzen.xds.source.ConfigSource` whose resources are secrets; see :class:`mizzen.node.host.Identities`.
+
+    Instances with the same service account share one certificate.
+    """
+
+    def __init__(self, issue: Issue, trust_domain: str) -> None:
+        self._trust_domain = trust_domain
+        self._renewer = Renewer(issue=issue, publish=self._publish, clock=time.time, chance=random.SystemRandom())
+        self._holders: dict[tuple[str, str], SpiffeId] = {}
+        self._configs: dict[SpiffeId, Config] = {}
+        self._version = 0
+        self._changed = asyncio.Condition()
+        self._news = asyncio.Event()
+
+    async def run(self) -> None:
+        """Renews, and wakes whoever waits for a change, until it is cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._renewer.run())
+            while True:
+                await self._news.wait()
+                self._news.clear()
+                async with self._changed:
+                    self._changed.notify_all()
+
+    async def hold(self, namespace: str, instance: str, service_account: str) -> None:
+        identity = SpiffeId(self._trust_domain, namespace, service_account)
+        self._holders[namespace, instance] = identity
+        self._renewer.add(identity)
+        await self._renewer.ready(identity)
+        # Another instance may have brought the certificate: the new proxy's configuration is news all the same.
+        self._bump()
+
+    def release(self, namespace: str, instance: str) -> None:
+        identity = self._holders.pop((namespace, instance), None)
+        if identity and identity not in self._holders.values():
+            self._renewer.remove(identity)
+            self._configs.pop(identity, None)
+
+    def config(self, node: Node) -> Config | None:
+        identity = self._holders.get((node.namespace, node.name))
+        config = self._configs.get(identity) if identity else None
+        return Config(self._version, config.resources) if config else None
+
+    async def changed(self, version: int) -> int:
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._version > version)
+        return self._version
+
+    def _publish(self, identity: SpiffeId, material: KeyMaterial) -> None:
+        self._configs[identity] = Config(0, resources(material))
+        self._bump()
+
+    def _bump(self) -> None:
+        self._version += 1
+        self._news.set()

@@ -1,0 +1,104 @@
+"""Keeps the Envoy of one instance running: starts it, says when it is ready, starts it again when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from mizzen.node import envoy
+from mizzen.node.bootstrap import Sidecar
+from mizzen.node.capturing import Place
+from mizzen.node.envoy import Envoy, EnvoyFailedError, EnvoyMissingError
+from mizzen.node.events import ProxyCrashed, ProxyReady
+from mizzen.node.host import Host, StartError, unique_name
+from mizzen.node.output import Output
+from mizzen.node.specs import Workload
+
+
+class SidecarKeeper:
+    """``changed`` is called after each change of the attributes. ``waiting`` is True between a crash and the next
+    start; ``message`` says what was wrong last. ``was_ready`` is set when it is ready for the first time.
+    """
+
+    def __init__(self, host: Host, workload: Workload, place: Place, changed: Callable[[], None]) -> None:
+        self._host = host
+        self._workload = workload
+        self._place = place
+        self._changed = changed
+        self._envoy: Envoy | None = None
+        self._output = Output(host.log_file(place.namespace, place.instance, "-envoy"))
+        self.admin_socket = host.settings.admin_socket(unique_name(place.namespace, place.instance))
+        self.ready = False
+        self.waiting = False
+        self.was_ready = asyncio.Event()
+        self.message = ""
+        self.restarts = 0
+
+    @property
+    def pid(self) -> int:
+        return self._envoy.pid if self._envoy else 0
+
+    async def keep(self) -> None:
+        """Keeps it until this is cancelled, and ends it then. Raises :class:`StartError` while the mesh starts."""
+        failures = 0
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            self.message = await self._run()
+            if self._host.starting() and not self.was_ready.is_set():
+                raise StartError(f"the proxy of {self._place.instance} does not start: {self.message}")
+            failures = self._host.backoff.failures(failures, loop.time() - began)
+            delay = self._host.delay(failures)
+            self.waiting = True
+            self.restarts += 1
+            self._host.emit(ProxyCrashed(self._place.namespace, self._place.instance, self.message, delay))
+            self._changed()
+            await asyncio.sleep(delay)
+            self.waiting = False
+
+    async def drain(self, longest: float) -> None:
+        """Lets the requests in flight end; see :meth:`mizzen.node.envoy.Envoy.drain`."""
+        if self._envoy and self.ready:
+            await self._envoy.drain(longest)
+
+    async def _run(self) -> str:
+        """Runs one Envoy from start to end; returns why it ended."""
+        config = self.admin_socket.with_suffix(".json")
+        try:
+            running = await envoy.start(self._sidecar(), self._place, config, self._output, self._host.records)
+        except (EnvoyMissingError, OSError) as error:
+            return str(error)
+        self._envoy = running
+        self._changed()
+        try:
+            await running.ready()
+            self.ready = True
+            self.message = ""
+            self.was_ready.set()
+            self._host.emit(ProxyReady(self._place.namespace, self._place.instance))
+            self._changed()
+            return f"Envoy ended: {await running.wait()}"
+        except EnvoyFailedError as error:
+            return str(error)
+        finally:
+            self.ready = False
+            await running.stop()
+            self._envoy = None
+
+    def _sidecar(self) -> Sidecar:
+        settings = self._host.settings
+        return Sidecar(
+            instance=self._place.instance,
+            namespace=self._place.namespace,
+            workload=self._workload.name,
+            service_account=self._workload.spec.service_account,
+            address=self._place.address,
+            capture=self._place.capture,
+            version=self._host.version,
+            trust_domain=settings.trust_domain,
+            mesh=settings.name,
+            admin_socket=self.admin_socket,
+            xds_socket=settings.xds_socket,
+            sds_socket=settings.sds_socket,
+            labels=self._workload.labels,
+        )

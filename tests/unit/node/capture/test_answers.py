@@ -1,0 +1,195 @@
+import contextlib
+from ipaddress import IPv4Address
+
+import dns.flags
+import dns.message
+import dns.opcode
+import dns.rcode
+import dns.rdatatype
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mizzen.node.capture.answers import (
+    Forward,
+    MalformedQueryError,
+    answer,
+    failure,
+    is_truncated,
+    name_table,
+    resolv_conf,
+    truncated,
+)
+from mizzen.registry.reports import ServiceName
+
+
+def service(name: str, namespace: str, address: str, host: str = "") -> ServiceName:
+    host = host or f"{name}.{namespace}.svc.cluster.local"
+    return ServiceName(host=host, name=name, namespace=namespace, address=address, ports=(9080,))
+
+
+TABLE = name_table(
+    [
+        service("reviews", "default", "240.240.0.1"),
+        service("reviews", "shop", "240.240.0.2"),
+        service("ratings", "shop", "240.240.0.3"),
+        service("headless", "default", ""),
+        service("external", "default", "240.240.0.4", host="API.Example.com"),
+    ]
+)
+
+
+def ask(name: str, kind: str = "A", namespace: str = "default", **options: int) -> dns.message.Message | Forward:
+    query = dns.message.make_query(name, kind, **options)  # type: ignore[arg-type]
+    found = answer(query.to_wire(), TABLE, namespace)
+    if isinstance(found, Forward):
+        return found
+    response = dns.message.from_wire(found)
+    assert query.is_response(response)
+    assert response.flags & dns.flags.RA
+    return response
+
+
+def addresses(response: dns.message.Message | Forward) -> list[str]:
+    assert not isinstance(response, Forward)
+    assert response.rcode() == dns.rcode.NOERROR
+    assert all(rrset.ttl == 30 for rrset in response.answer)
+    return [record.address for rrset in response.answer for record in rrset]
+
+
+@pytest.mark.parametrize(
+    ("name", "namespace", "expected"),
+    [
+        ("reviews.", "default", "240.240.0.1"),
+        ("reviews.", "shop", "240.240.0.2"),
+        ("reviews.shop.", "default", "240.240.0.2"),
+        ("reviews.shop.svc.", "default", "240.240.0.2"),
+        ("reviews.shop.svc.cluster.local.", "default", "240.240.0.2"),
+        ("ReViEwS.DeFault.svc.Cluster.LOCAL.", "shop", "240.240.0.1"),
+        ("api.example.com.", "shop", "240.240.0.4"),
+    ],
+)
+def test_a_service_is_known_in_all_its_forms(name: str, namespace: str, expected: str) -> None:
+    response = ask(name, namespace=namespace)
+    assert addresses(response) == [expected]
+    assert isinstance(response, dns.message.Message)
+    # The case of the question is kept, since some resolvers check it.
+    assert response.answer[0].name.to_text() == name
+
+
+@pytest.mark.parametrize("kind", ["AAAA", "MX", "TXT", "SRV", "HTTPS"])
+def test_a_known_name_has_no_records_of_other_types(kind: str) -> None:
+    assert addresses(ask("reviews.default.svc.cluster.local.", kind)) == []
+
+
+def test_any_is_answered_with_the_address() -> None:
+    assert addresses(ask("reviews.", "ANY")) == ["240.240.0.1"]
+
+
+def test_a_service_without_an_address_exists() -> None:
+    assert addresses(ask("headless.")) == []
+
+
+@pytest.mark.parametrize("name", ["svc.cluster.local.", "shop.svc.cluster.local.", "cluster.local."])
+def test_a_branch_of_the_tree_exists_and_is_empty(name: str) -> None:
+    assert addresses(ask(name)) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nosuch.default.svc.cluster.local.",
+        "reviews.default.default.svc.cluster.local.",
+        "www.example.com.cluster.local.",
+        "nosuch.svc.cluster.local.",
+        "1.0.240.240.in-addr.arpa.",
+    ],
+)
+def test_what_only_the_mesh_could_know_does_not_exist(name: str) -> None:
+    response = ask(name)
+    assert isinstance(response, dns.message.Message)
+    assert response.rcode() == dns.rcode.NXDOMAIN
+    assert not response.authority
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ratings.",
+        "www.example.com.",
+        "example.com.",
+        "local.",
+        "nosuch.shop.",
+        "nosuch.shop.svc.",
+        "notcluster.local.",
+        ".",
+    ],
+)
+def test_other_names_are_for_the_hosts_resolvers(name: str) -> None:
+    assert isinstance(ask(name), Forward)
+
+
+def test_the_size_that_a_client_takes_is_known_from_edns() -> None:
+    assert ask("example.com.") == Forward(512)
+    assert ask("example.com.", use_edns=0, payload=1232) == Forward(1232)
+    assert ask("example.com.", use_edns=0, payload=100) == Forward(512)
+
+
+def test_an_edns_question_has_an_edns_answer() -> None:
+    response = ask("reviews.", use_edns=0, payload=1232)
+    assert isinstance(response, dns.message.Message)
+    assert response.edns == 0
+
+
+def test_another_class_is_refused() -> None:
+    query = dns.message.make_query("version.bind.", "TXT", "CH")
+    found = answer(query.to_wire(), TABLE, "default")
+    assert isinstance(found, bytes)
+    assert dns.message.from_wire(found).rcode() == dns.rcode.REFUSED
+
+
+def test_another_operation_is_not_implemented() -> None:
+    query = dns.message.make_query("reviews.", "A")
+    query.set_opcode(dns.opcode.STATUS)
+    found = answer(query.to_wire(), TABLE, "default")
+    assert isinstance(found, bytes)
+    assert dns.message.from_wire(found).rcode() == dns.rcode.NOTIMP
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [
+        b"",
+        b"\0" * 11,
+        b"\0" * 12,  # no question
+        dns.message.make_query("reviews.", "A").to_wire() + b"junk",
+        dns.message.make_query("reviews.", "A").to_wire()[:-3],
+        dns.message.make_response(dns.message.make_query("reviews.", "A")).to_wire(),
+    ],
+)
+def test_what_is_no_question_is_malformed(wire: bytes) -> None:
+    with pytest.raises(MalformedQueryError):
+        answer(wire, TABLE, "default")
+
+
+@given(st.binary(max_size=80) | st.binary(min_size=8, max_size=40).map(lambda tail: b"\0\1\1\0\0\1\0\0\0\0\0\0" + tail))
+def test_no_packet_raises_anything_else(wire: bytes) -> None:
+    with contextlib.suppress(MalformedQueryError):
+        assert isinstance(answer(wire, TABLE, "default"), bytes | Forward)
+
+
+def test_failure_and_truncation_are_answers_to_the_question() -> None:
+    query = dns.message.make_query("example.com.", "A")
+    failed = dns.message.from_wire(failure(query.to_wire()))
+    assert query.is_response(failed)
+    assert failed.rcode() == dns.rcode.SERVFAIL
+    cut = truncated(query.to_wire())
+    assert is_truncated(cut)
+    assert query.is_response(dns.message.from_wire(cut))
+    assert not is_truncated(failed.to_wire())
+
+
+def test_resolv_conf() -> None:
+    assert resolv_conf("shop", IPv4Address("10.0.0.1"), ("corp.example", "cluster.local")) == (
+        "nameserver 10.0.0.1\nsearch shop.svc.cluster.local svc.cluster.local cluster.local corp.example\noptions ndots:5\n"
+    )

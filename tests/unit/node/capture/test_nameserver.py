@@ -1,0 +1,187 @@
+"""The server on loopback sockets, as it runs inside a namespace."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import dns.flags
+import dns.message
+import dns.rcode
+import pytest
+
+from mizzen.node.capture import nameserver
+from mizzen.node.capture.answers import name_table
+from mizzen.node.capture.nameserver import Names, NameServer
+from mizzen.node.capture.upstream import Upstream
+from mizzen.registry.reports import ServiceName
+
+REVIEWS = ServiceName(
+    host="reviews.default.svc.cluster.local", name="reviews", namespace="default", address="240.240.0.1", ports=(9080,)
+)
+
+
+class FakeUpstream(Upstream):
+    """Answers with ``response`` once ``gate`` is open."""
+
+    def __init__(self, response: bytes | None = None) -> None:
+        super().__init__(list)
+        self.response = response
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.waiting = asyncio.Event()
+
+    async def resolve(self, query: bytes) -> bytes | None:
+        self.waiting.set()
+        await self.gate.wait()
+        return self.response
+
+
+@asynccontextmanager
+async def serving(upstream: Upstream, names: Names | None = None) -> AsyncIterator[tuple[NameServer, tuple[str, int]]]:
+    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    udp.bind(("127.0.0.1", 0))
+    tcp = socket.create_server(udp.getsockname())
+    udp.setblocking(False)
+    tcp.setblocking(False)
+    async with asyncio.TaskGroup() as group:
+        server = NameServer("default", names or Names(name_table([REVIEWS])), upstream, group)
+        await server.start(udp, tcp)
+        try:
+            yield server, udp.getsockname()
+        finally:
+            await server.stop()
+
+
+class Client(asyncio.DatagramProtocol):
+    def __init__(self) -> None:
+        self.received: asyncio.Queue[bytes] = asyncio.Queue()
+
+    def datagram_received(self, data: bytes, addr: object) -> None:
+        self.received.put_nowait(data)
+
+
+@asynccontextmanager
+async def udp_client(
+    address: tuple[str, int],
+) -> AsyncIterator[tuple[Callable[[bytes], None], Callable[[], Awaitable[bytes]]]]:
+    transport, client = await asyncio.get_running_loop().create_datagram_endpoint(Client, remote_addr=address)
+    try:
+        yield transport.sendto, client.received.get
+    finally:
+        transport.close()
+
+
+async def ask_tcp(address: tuple[str, int], *queries: bytes) -> list[bytes]:
+    reader, writer = await asyncio.open_connection(*address)
+    try:
+        responses = []
+        for query in queries:
+            writer.write(struct.pack("!H", len(query)) + query)
+            (length,) = struct.unpack("!H", await reader.readexactly(2))
+            responses.append(await reader.readexactly(length))
+        return responses
+    finally:
+        writer.close()
+
+
+async def test_names_are_answered_over_udp_and_a_new_table_counts_at_once() -> None:
+    names = Names()
+    query = dns.message.make_query("reviews.default.svc.cluster.local.", "A")
+    async with serving(FakeUpstream(), names) as (server, address), udp_client(address) as (send, receive):
+        send(query.to_wire())
+        assert dns.message.from_wire(await receive()).rcode() == dns.rcode.NXDOMAIN
+        names.table = name_table([REVIEWS])
+        send(query.to_wire())
+        assert dns.message.from_wire(await receive()).answer[0][0].address == "240.240.0.1"
+        assert (server.counts.questions, server.counts.forwarded) == (2, 0)
+
+
+async def test_names_are_answered_over_tcp_several_on_one_connection() -> None:
+    query = dns.message.make_query("reviews.", "A")
+    async with serving(FakeUpstream()) as (_, address):
+        for response in await ask_tcp(address, query.to_wire(), query.to_wire()):
+            assert dns.message.from_wire(response).answer[0][0].address == "240.240.0.1"
+
+
+async def test_other_names_are_asked_upstream() -> None:
+    query = dns.message.make_query("example.com.", "A")
+    response = dns.message.make_response(query).to_wire()
+    async with serving(FakeUpstream(response)) as (server, address), udp_client(address) as (send, receive):
+        send(query.to_wire())
+        assert await receive() == response
+        assert await ask_tcp(address, query.to_wire()) == [response]
+        assert server.counts.forwarded == 2
+
+
+async def test_nobody_upstream_is_a_server_failure() -> None:
+    query = dns.message.make_query("example.com.", "A")
+    async with serving(FakeUpstream(None)) as (_, address), udp_client(address) as (send, receive):
+        send(query.to_wire())
+        assert dns.message.from_wire(await receive()).rcode() == dns.rcode.SERVFAIL
+
+
+async def test_an_answer_too_long_for_the_client_is_cut_over_udp_and_whole_over_tcp() -> None:
+    query = dns.message.make_query("example.com.", "A")
+    long = dns.message.make_response(query).to_wire() + b"\0" * 600
+    async with serving(FakeUpstream(long)) as (_, address), udp_client(address) as (send, receive):
+        send(query.to_wire())
+        assert dns.message.from_wire(await receive()).flags & dns.flags.TC
+        assert await ask_tcp(address, query.to_wire()) == [long]
+
+
+async def test_malformed_packets_are_counted_and_the_server_goes_on() -> None:
+    query = dns.message.make_query("reviews.", "A")
+    async with serving(FakeUpstream()) as (server, address), udp_client(address) as (send, receive):
+        send(b"nonsense")
+        send(query.to_wire())
+        assert dns.message.from_wire(await receive()).answer
+        assert server.counts.malformed == 1
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(b"\0\3abc")
+        assert await reader.read() == b""
+        writer.close()
+        assert server.counts.malformed == 2
+
+
+async def test_a_slow_upstream_delays_no_name_of_the_mesh_and_load_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nameserver, "_MOST_TASKS", 1)
+    outside = dns.message.make_query("example.com.", "A").to_wire()
+    inside = dns.message.make_query("reviews.", "A").to_wire()
+    upstream = FakeUpstream()
+    upstream.gate.clear()
+    async with serving(upstream) as (server, address), udp_client(address) as (send, receive):
+        send(outside)
+        await upstream.waiting.wait()
+        send(outside)
+        send(inside)
+        assert dns.message.from_wire(await receive()).answer
+        assert server.counts.dropped == 1
+        reader, writer = await asyncio.open_connection(*address)
+        assert await reader.read() == b""
+        writer.close()
+        # Leaving stops what is still waiting for the upstream server.
+
+
+async def test_a_silent_connection_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nameserver, "_IDLE", 0.01)
+    async with serving(FakeUpstream()) as (_, address):
+        reader, writer = await asyncio.open_connection(*address)
+        assert await reader.read() == b""
+        writer.close()
+
+
+@pytest.mark.parametrize("connected", [True, False])
+async def test_stopping_ends_connections(connected: bool) -> None:
+    async with serving(FakeUpstream()) as (server, address):
+        if connected:
+            reader, writer = await asyncio.open_connection(*address)
+            writer.write(b"\0")
+            await server.stop()
+            assert await reader.read() == b""
+            writer.close()
+        else:
+            await server.stop()
+        with pytest.raises(OSError):
+            await asyncio.open_connection(*address)

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+from mizzen.compile.resource import SECRET
+from mizzen.identity import Authority
+from mizzen.mesh.spiffe import SpiffeId
+from mizzen.node.sds import Certificates
+from mizzen.registry.reports import IssuedCertificate
+from mizzen.xds.source import Node
+
+
+def node(instance: str) -> Node:
+    return Node(f"sidecar~127.0.0.1~{instance}.default~default.svc.cluster.local", "sidecar", "", instance, "default")
+
+
+async def test_each_proxy_gets_the_secrets_of_its_own_account_and_only_while_it_is_held(tmp_path: Path) -> None:
+    authority = Authority.open(tmp_path / "ca", "cluster.local", clock=time.time)
+    asked: list[str] = []
+
+    async def issue(csr: str, identity: SpiffeId) -> IssuedCertificate:
+        asked.append(identity.service_account)
+        return authority.sign(csr, identity, 3600.0)
+
+    certificates = Certificates(issue, "cluster.local")
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        task = group.create_task(certificates.run())
+        change = group.create_task(certificates.changed(0))
+        assert certificates.config(node("web-0")) is None
+        await certificates.hold("default", "web-0", "web")
+        assert await change > 0
+        await certificates.hold("default", "web-1", "web")
+        await certificates.hold("default", "api-0", "api")
+        web, same, api = (certificates.config(node(name)) for name in ("web-0", "web-1", "api-0"))
+        assert web
+        assert same
+        assert api
+        assert web.resources is same.resources
+        assert set(web.resources[SECRET]) == {"default", "ROOTCA"}
+        assert web.resources[SECRET]["default"] != api.resources[SECRET]["default"]
+        certificates.release("default", "web-0")
+        assert certificates.config(node("web-0")) is None
+        assert certificates.config(node("web-1"))
+        certificates.release("default", "web-1")
+        certificates.release("default", "unknown")
+        task.cancel()
+    assert asked == ["web", "api"]
