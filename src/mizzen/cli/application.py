@@ -1,0 +1,106 @@
+"""The root of the command line: its commands, the options that choose a mesh, and how a command ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import click
+
+from mizzen.cli import (
+    changing,
+    completing,
+    executing,
+    forwarding,
+    getting,
+    inspecting,
+    logs,
+    restarting,
+    starting,
+    status,
+    stopping,
+    validating,
+    version,
+)
+from mizzen.cli.options import mesh_selection
+from mizzen.cli.output import Complaint
+
+_INTERRUPTED = 130  # 128 + SIGINT, as shells report it.
+
+_SECTIONS: Mapping[str, tuple[click.Command, ...]] = {
+    "A mesh": (starting.up, stopping.down, stopping.list_, status.status, version.version),
+    "Resources": (
+        changing.apply,
+        changing.delete,
+        getting.get,
+        getting.history,
+        validating.validate,
+    ),
+    "Workloads": (executing.exec_, logs.logs, forwarding.port_forward, restarting.restart),
+    "Looking inside": (inspecting.proxy,),
+    "The shell": (completing.completion,),
+}
+
+_ALIASES: Mapping[str, str] = {
+    "proxy-config": "proxy",
+    "pc": "proxy",
+    "proxy-status": "status",
+    "ps": "status",
+}
+
+
+class Application(click.Group):
+    """The root group: lists commands by subject, and ends without a traceback for anything but a bug."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        for title, commands in _SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(command.name or "", command.get_short_help_str(90)) for command in commands])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Finds a command, also by the name that istioctl has for it."""
+        return super().get_command(ctx, _ALIASES.get(cmd_name, cmd_name))
+
+    def main(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Runs a command and ends the process with its exit code."""
+        kwargs["standalone_mode"] = False
+        try:
+            code = super().main(*args, **kwargs)
+        except click.ClickException as error:
+            error.show()
+            code = error.exit_code
+        except (click.Abort, KeyboardInterrupt):
+            code = _INTERRUPTED
+        except OSError as error:
+            code = _failed(error)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _failed(error: OSError) -> int:
+    """Says what the system refused. A reader that has gone is not among it: click ends quietly, with 1."""
+    what = os.strerror(error.errno) if error.errno else str(error)
+    Complaint(f"{error.filename}: {what}" if error.filename else what).show()
+    return 1
+
+
+@click.group(
+    cls=Application,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="A mesh is chosen with --name or --state-dir (MIZZEN_NAME, MIZZEN_STATE_DIR), before or after the command;"
+    " where only one runs, it is meant.",
+)
+@mesh_selection(envvars=True)
+@click.pass_context
+def application(context: click.Context, mesh_name: str | None, mesh_state_dir: str | None) -> None:
+    """Mizzen: a service mesh with Istio's API, on stock Envoy."""
+    del mesh_name, mesh_state_dir  # choice_of() reads them from the context.
+    if os.environ.get("NO_COLOR"):
+        context.color = False
+
+
+for _commands in _SECTIONS.values():
+    for _command in _commands:
+        application.add_command(_command)

@@ -1,0 +1,200 @@
+"""``proxy``: looks into one Envoy, as ``istioctl proxy-config`` does.
+
+What is shown comes from the Envoy itself, through the control plane's API: what it uses, not what it should use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+import click
+
+from mizzen.cli import envoy_dump
+from mizzen.cli.choosing import Choice
+from mizzen.cli.completing import complete_proxy
+from mizzen.cli.options import connect, mesh_options, mesh_options_beside_name, output_option
+from mizzen.cli.output import Complaint, as_json, as_yaml
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_ALIASES: Mapping[str, str] = {
+    **dict.fromkeys(("cluster", "c"), "clusters"),
+    **dict.fromkeys(("endpoint", "ep"), "endpoints"),
+    **dict.fromkeys(("listener", "l"), "listeners"),
+    **dict.fromkeys(("route", "r"), "routes"),
+    **dict.fromkeys(("secret", "s"), "secrets"),
+    "all": "config",
+}
+
+
+class _Group(click.Group):
+    """Takes istioctl's words for its commands too: ``cluster``, ``c``, ``ep``, ..."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return super().get_command(ctx, _ALIASES.get(cmd_name, cmd_name))
+
+
+@click.group(cls=_Group, short_help="Show clusters, endpoints, listeners, routes, secrets of a proxy.")
+def proxy() -> None:
+    """Show what a proxy uses, as istioctl proxy-config does.
+
+    PROXY is a name from mizzen status (reviews-v1-0.default), an instance (reviews-v1-0), or a workload (reviews-v1),
+    for which its first instance is shown.
+    """
+
+
+def _proxy_argument(function: F) -> F:
+    function = click.argument("proxy", shell_complete=complete_proxy)(function)
+    return output_option("short", "json", "yaml")(function)
+
+
+def _proxy_command(function: F) -> F:
+    return mesh_options(_proxy_argument(function))
+
+
+@proxy.command()
+@_proxy_command
+@click.option("--fqdn", default="", help="Only clusters of this service.")
+@click.option("--port", type=int, default=None, help="Only clusters of this service port.")
+@click.option("--direction", type=click.Choice(["inbound", "outbound"]), default=None)
+@click.option("--subset", default="", help="Only clusters of this subset.")
+def clusters(
+    choice: Choice,
+    proxy: str,
+    output: str | None,
+    fqdn: str,
+    port: int | None,
+    direction: str | None,
+    subset: str,
+) -> None:
+    """Clusters: the services and subsets that the proxy can reach."""
+    from mizzen.cli import envoy_tables
+
+    def wanted(cluster: envoy_dump.Message) -> bool:
+        name = envoy_dump.ClusterName.of(cluster["name"])
+        return (
+            fqdn in ("", name.fqdn)
+            and (port is None or name.port == str(port))
+            and direction in (None, name.direction)
+            and subset in ("", name.subset)
+        )
+
+    found = filter(wanted, envoy_dump.clusters(_ask(choice, proxy, "config_dump")))
+    _print(list(found), output, envoy_tables.clusters)
+
+
+@proxy.command()
+@_proxy_command
+@click.option("--cluster", default="", help="Only endpoints of this cluster.")
+@click.option("--status", default="", help="Only endpoints of this status, such as healthy.")
+@click.option("--port", type=int, default=None, help="Only endpoints with this port.")
+@click.option("--address", default="", help="Only endpoints with this address.")
+def endpoints(
+    choice: Choice,
+    proxy: str,
+    output: str | None,
+    cluster: str,
+    status: str,
+    port: int | None,
+    address: str,
+) -> None:
+    """Endpoints: the addresses behind each cluster, and how they are."""
+    from mizzen.cli import envoy_tables
+
+    def wanted(entry: tuple[str, envoy_dump.Message]) -> bool:
+        name, host = entry
+        own_address, own_port = envoy_dump.address_of(host.get("address", {}))
+        return (
+            cluster in ("", name)
+            and status.upper() in ("", envoy_tables.health(host))
+            and port in (None, own_port)
+            and address in ("", own_address)
+        )
+
+    found = filter(wanted, envoy_dump.hosts(_ask(choice, proxy, "clusters", {"format": "json"})))
+    if output in ("json", "yaml"):
+        _print([{"cluster": name, **host} for name, host in found], output, str)
+    else:
+        click.echo(envoy_tables.endpoints(found))
+
+
+@proxy.command()
+@_proxy_command
+@click.option("--port", type=int, default=None, help="Only listeners on this port.")
+@click.option("--address", default="", help="Only listeners on this address.")
+def listeners(choice: Choice, proxy: str, output: str | None, port: int | None, address: str) -> None:
+    """Listeners: where the proxy takes connections, and where it sends them."""
+    from mizzen.cli import envoy_tables
+
+    def wanted(listener: envoy_dump.Message) -> bool:
+        own_address, own_port = envoy_dump.address_of(listener.get("address", {}))
+        return port in (None, own_port) and address in ("", own_address)
+
+    found = filter(wanted, envoy_dump.listeners(_ask(choice, proxy, "config_dump")))
+    _print(list(found), output, envoy_tables.listeners)
+
+
+@proxy.command()
+@mesh_options_beside_name
+@_proxy_argument
+@click.option("--name", "route_name", default="", help="Only the route configuration of this name.")
+def routes(choice: Choice, proxy: str, output: str | None, route_name: str) -> None:
+    """Routes: which requests go where, and which VirtualService says so."""
+    from mizzen.cli import envoy_tables
+
+    found = [
+        route
+        for route in envoy_dump.routes(_ask(choice, proxy, "config_dump"))
+        if route_name in ("", route.get("name", ""))
+    ]
+    _print(found, output, envoy_tables.routes)
+
+
+@proxy.command()
+@_proxy_command
+def secrets(choice: Choice, proxy: str, output: str | None) -> None:
+    """Secrets: the certificates of the proxy and the roots that it trusts. Private keys are never shown."""
+    import datetime as dt
+
+    from mizzen.cli import envoy_tables
+
+    found = envoy_dump.secrets(_ask(choice, proxy, "config_dump"))
+    if output in ("json", "yaml"):
+        _print([{"name": each.name, "state": each.state, "secret": each.secret} for each in found], output, str)
+    else:
+        click.echo(envoy_tables.secrets(found, dt.datetime.now(dt.UTC)))
+
+
+@proxy.command()
+@_proxy_command
+def config(choice: Choice, proxy: str, output: str | None) -> None:
+    """Everything: Envoy's whole config_dump, with its endpoints."""
+    dump = _ask(choice, proxy, "config_dump", {"include_eds": "true"})
+    click.echo(as_yaml(dump) if output == "yaml" else as_json(dump))
+
+
+def _print(found: Iterable[Any], output: str | None, draw: Callable[[Iterable[Any]], str]) -> None:
+    if output == "json":
+        click.echo(as_json(list(found)))
+    elif output == "yaml":
+        click.echo(as_yaml(list(found)))
+    else:
+        click.echo(draw(found))
+
+
+def _ask(choice: Choice, proxy: str, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
+    with connect(choice) as client:
+        known = client.instances()
+        ids = [f"{each.name}.{each.namespace}" for each in known]
+        # A full name is more exact than an instance's, that more than a workload's, with or without the namespace.
+        for names in (
+            ids,
+            [each.name for each in known],
+            [f"{each.workload}.{each.namespace}" for each in known],
+            [each.workload for each in known],
+        ):
+            if proxy in names:
+                return client.admin(ids[names.index(proxy)], path, query)
+    shown = "\n  ".join(ids) or "none"
+    raise Complaint(f"there is no proxy {proxy}", hint=f"Proxies:\n  {shown}")

@@ -1,0 +1,169 @@
+"""``up``: checks what it is given, and starts a mesh: here until Ctrl-C, or detached.
+
+The node agent does the work (``mizzen.node``), in this process or as ``python -m mizzen.node``; this module gives it its
+settings and shows its events.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mizzen.cli import choosing
+from mizzen.cli.choosing import Choice, Mesh
+from mizzen.cli.options import DURATION, mesh_options
+from mizzen.cli.output import Complaint, count, print_problems
+from mizzen.cli.progress import Event, Show, showing
+from mizzen.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# SPIFFE-ID, 2.1: the characters of a trust domain's name.
+_TRUST_DOMAIN = re.compile(r"[a-z0-9._-]{1,255}")
+_SHORTEST_LIFETIME = 1.0
+
+
+def _trust_domain(_context: click.Context, _param: click.Parameter, value: str) -> str:
+    if not _TRUST_DOMAIN.fullmatch(value):
+        raise click.BadParameter("a trust domain has small letters, digits, '.', '-' and '_'.")
+    return value
+
+
+def _lifetime(_context: click.Context, _param: click.Parameter, value: float) -> float:
+    if value < _SHORTEST_LIFETIME:
+        raise click.BadParameter(f"a certificate lives at least {_SHORTEST_LIFETIME:g} s.")
+    return value
+
+
+@click.command(short_help="Start a mesh from files and folders.")
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--capture",
+    type=click.Choice(["auto", "explicit", "transparent"]),
+    default="auto",
+    show_default=True,
+    help="How traffic gets into the proxies: by environment variables and local ports (explicit, anywhere), or by"
+    " itself (transparent: Linux, root). auto: transparent where it can be.",
+)
+@click.option("-d", "--detach", is_flag=True, help="Return when the mesh is ready, and leave it running.")
+@click.option("--timeout", type=DURATION, default="2m", show_default=True, help="With --detach: the longest wait.")
+@click.option("--trust-domain", default="cluster.local", show_default=True, callback=_trust_domain)
+@click.option(
+    "--certificate-lifetime",
+    type=DURATION,
+    default="24h",
+    show_default=True,
+    callback=_lifetime,
+    help="How long a workload's certificate is valid; it is renewed at half of that.",
+)
+@mesh_options
+def up(
+    choice: Choice,
+    paths: tuple[Path, ...],
+    capture: str,
+    detach: bool,
+    timeout: float,
+    trust_domain: str,
+    certificate_lifetime: float,
+) -> None:
+    """Start a mesh from the resources in files and folders: its services, each behind its own proxy.
+
+    The folders are watched: an edit takes effect without a command. Everything is checked first; where there is an
+    error, nothing starts. Stays in the foreground until Ctrl-C (a second one ends at once), unless --detach is given.
+    """
+    mesh = _free(choice)
+    settings = Settings(
+        name=mesh.name,
+        state_dir=mesh.state_dir,
+        paths=tuple(path.absolute() for path in paths),
+        capture=capture,
+        trust_domain=trust_domain,
+        certificate_lifetime=certificate_lifetime,
+    )
+    _check(settings)
+    choosing.record(mesh)
+    from mizzen.cli import detaching, running_here
+
+    with showing() as show:
+        starter = Starting(settings, detach, show)
+        failure = (
+            detaching.start(settings, starter.show, timeout) if detach else running_here.run(settings, starter.show)
+        )
+    if failure:
+        raise Complaint(failure)
+
+
+class Starting:
+    """Shows events, and what to do next when the mesh is ready."""
+
+    def __init__(self, settings: Settings, detached: bool, show: Show) -> None:
+        self._settings = settings
+        self._detached = detached
+        self._show = show
+        self._capture = settings.capture
+        self._ready: dict[str, None] = {}
+
+    def show(self, event: Event) -> None:
+        self._show(event)
+        kind = event["event"]
+        if kind == "MeshStarting":
+            self._capture = event["capture"]
+        elif kind == "InstanceReady":
+            self._ready[event["instance"]] = None
+        elif kind == "MeshReady":
+            click.echo(welcome(self._settings.name, self._capture, sorted(self._ready), detached=self._detached))
+
+
+def welcome(name: str, capture: str, instances: Sequence[str], *, detached: bool) -> str:
+    """Returns what a user reads when a mesh is ready: what runs, and how to go on."""
+    option = "" if name == choosing.DEFAULT_NAME else f" --name {name}"
+    steps = [
+        (f"mizzen status{option}", "what runs, and what each proxy has acknowledged"),
+        (f"mizzen apply -f FILE{option}", "change routes and policies while it runs"),
+        (f"mizzen exec{option} WORKLOAD -- COMMAND", "run a command inside the mesh"),
+        (f"mizzen down{option}" if detached else "Ctrl-C", "stop it"),
+    ]
+    width = max(len(command) for command, _ in steps)
+    lines = [f"Running in mesh {name} ({capture} capture): {', '.join(instances) or 'no workload yet'}", ""]
+    return "\n".join([*lines, *(f"  {command.ljust(width)}   {purpose}" for command, purpose in steps)])
+
+
+def _free(choice: Choice) -> Mesh:
+    """Returns the mesh to start; a name or a state directory that is in use is a :class:`Complaint`."""
+    choosing.checked_name(choice.name or choosing.DEFAULT_NAME)
+    by_name = choosing.described(Choice(choice.name))
+    mesh = choosing.described(choice)
+    for each in (mesh, by_name):
+        if each.pid:
+            option = "" if each.name == choosing.DEFAULT_NAME else f" --name {each.name}"
+            raise Complaint(
+                f"mesh {each.name} runs already (process {each.pid}, state directory {each.state_dir})",
+                hint=f"Stop it with: mizzen down{option}; or start another one with --name.",
+            )
+    return Mesh(choice.name or choosing.DEFAULT_NAME, mesh.state_dir)
+
+
+def _check(settings: Settings) -> None:
+    """Prints all that is wrong in the files; raises :class:`Complaint` if it is more than a warning.
+
+    What the files refer to may be among the resources that were applied to this mesh before. Where there are some, the
+    control plane checks references, and here is only a warning.
+    """
+    from mizzen.cli.problems import displayed
+    from mizzen.resources import Level, check_references, errors, load_paths
+
+    loaded = load_paths(settings.paths)
+    references = check_references(loaded.resources)
+    fatal = errors(loaded.problems)
+    if settings.database.exists():
+        references = [dataclasses.replace(problem, level=Level.WARNING) for problem in references]
+    fatal += errors(references)
+    problems = displayed([*loaded.problems, *references])
+    if fatal:
+        raise Complaint(f"{count(len(fatal), 'error')}; nothing was started", problems)
+    print_problems(problems)
