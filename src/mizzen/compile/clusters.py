@@ -1,0 +1,195 @@
+"""Clusters: one for each port of each service and subset, one for each inbound port, and the two for everything else.
+
+The defaults are Istio's (2.9): least request, no hidden limits, ten seconds to connect. On purpose not Istio's: a sidecar
+reaches its application on 127.0.0.1 and not on the workload's address (Istio's inboundTrafficPolicy LOCALHOST), so that
+applications that listen on loopback alone work, and nothing on the network can go around the sidecar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mizzen.compile import names, pools, tls
+from mizzen.compile.protos import ads, config_path, duration, metadata, socket_address, uint32
+from mizzen.compile.resource import XdsResource, encode, pack
+from mizzen.mesh.destination_rules import effective_policy, merged_policy, merged_subsets
+from mizzen.mesh.model import Capture, DestinationRule, InboundPort, Labels, ServicePort, labels_of
+from mizzen.mesh.scope import ScopedService
+from mizzen.mesh.spiffe import SpiffeId
+from mizzen.resources.destination_rule import TrafficPolicy
+from mizzen.resources.key import Key
+from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
+from mizzen.stubs.envoy.config.endpoint.v3.endpoint_components_pb2 import LbEndpoint, LocalityLbEndpoints
+from mizzen.stubs.envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+from mizzen.stubs.envoy.extensions.clusters.dynamic_forward_proxy.v3.cluster_pb2 import (
+    ClusterConfig as ForwardProxyCluster,
+)
+from mizzen.stubs.envoy.extensions.common.dynamic_forward_proxy.v3.dns_cache_pb2 import DnsCacheConfig
+from mizzen.stubs.envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
+
+_LB_POLICIES = {
+    "ROUND_ROBIN": Cluster.ROUND_ROBIN,
+    "RANDOM": Cluster.RANDOM,
+    "LEAST_REQUEST": Cluster.LEAST_REQUEST,
+    "LEAST_CONN": Cluster.LEAST_REQUEST,
+    "UNSPECIFIED": Cluster.LEAST_REQUEST,
+}
+_PASSTHROUGH_IDLE_TIMEOUT = 300.0
+
+
+@dataclass(frozen=True)
+class ClusterView:
+    """Everything that an outbound cluster depends on. ``subset`` is empty for the whole service."""
+
+    host: str
+    name: str
+    namespace: str
+    port: ServicePort
+    subset: str
+    rules: tuple[DestinationRule, ...]
+    identities: tuple[SpiffeId, ...]
+    origin: Key
+
+    @property
+    def cluster(self) -> str:
+        return names.outbound_cluster(self.port.number, self.subset, self.host)
+
+
+def cluster_views(scoped: ScopedService) -> Iterator[tuple[ClusterView, Labels]]:
+    """Yields the clusters of a service, each with the labels of its endpoints: the whole service, then the subsets."""
+    service, rules = scoped.service, scoped.destination_rules
+    subsets = [("", ()), *((subset.name, labels_of(subset.labels)) for subset in merged_subsets(rules))]
+    for port in service.ports:
+        for subset, labels in subsets:
+            view = ClusterView(
+                host=service.host,
+                name=service.name,
+                namespace=service.namespace,
+                port=port,
+                subset=subset,
+                rules=rules,
+                identities=service.identities,
+                origin=service.origin,
+            )
+            yield view, labels
+
+
+def policy_for(rules: Sequence[DestinationRule], name: str, port: int) -> TrafficPolicy | None:
+    """Returns the traffic policy of a subset's port: the merged rules', and over it the subset's own."""
+    subset = next((subset for subset in merged_subsets(rules) if subset.name == name), None)
+    return effective_policy(merged_policy(rules), subset.traffic_policy if subset else None, port)
+
+
+def build_cluster(view: ClusterView) -> XdsResource:
+    """Builds an outbound cluster; its endpoints come by EDS, so that they change alone."""
+    policy = policy_for(view.rules, view.subset, view.port.number)
+    cluster = _defaults(view.cluster)
+    cluster.type = Cluster.EDS
+    cluster.eds_cluster_config.eds_config.CopyFrom(ads())
+    # An endpoint that is withdrawn goes at once: it is withdrawn before it stops.
+    cluster.ignore_health_on_host_removal = True
+    if policy and policy.load_balancer and policy.load_balancer.simple:
+        cluster.lb_policy = _LB_POLICIES[policy.load_balancer.simple]
+    _set_metadata(cluster, view)
+    pool = policy.connection_pool if policy else None
+    codec = pools.outbound_codec(pool, view.port.protocol)
+    pools.apply(cluster, pool, codec)
+    _set_tls(cluster, view, policy, codec)
+    return encode(view.cluster, cluster, [view.origin, *(rule.key for rule in view.rules)])
+
+
+def _set_tls(cluster: Cluster, view: ClusterView, policy: TrafficPolicy | None, codec: pools.Codec) -> None:
+    own = policy.tls if policy else None
+    identities = (own.subject_alt_names if own else ()) or tuple(str(identity) for identity in view.identities)
+    sni = (own.sni if own else "") or names.sni(view.port.number, view.subset, view.host)
+    mutual = tls.upstream(identities, sni, codec)
+    if own and own.mode == "ISTIO_MUTUAL":
+        cluster.transport_socket.CopyFrom(mutual)
+        return
+    # Automatic mutual TLS: for each endpoint that has a sidecar, and plaintext for the others (2.11).
+    match = cluster.transport_socket_matches.add(name="tlsMode-istio", transport_socket=mutual)
+    match.match.update({"tlsMode": "istio"})
+    cluster.transport_socket_matches.add(name="tlsMode-disabled", transport_socket=tls.plaintext()).match.SetInParent()
+
+
+def _defaults(name: str) -> Cluster:
+    cluster = Cluster(name=name, connect_timeout=duration(pools.CONNECT_TIMEOUT), lb_policy=Cluster.LEAST_REQUEST)
+    # Only ready endpoints are sent, so Envoy has no reason to spread load over ones that it thinks are ill (2.9).
+    cluster.common_lb_config.healthy_panic_threshold.value = 0
+    return cluster
+
+
+def _set_metadata(cluster: Cluster, view: ClusterView) -> None:
+    fields: dict[str, Any] = {
+        "services": [{"host": view.host, "name": view.name, "namespace": view.namespace}],
+    }
+    if view.rules:
+        fields["config"] = config_path(view.rules[0].key, "destination-rule")
+    if view.subset:
+        fields["subset"] = view.subset
+    cluster.metadata.CopyFrom(metadata(istio=fields))
+
+
+@dataclass(frozen=True)
+class InboundClusterView:
+    """Everything that an inbound cluster depends on; ``rules`` are those on the workload's own service."""
+
+    port: InboundPort
+    rules: tuple[DestinationRule, ...]
+    origin: Key
+
+
+def build_inbound_cluster(view: InboundClusterView) -> XdsResource:
+    """Builds the cluster that leads from a sidecar to its application, with the pool of its service's own rule."""
+    name = names.inbound_cluster(view.port.number)
+    policy = policy_for(view.rules, "", view.port.service_port)
+    cluster = _defaults(name)
+    cluster.type = Cluster.STATIC
+    cluster.load_assignment.CopyFrom(_one_endpoint(name, "127.0.0.1", view.port.application))
+    pool = policy.connection_pool if policy else None
+    pools.apply(cluster, pool, pools.inbound_codec(pool, view.port.protocol))
+    return encode(name, cluster, [view.origin, *(rule.key for rule in view.rules)])
+
+
+def _one_endpoint(name: str, address: str, port: int) -> ClusterLoadAssignment:
+    endpoint = LbEndpoint()
+    endpoint.endpoint.address.CopyFrom(socket_address(address, port))
+    return ClusterLoadAssignment(cluster_name=name, endpoints=[LocalityLbEndpoints(lb_endpoints=[endpoint])])
+
+
+def build_black_hole() -> XdsResource:
+    """Builds the cluster for what must go nowhere."""
+    cluster = Cluster(name=names.BLACK_HOLE, type=Cluster.STATIC, connect_timeout=duration(pools.CONNECT_TIMEOUT))
+    return encode(names.BLACK_HOLE, cluster)
+
+
+def build_passthrough(capture: Capture) -> XdsResource:
+    """Builds the cluster for what the mesh does not know: where the application wanted to go.
+
+    Where capture is transparent that is the connection's original destination; a forward proxy has only the name in
+    the request, and resolves it.
+    """
+    cluster = Cluster(name=names.PASSTHROUGH, connect_timeout=duration(pools.CONNECT_TIMEOUT))
+    cluster.lb_policy = Cluster.CLUSTER_PROVIDED
+    options = HttpProtocolOptions()
+    if capture is Capture.TRANSPARENT:
+        cluster.type = Cluster.ORIGINAL_DST
+    else:
+        cluster.cluster_type.name = "envoy.clusters.dynamic_forward_proxy"
+        cluster.cluster_type.typed_config.CopyFrom(pack(ForwardProxyCluster(dns_cache_config=forward_proxy_dns())))
+        # Envoy insists, lest somebody adds TLS to the cluster and forgets to check names.
+        options.upstream_http_protocol_options.auto_sni = True
+        options.upstream_http_protocol_options.auto_san_validation = True
+    pools.apply(cluster, None, pools.Codec.BYTES)
+    options.common_http_protocol_options.idle_timeout.CopyFrom(duration(_PASSTHROUGH_IDLE_TIMEOUT))
+    options.use_downstream_protocol_config.SetInParent()
+    options.use_downstream_protocol_config.http2_protocol_options.SetInParent()
+    cluster.typed_extension_protocol_options[pools.HTTP_OPTIONS].CopyFrom(pack(options))
+    return encode(names.PASSTHROUGH, cluster)
+
+
+def forward_proxy_dns() -> DnsCacheConfig:
+    """The name cache that the forward proxy's cluster and HTTP filter share; both must be given the same."""
+    return DnsCacheConfig(name="forward_proxy", dns_lookup_family=Cluster.V4_PREFERRED, max_hosts=uint32(1024))

@@ -1,0 +1,83 @@
+"""HTTP connection managers: how a listener speaks HTTP. Istio's conventions (2.8, 2.22) on a stock Envoy."""
+
+from __future__ import annotations
+
+from mizzen.compile import names, retries
+from mizzen.compile.clusters import forward_proxy_dns
+from mizzen.compile.protos import ads, duration
+from mizzen.compile.resource import pack
+from mizzen.compile.route_actions import timeouts
+from mizzen.mesh.model import InboundPort
+from mizzen.mesh.protocols import Protocol
+from mizzen.stubs.envoy.config.listener.v3.listener_components_pb2 import Filter
+from mizzen.stubs.envoy.config.route.v3.route_components_pb2 import Route, RouteMatch, VirtualHost
+from mizzen.stubs.envoy.config.route.v3.route_pb2 import RouteConfiguration
+from mizzen.stubs.envoy.extensions.filters.http.dynamic_forward_proxy.v3.dynamic_forward_proxy_pb2 import (
+    FilterConfig as ForwardProxyFilter,
+)
+from mizzen.stubs.envoy.extensions.filters.http.router.v3.router_pb2 import Router
+from mizzen.stubs.envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
+    HttpConnectionManager,
+    HttpFilter,
+)
+
+
+def outbound(route: str, *, forward_proxy: bool = False) -> Filter:
+    """Builds the connection manager of an outbound listener; its routes come by RDS under the name ``route``."""
+    manager = _defaults(f"outbound_{route};")
+    manager.rds.route_config_name = route
+    manager.rds.config_source.CopyFrom(ads())
+    if forward_proxy:
+        manager.http_protocol_options.allow_absolute_url.value = True
+        resolve = ForwardProxyFilter(dns_cache_config=forward_proxy_dns())
+        manager.http_filters.append(
+            HttpFilter(name="envoy.filters.http.dynamic_forward_proxy", typed_config=pack(resolve))
+        )
+    manager.http_filters.append(_router())
+    return _filter(manager)
+
+
+def inbound(port: InboundPort) -> Filter:
+    """Builds the connection manager before an application; it tells the application who calls (XFCC)."""
+    cluster = names.inbound_cluster(port.number)
+    manager = _defaults(f"{cluster};")
+    manager.server_name = "istio-envoy"
+    manager.forward_client_cert_details = HttpConnectionManager.APPEND_FORWARD
+    details = manager.set_current_client_cert_details
+    details.subject.value = True
+    details.dns = True
+    details.uri = True
+    manager.route_config.CopyFrom(_inbound_routes(cluster, port))
+    manager.http_filters.append(_router())
+    return _filter(manager)
+
+
+def _inbound_routes(cluster: str, port: InboundPort) -> RouteConfiguration:
+    route = Route(name="default", match=RouteMatch(prefix="/"))
+    route.route.cluster = cluster
+    timeouts(route.route, None)
+    if port.protocol not in {Protocol.GRPC, Protocol.GRPC_WEB}:
+        route.route.retry_policy.CopyFrom(retries.inbound_retries())
+    route.decorator.operation = f"{port.host or '*'}:{port.service_port or port.number}/*"
+    host = VirtualHost(name=f"inbound|http|{port.service_port or port.number}", domains=["*"], routes=[route])
+    config = RouteConfiguration(name=cluster, virtual_hosts=[host])
+    config.validate_clusters.value = False
+    return config
+
+
+def _defaults(prefix: str) -> HttpConnectionManager:
+    manager = HttpConnectionManager(stat_prefix=prefix, codec_type=HttpConnectionManager.AUTO)
+    manager.use_remote_address.value = False
+    manager.normalize_path.value = True
+    # A stream may be silent for as long as its two ends agree on (Istio 2.8).
+    manager.stream_idle_timeout.CopyFrom(duration(0))
+    manager.upgrade_configs.add(upgrade_type="websocket")
+    return manager
+
+
+def _router() -> HttpFilter:
+    return HttpFilter(name="envoy.filters.http.router", typed_config=pack(Router()))
+
+
+def _filter(manager: HttpConnectionManager) -> Filter:
+    return Filter(name="envoy.filters.network.http_connection_manager", typed_config=pack(manager))

@@ -1,0 +1,39 @@
+"""The names of xDS resources: Istio's, because tools and people know them."""
+
+from __future__ import annotations
+
+BLACK_HOLE = "BlackHoleCluster"
+PASSTHROUGH = "PassthroughCluster"
+HTTP_PROXY = "http_proxy"
+VIRTUAL_OUTBOUND = "virtualOutbound"
+VIRTUAL_INBOUND = "virtualInbound"
+SDS_CLUSTER = "sds-grpc"
+WORKLOAD_SECRET = "default"  # noqa: S105 - the name under which Istio serves a workload's certificate
+ROOT_SECRET = "ROOTCA"  # noqa: S105 - the name under which Istio serves the trusted roots
+
+OUTBOUND_CAPTURE_PORT = 15001
+INBOUND_CAPTURE_PORT = 15006
+# Ports of the sidecar itself; a service on one of them gets no listener (Istio 2.15).
+RESERVED_PORTS = frozenset({OUTBOUND_CAPTURE_PORT, INBOUND_CAPTURE_PORT, 15020, 15021, 15053, 15090})
+
+
+def outbound_cluster(port: int, subset: str, host: str) -> str:
+    return f"outbound|{port}|{subset}|{host}"
+
+
+def inbound_cluster(port: int) -> str:
+    return f"inbound|{port}||"
+
+
+def sni(port: int, subset: str, host: str) -> str:
+    """The server name that a sidecar sends to another sidecar: the cluster's name in characters that SNI allows."""
+    return f"outbound_.{port}_.{subset}_.{host}"
+
+
+def service_route(host: str, port: int) -> str:
+    """The route configuration of one port of one service, where a listener leads to it alone."""
+    return f"{host}:{port}"
+
+
+def listener(address: str, port: int) -> str:
+    return f"{address}_{port}"

@@ -1,0 +1,138 @@
+"""What all proxies of one namespace have alike, built from a scope: clusters, endpoints, routes.
+
+An Outbound lives as long as its scope says the same, through snapshots in which nothing changed but endpoints or other
+namespaces. A new one takes over from the one before it what is equal, as the same objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import TypeVar
+
+from mizzen.compile import clusters, endpoints, listener_views, listeners, routes
+from mizzen.compile.clusters import policy_for
+from mizzen.compile.listener_views import Target
+from mizzen.compile.listeners import TcpLimits
+from mizzen.compile.resource import XdsResource
+from mizzen.compile.route_views import RouteViews, asked_labels
+from mizzen.compile.routes import RoutesView, Source
+from mizzen.mesh.model import Endpoint, Host, Labels
+from mizzen.mesh.protocols import Protocol
+from mizzen.mesh.scope import Scope, ScopedService
+
+ViewT = TypeVar("ViewT")
+ValueT = TypeVar("ValueT")
+Named = Mapping[str, XdsResource]
+_REMEMBERED = 65536
+
+
+class Builders:
+    """The building functions, each with a memory of what it built from which view."""
+
+    def __init__(self) -> None:
+        self.cluster = remember(clusters.build_cluster)
+        self.endpoints = remember(endpoints.build_endpoints)
+        self.listener = remember(listeners.build_outbound)
+        host = lru_cache(maxsize=_REMEMBERED)(routes.build_host)
+        self.routes = remember(partial(routes.build_routes, build=host))
+
+
+def remember(build: Callable[[ViewT], XdsResource]) -> Callable[[ViewT], XdsResource]:
+    remembered: Callable[[ViewT], XdsResource] = lru_cache(maxsize=_REMEMBERED)(build)
+    return remembered
+
+
+def kept(new: ValueT, before: ValueT | None) -> ValueT:
+    """Returns the earlier of two equal values: who holds it need not look through the later one."""
+    return before if before is not None and new == before else new
+
+
+@dataclass(frozen=True)
+class _Assigned:
+    """Which endpoints a cluster has: those of a service's port that carry the labels."""
+
+    cluster: str
+    host: Host
+    port: int
+    labels: Labels
+
+
+class Outbound:
+    """The outbound side of a namespace's proxies."""
+
+    def __init__(self, scope: Scope, builders: Builders, before: Outbound | None = None) -> None:
+        self.scope = scope
+        self.views = RouteViews(scope)
+        self.asked = asked_labels(scope)
+        self.rules = {scoped.service.host: scoped.destination_rules for scoped in scope.services}
+        self._builders = builders
+        views = [view for scoped in scope.services for view in clusters.cluster_views(scoped)]
+        self.clusters: Named = kept(
+            {view.cluster: builders.cluster(view) for view, _ in views}, before.clusters if before else None
+        )
+        self._assigned = [_Assigned(view.cluster, view.host, view.port.number, labels) for view, labels in views]
+        self._endpoints: Named = before._endpoints if before else {}  # noqa: SLF001 - one thing, a scope later
+        self._routes: dict[RoutesView, XdsResource] = {}
+        self._route_sets: dict[tuple[Source, tuple[tuple[Host, int], ...], bool], Named] = {}
+        self._port_routes: dict[Source, Named] = {}
+        self.targets: Mapping[tuple[Host, int], Target] = kept(_targets(scope), before.targets if before else None)
+        self._listeners: Named | None = before._listeners if before and before.targets is self.targets else None  # noqa: SLF001
+
+    def endpoints(self, ready: Mapping[tuple[Host, int], tuple[Endpoint, ...]]) -> Named:
+        """Returns the load assignments of all clusters, an empty one where no endpoint is ready (Envoy waits for it)."""
+        made = {
+            one.cluster: self._builders.endpoints(
+                endpoints.endpoints_view(one.cluster, ready.get((one.host, one.port), ()), one.labels)
+            )
+            for one in self._assigned
+        }
+        self._endpoints = kept(made, self._endpoints)
+        return self._endpoints
+
+    def port_listeners(self) -> Named:
+        """Returns the listeners to which redirected connections are handed (transparent capture)."""
+        if self._listeners is None:
+            self._listeners = by_name(map(self._builders.listener, listener_views.transparent(self.targets)))
+        return self._listeners
+
+    def port_routes(self, source: Source) -> Named:
+        """Returns the routes of the listeners that services share, one for each port (transparent capture)."""
+        if source not in self._port_routes:
+            self._port_routes[source] = by_name(
+                self._builders.routes(self.views.of_port(number, source)) for number in self.views.by_port
+            )
+        return self._port_routes[source]
+
+    def own_routes(self, source: Source, ports: tuple[tuple[Host, int], ...], *, forward_proxy: bool) -> Named:
+        """Returns the routes of loopback ports that lead to one service each, and of the forward proxy."""
+        key = (source, ports, forward_proxy)
+        if key not in self._route_sets:
+            views = [self.views.of_service(host, number, source) for host, number in ports]
+            if forward_proxy:
+                views.append(self.views.of_forward_proxy(source))
+            self._route_sets[key] = by_name(map(self._builders.routes, views))
+        return self._route_sets[key]
+
+
+def by_name(resources: Iterable[XdsResource]) -> dict[str, XdsResource]:
+    return {resource.name: resource for resource in resources}
+
+
+def _targets(scope: Scope) -> dict[tuple[Host, int], Target]:
+    return {
+        (scoped.service.host, port.number): Target(
+            scoped.service.address, port.protocol, _limits(scoped, port.number, port.protocol), scoped.service.origin
+        )
+        for scoped in scope.services
+        for port in scoped.service.ports
+    }
+
+
+def _limits(scoped: ScopedService, port: int, protocol: Protocol) -> TcpLimits:
+    if protocol.is_http or not scoped.destination_rules:
+        return TcpLimits()
+    policy = policy_for(scoped.destination_rules, "", port)
+    tcp = policy.connection_pool.tcp if policy and policy.connection_pool else None
+    return TcpLimits(tcp.idle_timeout, tcp.max_connection_duration) if tcp else TcpLimits()

@@ -1,0 +1,129 @@
+"""Connection pools: the limits, timeouts and HTTP options of a cluster (Istio's ConnectionPoolSettings, 1.2)."""
+
+from __future__ import annotations
+
+import enum
+
+from google.protobuf.wrappers_pb2 import UInt32Value
+
+from mizzen.compile.protos import duration, uint32
+from mizzen.compile.resource import pack
+from mizzen.mesh.protocols import Protocol
+from mizzen.resources.destination_rule import ConnectionPoolSettings
+from mizzen.stubs.envoy.config.cluster.v3.circuit_breaker_pb2 import CircuitBreakers
+from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
+from mizzen.stubs.envoy.config.core.v3.protocol_pb2 import Http2ProtocolOptions
+from mizzen.stubs.envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
+
+CONNECT_TIMEOUT = 10.0
+HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_NO_LIMIT = 2**32 - 1
+_MOST_STREAMS = 2**31 - 1
+
+
+class Codec(enum.Enum):
+    """What a cluster's connections speak: bytes that nobody reads, one of HTTP's versions, or what the client speaks."""
+
+    BYTES = enum.auto()
+    HTTP1 = enum.auto()
+    HTTP2 = enum.auto()
+    CLIENTS = enum.auto()
+
+
+def outbound_codec(pool: ConnectionPoolSettings | None, protocol: Protocol) -> Codec:
+    """Returns what one sidecar speaks to another."""
+    upgraded = bool(pool and pool.http and pool.http.h2_upgrade_policy == "UPGRADE")
+    codec = inbound_codec(pool, protocol)
+    return Codec.HTTP2 if upgraded and codec is Codec.HTTP1 else codec
+
+
+def inbound_codec(pool: ConnectionPoolSettings | None, protocol: Protocol) -> Codec:
+    """Returns what a sidecar speaks to its application: never an upgrade, for the port says what it understands."""
+    if not protocol.is_http:
+        return Codec.BYTES
+    if pool and pool.http and pool.http.use_client_protocol:
+        return Codec.CLIENTS
+    return Codec.HTTP2 if protocol.is_http2 else Codec.HTTP1
+
+
+def apply(cluster: Cluster, pool: ConnectionPoolSettings | None, codec: Codec) -> None:
+    """Sets what of a connection pool a cluster obeys; without a pool there are no limits (Istio's default)."""
+    _apply_limits(cluster, pool)
+    _apply_tcp(cluster, pool)
+    if codec is not Codec.BYTES:
+        cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(_http_options(pool, codec)))
+
+
+def _limit(value: int | None) -> UInt32Value:
+    # Zero cannot be expressed: in Istio it means the default.
+    return uint32(value or _NO_LIMIT)
+
+
+def _apply_limits(cluster: Cluster, pool: ConnectionPoolSettings | None) -> None:
+    tcp, http = (pool.tcp, pool.http) if pool else (None, None)
+    cluster.circuit_breakers.CopyFrom(
+        CircuitBreakers(
+            thresholds=[
+                CircuitBreakers.Thresholds(
+                    max_connections=_limit(tcp.max_connections if tcp else None),
+                    max_pending_requests=_limit(http.http1_max_pending_requests if http else None),
+                    max_requests=_limit(http.http2_max_requests if http else None),
+                    max_retries=_limit(http.max_retries if http else None),
+                    track_remaining=True,
+                )
+            ]
+        )
+    )
+
+
+def _apply_tcp(cluster: Cluster, pool: ConnectionPoolSettings | None) -> None:
+    tcp = pool.tcp if pool else None
+    if tcp is None:
+        return
+    if tcp.connect_timeout is not None:
+        cluster.connect_timeout.CopyFrom(duration(tcp.connect_timeout))
+    if keepalive := tcp.tcp_keepalive:
+        target = cluster.upstream_connection_options.tcp_keepalive
+        target.SetInParent()
+        if keepalive.probes:
+            target.keepalive_probes.value = keepalive.probes
+        if keepalive.time is not None:
+            target.keepalive_time.value = round(keepalive.time)
+        if keepalive.interval is not None:
+            target.keepalive_interval.value = round(keepalive.interval)
+
+
+def _http_options(pool: ConnectionPoolSettings | None, codec: Codec) -> HttpProtocolOptions:
+    options = HttpProtocolOptions()
+    http = pool.http if pool else None
+    common = options.common_http_protocol_options
+    if http and http.max_requests_per_connection:
+        common.max_requests_per_connection.value = http.max_requests_per_connection
+    tcp = pool.tcp if pool else None
+    idle = http.idle_timeout if http and http.idle_timeout is not None else tcp.idle_timeout if tcp else None
+    if idle is not None:
+        common.idle_timeout.CopyFrom(duration(idle))
+    if tcp and tcp.max_connection_duration is not None:
+        common.max_connection_duration.CopyFrom(duration(tcp.max_connection_duration))
+    if codec is Codec.CLIENTS:
+        mirrored = options.use_downstream_protocol_config
+        mirrored.http_protocol_options.SetInParent()
+        mirrored.http2_protocol_options.CopyFrom(_http2(pool))
+    elif codec is Codec.HTTP2:
+        options.explicit_http_config.http2_protocol_options.CopyFrom(_http2(pool))
+    else:
+        options.explicit_http_config.http_protocol_options.SetInParent()
+    return options
+
+
+def _http2(pool: ConnectionPoolSettings | None) -> Http2ProtocolOptions:
+    options = Http2ProtocolOptions()
+    http = pool.http if pool else None
+    if http and http.max_concurrent_streams:
+        options.max_concurrent_streams.value = min(http.max_concurrent_streams, _MOST_STREAMS)
+    if http and (keepalive := http.http2_keep_alive):
+        if keepalive.interval is not None:
+            options.connection_keepalive.interval.CopyFrom(duration(keepalive.interval))
+        if keepalive.timeout is not None:
+            options.connection_keepalive.timeout.CopyFrom(duration(keepalive.timeout))
+    return options

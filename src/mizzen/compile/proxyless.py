@@ -1,0 +1,111 @@
+"""What gRPC's own xDS client receives (proxyless gRPC): the same policy, in the part of xDS that gRPC understands.
+
+A client that dials ``xds:///reviews.default.svc.cluster.local:9080`` asks for the listener of that name; its routes and
+clusters are those of a sidecar, with the differences of Istio's gRPC generator: an API listener for each service port,
+and certificates named by the client's own certificate provider instead of SDS.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from mizzen.compile import clusters, endpoints, names, routes
+from mizzen.compile.protos import ads
+from mizzen.compile.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, Resources, XdsResource, encode, pack
+from mizzen.compile.route_views import RouteViews
+from mizzen.compile.routes import Source
+from mizzen.mesh.model import Snapshot
+from mizzen.mesh.scope import Scope
+from mizzen.resources.key import Key
+from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
+from mizzen.stubs.envoy.config.core.v3.base_pb2 import TransportSocket
+from mizzen.stubs.envoy.config.listener.v3.listener_pb2 import Listener
+from mizzen.stubs.envoy.extensions.filters.http.router.v3.router_pb2 import Router
+from mizzen.stubs.envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
+    HttpConnectionManager,
+    HttpFilter,
+)
+from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.common_pb2 import (
+    CertificateProviderPluginInstance,
+    CertificateValidationContext,
+    SubjectAltNameMatcher,
+)
+from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext, UpstreamTlsContext
+from mizzen.stubs.envoy.type.matcher.v3.string_pb2 import StringMatcher
+
+# The instance of a certificate provider in the client's bootstrap, as Istio's agent names it.
+_PROVIDER = "default"
+
+
+class Builder:
+    """Builds and remembers the resources of proxyless clients."""
+
+    def __init__(self) -> None:
+        self._cluster = lru_cache(maxsize=4096)(build_cluster)
+        self._listener = lru_cache(maxsize=4096)(build_listener)
+        self._endpoints = lru_cache(maxsize=4096)(endpoints.build_endpoints)
+        self._routes = lru_cache(maxsize=4096)(routes.build_routes)
+
+    def build(self, scope: Scope, views: RouteViews, snapshot: Snapshot) -> Resources:
+        """Returns everything that a client in the namespace of the scope may ask for; it has no labels."""
+        source = Source(scope.namespace)
+        made: dict[str, dict[str, XdsResource]] = {CLUSTER: {}, ENDPOINTS: {}, LISTENER: {}, ROUTES: {}}
+        for scoped in scope.services:
+            for view, labels in clusters.cluster_views(scoped):
+                ready = snapshot.endpoints.get((view.host, view.port.number), ())
+                assignment = endpoints.endpoints_view(view.cluster, ready, labels)
+                # All or nothing: the client cannot choose by endpoint. With none it is what the next one will want, so
+                # that endpoints come and go without a change of the cluster.
+                tls = all(endpoint.tls for endpoint in assignment.endpoints)
+                made[CLUSTER][view.cluster] = self._cluster(view, tls)
+                made[ENDPOINTS][view.cluster] = self._endpoints(assignment)
+        for port, group in views.by_port.items():
+            for scoped in group:
+                service = scoped.service
+                route = self._routes(views.of_proxyless(service.host, port, source))
+                made[ROUTES][route.name] = route
+                listener = self._listener(names.service_route(service.host, port), route.name, service.origin)
+                made[LISTENER][listener.name] = listener
+        return made
+
+
+def build_listener(name: str, route: str, origin: Key) -> XdsResource:
+    """Builds the API listener of a service port, which is how gRPC asks for a service."""
+    manager = HttpConnectionManager()
+    manager.rds.route_config_name = route
+    manager.rds.config_source.CopyFrom(ads())
+    manager.http_filters.append(HttpFilter(name="envoy.filters.http.router", typed_config=pack(Router())))
+    listener = Listener(name=name)
+    listener.api_listener.api_listener.CopyFrom(pack(manager))
+    return encode(name, listener, [origin])
+
+
+def build_cluster(view: clusters.ClusterView, tls: bool) -> XdsResource:
+    """Builds a cluster in gRPC's terms; round robin is the one policy that every gRPC client has."""
+    cluster = Cluster(name=view.cluster, type=Cluster.EDS, lb_policy=Cluster.ROUND_ROBIN)
+    cluster.eds_cluster_config.eds_config.CopyFrom(ads())
+    cluster.eds_cluster_config.service_name = view.cluster
+    if tls:
+        cluster.transport_socket.CopyFrom(_tls(view))
+    return encode(view.cluster, cluster, [view.origin, *(rule.key for rule in view.rules)])
+
+
+def _tls(view: clusters.ClusterView) -> TransportSocket:
+    instance = CertificateProviderPluginInstance(instance_name=_PROVIDER, certificate_name="default")
+    roots = CertificateProviderPluginInstance(instance_name=_PROVIDER, certificate_name="ROOTCA")
+    accepted = [
+        SubjectAltNameMatcher(san_type=SubjectAltNameMatcher.URI, matcher=StringMatcher(exact=str(identity)))
+        for identity in view.identities
+    ]
+    context = UpstreamTlsContext(
+        common_tls_context=CommonTlsContext(
+            tls_certificate_provider_instance=instance,
+            combined_validation_context=CommonTlsContext.CombinedCertificateValidationContext(
+                default_validation_context=CertificateValidationContext(
+                    ca_certificate_provider_instance=roots, match_typed_subject_alt_names=accepted
+                )
+            ),
+        ),
+        sni=names.sni(view.port.number, view.subset, view.host),
+    )
+    return TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))

@@ -1,0 +1,62 @@
+"""Retry policies (Istio 2.8): what is tried again, how often, and where."""
+
+from __future__ import annotations
+
+from mizzen.compile.protos import duration, uint32
+from mizzen.compile.resource import pack
+from mizzen.resources.virtual_service import HTTPRetry
+from mizzen.stubs.envoy.config.route.v3.route_components_pb2 import RetryPolicy
+from mizzen.stubs.envoy.extensions.retry.host.previous_hosts.v3.previous_hosts_pb2 import PreviousHostsPredicate
+
+DEFAULT_CONDITIONS = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
+DEFAULT_ATTEMPTS = 2
+_HOST_SELECTION_ATTEMPTS = 5
+
+
+def outbound_retries(retries: HTTPRetry | None) -> RetryPolicy | None:
+    """Builds the retry policy of an outbound route: Istio's default, or what the rule says; None is no retries.
+
+    The default repeats only what no server has acted on. A rule with 0 attempts takes the policy away.
+    """
+    if retries is None:
+        policy = RetryPolicy(retry_on=DEFAULT_CONDITIONS, num_retries=uint32(DEFAULT_ATTEMPTS))
+    elif retries.attempts <= 0:
+        return None
+    else:
+        policy = _own_policy(retries)
+    policy.host_selection_retry_max_attempts = _HOST_SELECTION_ATTEMPTS
+    if retries is None or retries.retry_ignore_previous_hosts is not False:
+        policy.retry_host_predicate.add(
+            name="envoy.retry_host_predicates.previous_hosts", typed_config=pack(PreviousHostsPredicate())
+        )
+    return policy
+
+
+def _own_policy(retries: HTTPRetry) -> RetryPolicy:
+    conditions, codes = split_conditions(retries.retry_on)
+    policy = RetryPolicy(retry_on=conditions, num_retries=uint32(retries.attempts), retriable_status_codes=codes)
+    if retries.per_try_timeout is not None:
+        policy.per_try_timeout.CopyFrom(duration(retries.per_try_timeout))
+    if retries.backoff is not None:
+        policy.retry_back_off.base_interval.CopyFrom(duration(retries.backoff))
+    return policy
+
+
+def split_conditions(retry_on: str) -> tuple[str, list[int]]:
+    """Splits Istio's ``retryOn`` into Envoy's conditions and status codes; empty means the default conditions."""
+    if not retry_on:
+        return DEFAULT_CONDITIONS, []
+    conditions, codes = [], []
+    for token in (part.strip() for part in retry_on.split(",")):
+        if token.isdigit():
+            codes.append(int(token))
+        elif token:
+            conditions.append(token)
+    if codes and "retriable-status-codes" not in conditions:
+        conditions.append("retriable-status-codes")
+    return ",".join(conditions), codes
+
+
+def inbound_retries() -> RetryPolicy:
+    """Builds the policy between a sidecar and its application: only what the application has not begun to read."""
+    return RetryPolicy(retry_on="reset-before-request", num_retries=uint32(DEFAULT_ATTEMPTS))

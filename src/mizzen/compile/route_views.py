@@ -1,0 +1,146 @@
+"""What routes depend on, taken out of a scope: which services speak HTTP on which port, under which names, by whose rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from mizzen.compile import names
+from mizzen.compile.routes import RoutesView, Source, VirtualHostView, domains_of, mentioned_labels
+from mizzen.mesh.model import Host, Proxy, VirtualService
+from mizzen.mesh.scope import DEFAULT_HTTP_PORT, Scope, ScopedService
+from mizzen.resources.hosts import resolve
+from mizzen.resources.key import Key
+
+# Who calls is only asked where there are rules; without them the callers of all namespaces share what is built.
+_ANYBODY = Source("")
+
+
+def asked_labels(scope: Scope) -> frozenset[str]:
+    """Returns the names of the labels that VirtualServices in the scope ask of their callers."""
+    claimants = [one.virtual_services for one in scope.services] + [one.virtual_services for one in scope.literal_hosts]
+    return mentioned_labels({rule.key: rule for rules in claimants for rule in rules}.values())
+
+
+def source_of(proxy: Proxy, asked: frozenset[str]) -> Source:
+    """Returns what of a proxy its routes may depend on: only the labels that some rule asks for."""
+    return Source(proxy.namespace, tuple(label for label in proxy.labels if label[0] in asked))
+
+
+class RouteViews:
+    """The views of all routes that proxies in a scope may have; made once for a scope."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._services = {scoped.service.host: scoped for scoped in scope.services}
+        self._ports = {
+            host: tuple(port.number for port in scoped.service.ports) for host, scoped in self._services.items()
+        }
+        self._ranks = {key: rank for rank, key in enumerate(scope.claims)}
+        self._destinations: dict[Key, list[Host]] = {}
+        self.by_port = _by_port(scope)
+
+    def of_port(self, number: int, source: Source) -> RoutesView:
+        """The routes of all services on a port: those of a listener that all of them share (Istio 2.15)."""
+        hosts = [self._service(scoped, number, source) for scoped in self.by_port.get(number, ())]
+        hosts += [self._literal(host, port, rules, source) for host, port, rules in self._literals() if port == number]
+        return RoutesView(str(number), self._in_order_of_claim(hosts), passthrough=True)
+
+    def of_service(self, host: Host, number: int, source: Source) -> RoutesView:
+        """The routes of one port of one service, whatever the request calls it: those of its own loopback port."""
+        view = self._service(self._services[host], number, source, domains=("*",))
+        return RoutesView(names.service_route(host, number), (view,))
+
+    def of_forward_proxy(self, source: Source) -> RoutesView:
+        """The routes of all services on all ports, told apart by the port in the request's authority (Istio 2.16).
+
+        Hosts that no service has are served here too; Istio leaves them out, but a sidecar without traffic capture has
+        no other place for them.
+        """
+        hosts = [
+            self._service(scoped, number, source, with_port=True)
+            for number, group in self.by_port.items()
+            for scoped in group
+        ]
+        hosts += [self._literal(host, port, rules, source, with_port=True) for host, port, rules in self._literals()]
+        ordered = self._in_order_of_claim(hosts)
+        return RoutesView(names.HTTP_PROXY, ordered, passthrough=True, ignore_port=False)
+
+    def of_proxyless(self, host: Host, number: int, source: Source) -> RoutesView:
+        """The routes of one port of one service, for a gRPC client that asks for exactly these."""
+        view = self._service(self._services[host], number, source, domains=("*",), proxyless=True)
+        return RoutesView(names.outbound_cluster(number, "", host), (view,))
+
+    def _literals(self) -> Iterable[tuple[Host, int, tuple[VirtualService, ...]]]:
+        return ((one.host, one.port, one.virtual_services) for one in self._scope.literal_hosts)
+
+    def _in_order_of_claim(self, hosts: Sequence[VirtualHostView]) -> tuple[VirtualHostView, ...]:
+        """Returns the hosts in the order in which Istio gives out domains: by VirtualService, then those without one."""
+
+        def claim(view: VirtualHostView) -> tuple[int, bool, Host, int]:
+            rules = view.virtual_services
+            rank = self._ranks[rules[0].key] if rules else len(self._ranks)
+            return (rank, view.origin is not None, view.host, view.port)
+
+        return tuple(sorted(hosts, key=claim))
+
+    def _service(
+        self,
+        scoped: ScopedService,
+        port: int,
+        source: Source,
+        *,
+        domains: tuple[str, ...] = (),
+        with_port: bool = False,
+        proxyless: bool = False,
+    ) -> VirtualHostView:
+        service, rules = scoped.service, scoped.virtual_services
+        client = self._scope.namespace
+        own = domains or domains_of(service.host, service.name, service.namespace, client, service.address)
+        return VirtualHostView(
+            host=service.host,
+            port=port,
+            domains=_with_port(own, port) if with_port else own,
+            source=source if rules else _ANYBODY,
+            virtual_services=rules,
+            ports=self._destination_ports(rules),
+            origin=service.origin,
+            proxyless=proxyless,
+        )
+
+    def _literal(
+        self, host: Host, port: int, rules: tuple[VirtualService, ...], source: Source, *, with_port: bool = False
+    ) -> VirtualHostView:
+        domains = _with_port((host,), port) if with_port else (host,)
+        return VirtualHostView(host, port, domains, source, rules, self._destination_ports(rules))
+
+    def _destination_ports(self, rules: tuple[VirtualService, ...]) -> tuple[tuple[Host, tuple[int, ...]], ...]:
+        """Returns the ports of every service to which rules lead."""
+        hosts = sorted({host for rule in rules for host in self._destinations_of(rule)})
+        return tuple((host, self._ports[host]) for host in hosts if host in self._ports)
+
+    def _destinations_of(self, rule: VirtualService) -> list[Host]:
+        if rule.key not in self._destinations:
+            self._destinations[rule.key] = [
+                resolve(target.destination.host, rule.namespace).lower()
+                for http in rule.spec.http
+                for target in http.route
+                if target.destination
+            ]
+        return self._destinations[rule.key]
+
+
+def _by_port(scope: Scope) -> dict[int, list[ScopedService]]:
+    """Returns the services that speak HTTP, by port, in order."""
+    found: dict[int, list[ScopedService]] = {}
+    for scoped in scope.services:
+        for port in scoped.service.ports:
+            if port.protocol.is_http and port.number not in names.RESERVED_PORTS:
+                found.setdefault(port.number, []).append(scoped)
+    return dict(sorted(found.items()))
+
+
+def _with_port(domains: tuple[str, ...], port: int) -> tuple[str, ...]:
+    """The names as a forward proxy sees them: with their port, and for port 80 without as well (Istio 2.16)."""
+    # Envoy takes a wildcard at the beginning of a domain and a port at its end together: `*.example.com:80`.
+    named = tuple(f"{domain}:{port}" for domain in domains)
+    return (*domains, *named) if port == DEFAULT_HTTP_PORT else named

@@ -1,0 +1,214 @@
+"""Route configurations: for each port that clients call, which host and request goes to which cluster.
+
+A VirtualService's change re-makes the route configurations that its host is in and nothing else; of these it re-makes its
+own virtual hosts and takes the others as they were built (``build_host`` may remember). Virtual hosts carry the names by
+which a service may be called from the proxy's namespace (Istio 2.1).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from mizzen.compile import names, retries
+from mizzen.compile.protos import config_path, metadata
+from mizzen.compile.resource import XdsResource, encode
+from mizzen.compile.route_actions import apply_action, timeouts
+from mizzen.compile.route_matches import build_match, described_path, is_catch_all
+from mizzen.mesh.model import Host, Labels, VirtualService, labels_of, selects
+from mizzen.mesh.virtual_services import MESH_GATEWAY
+from mizzen.resources.hosts import resolve
+from mizzen.resources.key import Key
+from mizzen.resources.virtual_service import HTTPMatchRequest, HTTPRoute, HTTPRouteDestination
+from mizzen.stubs.envoy.config.route.v3.route_components_pb2 import Route, RouteMatch, VirtualHost
+from mizzen.stubs.envoy.config.route.v3.route_pb2 import RouteConfiguration
+
+# What a VirtualService may hold at most; Envoy's own limit is 4 kB.
+_LARGEST_DIRECT_RESPONSE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Source:
+    """What of the calling proxy a VirtualService may ask for: its namespace, and those labels that some rule names."""
+
+    namespace: str
+    labels: Labels = ()
+
+
+@dataclass(frozen=True)
+class VirtualHostView:
+    """Everything that a virtual host depends on.
+
+    Of ``virtual_services`` the first that has a route routes the host; ``ports`` are the ports of the hosts to which they
+    lead, for destinations that name none. ``origin`` is the Service behind the host, if there is one. ``proxyless`` is for
+    gRPC's own client.
+    """
+
+    host: Host
+    port: int
+    domains: tuple[str, ...]
+    source: Source
+    virtual_services: tuple[VirtualService, ...] = ()
+    ports: tuple[tuple[Host, tuple[int, ...]], ...] = ()
+    origin: Key | None = None
+    proxyless: bool = False
+
+
+@dataclass(frozen=True)
+class RoutesView:
+    """Everything that a route configuration depends on; ``passthrough`` lets hosts that it does not know go on.
+
+    ``hosts`` stand in the order in which they claim their domains: of equal domains the first keeps it, as in Istio.
+    """
+
+    name: str
+    hosts: tuple[VirtualHostView, ...]
+    passthrough: bool = False
+    ignore_port: bool = True
+
+
+@dataclass(frozen=True)
+class BuiltHost:
+    """A virtual host, not to be changed, and the users' resources that shaped it."""
+
+    message: VirtualHost
+    origins: tuple[Key, ...]
+
+
+BuildHost: TypeAlias = Callable[[VirtualHostView], BuiltHost]
+
+
+def domains_of(host: Host, name: str, namespace: str, client: str, address: str) -> tuple[str, ...]:
+    """Returns the names by which a service may be called from a namespace, without ports (Istio 2.1)."""
+    domains = [host, f"{host}.", f"{name}.{namespace}.svc", f"{name}.{namespace}"]
+    if namespace == client:
+        domains.append(name)
+    if address:
+        domains.append(address)
+    return tuple(domain.lower() for domain in domains)
+
+
+def build_host(view: VirtualHostView) -> BuiltHost:
+    """Builds a virtual host: with the routes of the first VirtualService that has some for this source and port.
+
+    Where none has any, the host is routed as if there were no VirtualService (Istio 2.3).
+    """
+    origins = [view.origin] if view.origin else []
+    routes: list[Route] = []
+    for rule in view.virtual_services:
+        if routes := list(_routes(view, rule)):
+            origins.append(rule.key)
+            break
+    message = VirtualHost(
+        name=f"{view.host}:{view.port}",
+        domains=view.domains,
+        routes=routes or [default_route(view)],
+        include_request_attempt_count=True,
+    )
+    return BuiltHost(message, tuple(origins))
+
+
+def build_routes(view: RoutesView, build: BuildHost = build_host) -> XdsResource:
+    """Builds a route configuration; its virtual hosts are made by ``build``."""
+    config = RouteConfiguration(name=view.name, ignore_port_in_host_matching=view.ignore_port)
+    # A route may be there before its cluster on a proxy; the order of a push takes care of that.
+    config.validate_clusters.value = False
+    config.max_direct_response_body_size_bytes.value = _LARGEST_DIRECT_RESPONSE
+    built = sorted((build(host) for host in _claimed(view.hosts)), key=lambda one: one.message.name)
+    config.virtual_hosts.extend(one.message for one in built)
+    if view.passthrough:
+        config.virtual_hosts.append(_allow_any())
+    return encode(view.name, config, (key for one in built for key in one.origins))
+
+
+def _claimed(hosts: Iterable[VirtualHostView]) -> Iterator[VirtualHostView]:
+    """Yields the hosts, each with the domains that no earlier one has; one that has none left is not served."""
+    taken: set[str] = set()
+    for host in hosts:
+        left = tuple(domain for domain in host.domains if domain not in taken)
+        taken.update(left)
+        if left == host.domains:
+            yield host
+        elif left:
+            yield dataclasses.replace(host, domains=left)
+
+
+def _allow_any() -> VirtualHost:
+    route = Route(name="allow_any", match=RouteMatch(prefix="/"))
+    route.route.cluster = names.PASSTHROUGH
+    timeouts(route.route, None)
+    return VirtualHost(name="allow_any", domains=["*"], routes=[route], include_request_attempt_count=True)
+
+
+def _routes(view: VirtualHostView, rule: VirtualService) -> Iterator[Route]:
+    """Yields the routes that a VirtualService has for a host, up to the first that matches everything (Istio 2.3)."""
+    for http in rule.spec.http:
+        for match in http.match or (None,):
+            if match is not None and not _concerns(match, view.port, view.source):
+                continue
+            route = _route(view, rule, http, match)
+            yield route
+            if is_catch_all(route.match):
+                return
+
+
+def _concerns(match: HTTPMatchRequest, port: int, source: Source) -> bool:
+    """Tells whether a match is about calls of this source to this port, which is known when routes are made."""
+    if match.port and match.port != port:
+        return False
+    if match.gateways:
+        # Naming gateways turns the conditions on the source off (Istio 2.3).
+        return MESH_GATEWAY in match.gateways
+    if match.source_namespace and match.source_namespace != source.namespace:
+        return False
+    return selects(labels_of(match.source_labels), source.labels)
+
+
+def _route(view: VirtualHostView, rule: VirtualService, http: HTTPRoute, match: HTTPMatchRequest | None) -> Route:
+    name = ".".join(part for part in (http.name, match.name if match else "") if part)
+    route = Route(name=name, match=build_match(match))
+    ports = dict(view.ports)
+
+    def cluster_of(target: HTTPRouteDestination) -> str:
+        destination = target.destination
+        if destination is None:  # refused when it was written
+            raise ValueError(f"{rule.key}: a route has no destination")
+        host = resolve(destination.host, rule.namespace).lower()
+        known = ports.get(host, ())
+        # Stated, or the only one that the service has, or the one that the client called (Istio 2.3).
+        port = destination.port.number if destination.port else known[0] if len(known) == 1 else view.port
+        return names.outbound_cluster(port, destination.subset, host)
+
+    apply_action(route, http, cluster_of, view.port, proxyless=view.proxyless)
+    route.decorator.operation = _operation(route, rule, view.port)
+    route.metadata.CopyFrom(metadata(istio={"config": config_path(rule.key, "virtual-service")}))
+    return route
+
+
+def _operation(route: Route, rule: VirtualService, port: int) -> str:
+    """Returns what a span of the route is called: by its destination if there is one, else by its VirtualService."""
+    path = described_path(route.match)
+    if cluster := route.route.cluster:
+        _, called, _, host = cluster.split("|")
+        return f"{host}:{called}{path}"
+    return f"{rule.name}:{port}{path}"
+
+
+def default_route(view: VirtualHostView) -> Route:
+    """Builds the route of a service that no VirtualService routes: to all its endpoints, with Istio's defaults."""
+    route = Route(name="default", match=RouteMatch(prefix="/"))
+    route.route.cluster = names.outbound_cluster(view.port, "", view.host)
+    timeouts(route.route, None, proxyless=view.proxyless)
+    if policy := retries.outbound_retries(None):
+        route.route.retry_policy.CopyFrom(policy)
+    route.decorator.operation = f"{view.host}:{view.port}/*"
+    return route
+
+
+def mentioned_labels(rules: Iterable[VirtualService]) -> frozenset[str]:
+    """Returns the label names that any rule asks of a caller: only these of a proxy's labels can change its routes."""
+    return frozenset(
+        name for rule in rules for http in rule.spec.http for match in http.match for name in match.source_labels
+    )

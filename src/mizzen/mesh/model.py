@@ -1,0 +1,147 @@
+"""The mesh's own idea of the world: services, workloads, endpoints, proxies, and one frozen view of them all.
+
+The registry and the stores are turned into a :class:`Snapshot` by ``control``; ``mesh.scope`` answers which policy
+applies to what in it; ``compile`` says the answer in Envoy's words. Everything here is immutable and compares by value,
+because what the compiler builds is cached by the values that it was built from. What there is most of, endpoints and
+loopback ports, are tuples: they compare ten times faster.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
+
+from mizzen.mesh.protocols import Protocol
+from mizzen.mesh.spiffe import SpiffeId
+from mizzen.resources.destination_rule import DestinationRuleSpec
+from mizzen.resources.key import Key
+from mizzen.resources.resource import Resource
+from mizzen.resources.virtual_service import VirtualServiceSpec
+
+Host: TypeAlias = str
+Labels: TypeAlias = tuple[tuple[str, str], ...]
+VirtualService: TypeAlias = Resource[VirtualServiceSpec]
+DestinationRule: TypeAlias = Resource[DestinationRuleSpec]
+
+
+def labels_of(labels: Mapping[str, str]) -> Labels:
+    """Returns labels in a form that compares and hashes by value."""
+    return tuple(sorted(labels.items()))
+
+
+def selects(selector: Labels, labels: Labels) -> bool:
+    """Tells whether a selector (every one of its labels must be there) matches; an empty one matches everything."""
+    return set(selector) <= set(labels)
+
+
+@dataclass(frozen=True)
+class ServicePort:
+    """One port of a service: the port that clients call and its protocol."""
+
+    number: int
+    protocol: Protocol
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Service:
+    """What clients call: a host and its ports.
+
+    ``address`` is its virtual address, where capture is transparent. ``identities`` are those of all workloads that
+    stand behind it, whether or not they are ready: a client accepts a server with one of them (Istio 2.11), and a
+    replica that comes or goes must not change a cluster.
+    """
+
+    host: Host
+    name: str
+    namespace: str
+    ports: tuple[ServicePort, ...]
+    address: str = ""
+    identities: tuple[SpiffeId, ...] = ()
+    origin: Key = field(default=Key("", "", ""), compare=False)
+
+    def port(self, number: int) -> ServicePort | None:
+        return next((port for port in self.ports if port.number == number), None)
+
+
+class Endpoint(NamedTuple):
+    """One ready address of a workload behind a service port; ``tls`` says that a sidecar stands before it."""
+
+    address: str
+    port: int
+    namespace: str = ""
+    workload: str = ""
+    labels: Labels = ()
+    tls: bool = True
+
+
+class Capture(enum.StrEnum):
+    """How a workload's traffic gets into its proxy."""
+
+    EXPLICIT = "explicit"
+    TRANSPARENT = "transparent"
+
+
+class ProxyKind(enum.StrEnum):
+    """What a proxy is: an Envoy beside a workload, or a gRPC library that speaks xDS itself."""
+
+    SIDECAR = "sidecar"
+    PROXYLESS = "proxyless"
+
+
+@dataclass(frozen=True)
+class InboundPort:
+    """A port of a workload as its sidecar serves it.
+
+    ``number`` is the declared port, ``listen`` where the sidecar takes connections, ``application`` where the
+    application listens on loopback. ``host`` names the service whose connection pool applies, if there is one.
+    """
+
+    number: int
+    listen: int
+    application: int
+    protocol: Protocol
+    host: Host = ""
+    service_port: int = 0
+
+
+class OutboundPort(NamedTuple):
+    """A loopback port of a sidecar that leads to one port of one service (explicit capture)."""
+
+    host: Host
+    port: int
+    local: int
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """One proxy and the facts that its configuration depends on. ``id`` is ``<instance>.<namespace>``."""
+
+    id: str
+    namespace: str
+    kind: ProxyKind = ProxyKind.SIDECAR
+    labels: Labels = ()
+    address: str = "127.0.0.1"
+    capture: Capture = Capture.EXPLICIT
+    inbound: tuple[InboundPort, ...] = ()
+    outbound: tuple[OutboundPort, ...] = ()
+    http_proxy: int = 0
+    origin: Key = field(default=Key("", "", ""), compare=False)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One frozen, indexed view of the world.
+
+    ``services`` are sorted by host; ``endpoints`` are by host and service port; policy is sorted by age.
+    """
+
+    version: int
+    trust_domain: str
+    services: Mapping[Host, Service] = field(default_factory=dict)
+    endpoints: Mapping[tuple[Host, int], tuple[Endpoint, ...]] = field(default_factory=dict)
+    virtual_services: tuple[VirtualService, ...] = ()
+    destination_rules: tuple[DestinationRule, ...] = ()
+    proxies: Mapping[str, Proxy] = field(default_factory=dict)

@@ -1,0 +1,83 @@
+"""What one namespace sees of the mesh: each service with the policy that applies to calls to it.
+
+A Scope is the slice of the snapshot that the outbound side of every sidecar in a namespace depends on. It holds no
+endpoints: they come and go without a change to it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from mizzen.mesh.destination_rules import DestinationRuleIndex
+from mizzen.mesh.model import DestinationRule, Host, Service, Snapshot, VirtualService
+from mizzen.mesh.virtual_services import VirtualServiceIndex
+from mizzen.resources.key import Key
+
+DEFAULT_HTTP_PORT = 80
+
+
+@dataclass(frozen=True)
+class ScopedService:
+    """A service, and what a namespace's calls to it obey.
+
+    Of ``virtual_services`` the first that has a route for the caller and the port routes the call.
+    """
+
+    service: Service
+    virtual_services: tuple[VirtualService, ...]
+    destination_rules: tuple[DestinationRule, ...]
+
+
+@dataclass(frozen=True)
+class LiteralHost:
+    """A host of VirtualServices that no service has, and the ports on which it is served.
+
+    They are the HTTP ports of the services that stand beside it in the same VirtualService; where there are none, 80 and
+    no other (Istio 2.3).
+    """
+
+    host: Host
+    port: int
+    virtual_services: tuple[VirtualService, ...]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """All that a namespace may call, by host; ``claims`` are the VirtualServices that it sees, in their order of claim."""
+
+    namespace: str
+    services: tuple[ScopedService, ...]
+    literal_hosts: tuple[LiteralHost, ...]
+    claims: tuple[Key, ...] = ()
+
+
+def scope_of(snapshot: Snapshot, namespace: str) -> Scope:
+    """Returns what the namespace sees in the snapshot."""
+    routes = VirtualServiceIndex(snapshot.virtual_services, namespace)
+    rules = DestinationRuleIndex(snapshot.destination_rules, namespace)
+    services = [
+        ScopedService(service, routes.claimants(host), rules.lookup(host, service.namespace))
+        for host, service in snapshot.services.items()
+    ]
+    return Scope(
+        namespace=namespace,
+        services=tuple(services),
+        literal_hosts=tuple(_literal_hosts(snapshot, routes, services)),
+        claims=tuple(rule.key for rule in routes.rules),
+    )
+
+
+def _literal_hosts(snapshot: Snapshot, routes: VirtualServiceIndex, services: list[ScopedService]) -> list[LiteralHost]:
+    ports: defaultdict[Key, set[int]] = defaultdict(set)
+    for scoped in services:
+        for rule in scoped.virtual_services:
+            ports[rule.key].update(port.number for port in scoped.service.ports if port.protocol.is_http)
+    found: list[LiteralHost] = []
+    for host, claimants in routes.literal_hosts(snapshot.services):
+        served = {rule.key: ports[rule.key] or {DEFAULT_HTTP_PORT} for rule in claimants}
+        found += [
+            LiteralHost(host, port, tuple(rule for rule in claimants if port in served[rule.key]))
+            for port in sorted({port for numbers in served.values() for port in numbers})
+        ]
+    return found

@@ -1,0 +1,32 @@
+"""Who may see a resource: ``exportTo`` (Istio 2.5)."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Collection
+
+PUBLIC = "*"
+PRIVATE = "."
+NOBODY = "~"
+
+
+class Visibility(enum.IntEnum):
+    """How a resource is visible to a namespace, nearest first: the order in which Istio looks."""
+
+    PRIVATE = 0
+    NAMED = 1
+    PUBLIC = 2
+
+
+def visibility(export_to: Collection[str], namespace: str, client: str) -> Visibility | None:
+    """Returns how a resource of ``namespace`` is visible to the namespace ``client``, or None if it is not.
+
+    An empty list means the mesh's default, which is public.
+    """
+    if not export_to or PUBLIC in export_to:
+        return Visibility.PUBLIC
+    if NOBODY in export_to:
+        return None
+    if client == namespace and (PRIVATE in export_to or namespace in export_to):
+        return Visibility.PRIVATE
+    return Visibility.NAMED if client in export_to else None

@@ -1,0 +1,137 @@
+"""What the control plane and a node tell each other, as plain data.
+
+The conversation is level-triggered, so either side may restart at any time: the control plane streams all that should
+run (:class:`Desired`), the node puts all that does run (:class:`Report`), and each replaces the last.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class DesiredWorkload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A Workload resource that this node should run; ``spec`` is the resource's spec in its YAML form (camelCase).
+
+    ``digest`` changes when a running instance must be replaced; ``restarts`` counts the restarts that users asked for.
+    """
+
+    namespace: str
+    name: str
+    digest: str
+    spec: dict[str, Any]
+    labels: dict[str, str] = {}
+    restarts: int = 0
+
+
+class ServiceName(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A service that applications may call by name: its host (FQDN), its virtual address, its ports."""
+
+    host: str
+    name: str
+    namespace: str
+    address: str
+    ports: tuple[int, ...]
+
+
+class Desired(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """All that a node needs to know: what to run, and which names to answer.
+
+    ``problems`` are what is wrong with watched files or was rejected by Envoy, in words: the node tells them where the
+    mesh was started, since nobody gave a command that could answer with them.
+    """
+
+    version: int
+    trust_domain: str
+    workloads: tuple[DesiredWorkload, ...] = ()
+    services: tuple[ServiceName, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+class InstancePort(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One declared port of an instance.
+
+    ``number`` is the port that the Workload declares; ``application`` the port on loopback where the application
+    listens; ``inbound`` the port where the sidecar takes other proxies' connections (equal to ``number`` when capture
+    is transparent).
+    """
+
+    number: int
+    application: int
+    inbound: int
+    name: str = ""
+
+
+class OutboundPort(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A loopback port of the sidecar that leads to one port of one service (explicit capture)."""
+
+    host: str
+    port: int
+    local: int
+
+
+class Instance(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One replica of a workload and its proxy, as it is now.
+
+    ``phase`` is one of Pending, Starting, Running, Draining, Stopped, Backoff; only a Running instance that is
+    ``ready`` is an endpoint. ``name`` is unique in its namespace (``reviews-v1-0``). ``admin`` is the path of its
+    Envoy's administration socket. ``http_proxy`` is the loopback port of its sidecar's forward proxy, or 0.
+    """
+
+    name: str
+    namespace: str
+    workload: str
+    digest: str
+    phase: str
+    labels: dict[str, str] = {}
+    service_account: str = "default"
+    ready: bool = False
+    message: str = ""
+    address: str = "127.0.0.1"
+    capture: str = "explicit"
+    ports: tuple[InstancePort, ...] = ()
+    outbound: tuple[OutboundPort, ...] = ()
+    http_proxy: int = 0
+    admin: str = ""
+    pid: int = 0
+    proxy_pid: int = 0
+    restarts: int = 0
+    proxy_restarts: int = 0
+    started: float = 0.0
+
+
+class ExecContext(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How to run a command where an instance runs: with its environment and folder, inside its network namespace."""
+
+    instance: str
+    namespace: str
+    env: dict[str, str]
+    working_dir: str
+    netns: str = ""
+    resolv_conf: str = ""
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """All that runs on a node."""
+
+    node: str
+    instances: tuple[Instance, ...] = ()
+    exec_contexts: tuple[ExecContext, ...] = ()
+
+
+class CertificateRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A node asks for a certificate for a key that it made; ``csr`` is PEM."""
+
+    csr: str
+    namespace: str
+    service_account: str
+
+
+class IssuedCertificate(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A certificate chain and the roots to trust, in PEM; ``not_before`` and ``not_after`` are Unix times in seconds."""
+
+    chain: str
+    roots: str
+    not_before: float
+    not_after: float

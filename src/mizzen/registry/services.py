@@ -1,0 +1,71 @@
+"""Turns Service and Workload resources into the model's services. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from mizzen.mesh.model import Service, ServicePort
+from mizzen.mesh.protocols import Protocol, declared_protocol
+from mizzen.mesh.spiffe import SpiffeId
+from mizzen.registry.reports import Instance
+from mizzen.registry.selecting import Labelled
+from mizzen.resources.hosts import resolve
+from mizzen.resources.resource import Resource
+from mizzen.resources.service import ServicePort as ServicePortSpec
+from mizzen.resources.service import ServiceSpec
+from mizzen.resources.workload import WorkloadSpec
+
+
+def host_of(service: Resource[ServiceSpec]) -> str:
+    """Returns the host (FQDN) of a Service resource."""
+    return resolve(service.name, service.namespace)
+
+
+def services_in(resources: Iterable[Resource[Any]]) -> Iterator[Resource[ServiceSpec]]:
+    return (resource for resource in resources if isinstance(resource.spec, ServiceSpec))
+
+
+def workloads_in(resources: Iterable[Resource[Any]]) -> Iterator[Resource[WorkloadSpec]]:
+    return (resource for resource in resources if isinstance(resource.spec, WorkloadSpec))
+
+
+def target_of(port: ServicePortSpec) -> int | str:
+    """Returns the port of the workload that a Service's port leads to, by number or by name (Kubernetes)."""
+    return port.port if port.target_port is None else port.target_port
+
+
+def build_services(
+    resources: Iterable[Resource[Any]],
+    instances: Iterable[Instance],
+    addresses: Mapping[str, str],
+    trust_domain: str,
+) -> dict[str, Service]:
+    """Returns the services by host, in order.
+
+    Their identities are those of the Workloads that they pick, and of replicas that still run with an earlier one.
+    """
+    resources = list(resources)
+    accounts = Labelled(
+        [
+            *((one.namespace, one.labels, one.spec.service_account) for one in workloads_in(resources)),
+            *((one.namespace, one.labels, one.service_account) for one in instances),
+        ]
+    )
+    services = {}
+    for resource in services_in(resources):
+        identities = {SpiffeId(trust_domain, resource.namespace, account) for account in set(accounts.picked(resource))}
+        host = host_of(resource)
+        services[host] = Service(
+            host=host,
+            name=resource.name,
+            namespace=resource.namespace,
+            ports=tuple(
+                ServicePort(port.port, declared_protocol(port.name, port.app_protocol) or Protocol.TCP, port.name)
+                for port in resource.spec.ports
+            ),
+            address=addresses.get(host, ""),
+            identities=tuple(sorted(identities)),
+            origin=resource.key,
+        )
+    return dict(sorted(services.items()))

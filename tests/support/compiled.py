@@ -1,0 +1,54 @@
+"""What a proxy of a small world is given, as messages."""
+
+from __future__ import annotations
+
+from tests.support.worlds import read, snapshot_of
+
+from mizzen.compile.compiler import Compiler
+from mizzen.compile.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, Resources
+from mizzen.mesh.model import Proxy, ProxyKind, Snapshot
+from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
+from mizzen.stubs.envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+from mizzen.stubs.envoy.config.listener.v3.listener_pb2 import Listener
+from mizzen.stubs.envoy.config.route.v3.route_components_pb2 import Route, VirtualHost
+from mizzen.stubs.envoy.config.route.v3.route_pb2 import RouteConfiguration
+
+
+class Compiled:
+    """All resources of one proxy."""
+
+    def __init__(self, resources: Resources) -> None:
+        self.resources = resources
+        self.clusters = {name: Cluster.FromString(one.body) for name, one in resources[CLUSTER].items()}
+        self.endpoints = {
+            name: ClusterLoadAssignment.FromString(one.body) for name, one in resources[ENDPOINTS].items()
+        }
+        self.listeners = {name: Listener.FromString(one.body) for name, one in resources[LISTENER].items()}
+        self.routes = {name: RouteConfiguration.FromString(one.body) for name, one in resources[ROUTES].items()}
+
+    def hosts(self, route: str) -> dict[str, VirtualHost]:
+        """Returns the virtual hosts of a route configuration by name."""
+        return {host.name: host for host in self.routes[route].virtual_hosts}
+
+    def routes_of(self, route: str, host: str) -> list[Route]:
+        return list(self.hosts(route)[host].routes)
+
+    def cluster_of(self, route: str, host: str) -> list[str]:
+        """Returns the clusters to which the routes of a host lead."""
+        return [one.route.cluster for one in self.routes_of(route, host)]
+
+
+def compiled(*texts: str, proxy: str = "client-0.default", capture: str = "transparent") -> Compiled:
+    """Compiles a sidecar in the world of these resources."""
+    snapshot = snapshot_of(read(*texts), capture)
+    return Compiled(Compiler().compile(snapshot.proxies[proxy], snapshot))
+
+
+def grpc_client(namespace: str = "default") -> Proxy:
+    return Proxy(id=f"grpc.{namespace}", namespace=namespace, kind=ProxyKind.PROXYLESS)
+
+
+def all_proxies(compiler: Compiler, snapshot: Snapshot) -> dict[str, Resources]:
+    """Compiles all proxies of a snapshot, and a gRPC client."""
+    proxies = [*snapshot.proxies.values(), grpc_client()]
+    return {proxy.id: compiler.compile(proxy, snapshot) for proxy in proxies}

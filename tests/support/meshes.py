@@ -1,0 +1,232 @@
+"""Whole meshes for tests: `mizzen up` in a process of its own, driven by the command line and the API as users do."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from tests.support.polling import eventually
+
+from mizzen.settings import Settings
+
+ROOT = Path(__file__).parent.parent.parent
+BOOKINFO = ROOT / "examples" / "bookinfo"
+MIZZEN = Path(sys.executable).with_name("mizzen")
+START_SECONDS = 60
+
+
+@dataclass
+class Mesh:
+    """A mesh that runs; ``lines`` is what `mizzen up` has printed so far."""
+
+    settings: Settings
+    process: subprocess.Popen[str]
+    capture: str
+    lines: list[str] = field(default_factory=list)
+
+    def cli(self, *arguments: str, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Runs a mizzen command on this mesh; its output is captured."""
+        done = subprocess.run(
+            [str(MIZZEN), *arguments],
+            env=environment(self.settings.state_dir),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            **options,
+        )
+        if check:
+            assert done.returncode == 0, f"mizzen {' '.join(arguments)}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done
+
+    def apply(self, *files: Path) -> str:
+        """Applies files and waits until every proxy has acknowledged them."""
+        return self.cli("apply", "--wait", *(part for file in files for part in ("-f", str(file)))).stdout
+
+    def apply_text(self, text: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return self.cli("apply", "--wait", "-f", "-", input=text, check=check)
+
+    def get(self, path: str, **query: Any) -> Any:
+        with self.client() as client:
+            response = client.get(path, params=query)
+            response.raise_for_status()
+            return response.json()
+
+    def client(self) -> httpx2.Client:
+        transport = httpx2.HTTPTransport(uds=str(self.settings.api_socket))
+        return httpx2.Client(transport=transport, base_url="http://mizzen", timeout=60)
+
+    @contextlib.contextmanager
+    def load(self, workload: str, url: str, rate: float = 200.0, *options: str) -> Iterator[Load]:
+        """Sends requests from beside a workload while the context lasts."""
+        with running_load(self, workload, url, "--rate", str(rate), *options) as load:
+            yield load
+
+    def send(self, workload: str, url: str, count: int, rate: float = 1000.0, *options: str) -> dict[str, Any]:
+        """Sends ``count`` requests from beside a workload; returns what came back."""
+        command = load_command(workload, url, "--count", str(count), "--rate", str(rate), *options)
+        result: dict[str, Any] = json.loads(self.cli(*command).stdout)
+        return result
+
+    def answers(self) -> bool:
+        """Whether the control plane takes connections now."""
+        # By hand: the HTTP client's library leaves a socket open when it cannot connect.
+        with socket.socket(socket.AF_UNIX) as attempt:
+            return attempt.connect_ex(str(self.settings.api_socket)) == 0
+
+    def kill_control(self) -> None:
+        """Kills the control plane as a crash would, and waits until another answers and knows all its proxies."""
+        connected = {proxy["id"] for proxy in self.get("/v1/proxies")["items"] if proxy["connected"]}
+        killed = self.control_pid()
+        os.kill(killed, signal.SIGKILL)
+        eventually(lambda: self._knows(connected, other_than=killed), "another control plane knows all proxies")
+
+    def _knows(self, connected: set[str], other_than: int) -> bool:
+        try:
+            if self.control_pid() == other_than or not self._answers():
+                return False
+            proxies = self.get("/v1/proxies")["items"]
+        except (AssertionError, httpx2.HTTPError):  # away, or starting
+            return False
+        return connected <= {proxy["id"] for proxy in proxies if proxy["connected"]}
+
+    def _answers(self) -> bool:
+        # The client leaves a socket open when there is nobody to connect to.
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self.settings.api_socket)) == 0
+
+    def control_pid(self) -> int | None:
+        """The process of the control plane (the node's child that runs the module), or None between two."""
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdigit() and _is_control(folder, self.process.pid):
+                return int(folder.name)
+        return None
+
+
+def _is_control(folder: Path, parent: int) -> bool:
+    try:
+        status = (folder / "stat").read_text().rpartition(")")[2].split()
+        return int(status[1]) == parent and b"mizzen.control" in (folder / "cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@dataclass
+class Load:
+    """Load that runs; ``result`` is there when its context has ended."""
+
+    process: subprocess.Popen[str]
+    result: dict[str, Any] = field(default_factory=dict)
+
+    def assert_nothing_failed(self, at_least: int) -> None:
+        assert self.result["failures"] == [], self.result
+        assert self.result["statuses"] == {"200": self.result["sent"]}, self.result
+        assert self.result["sent"] >= at_least, self.result
+
+
+def load_command(workload: str, url: str, *options: str) -> list[str]:
+    return ["exec", workload, "--", sys.executable, str(ROOT / "tests" / "support" / "load.py"), url, *options]
+
+
+@contextlib.contextmanager
+def running_load(mesh: Mesh, workload: str, url: str, *options: str) -> Iterator[Load]:
+    process = subprocess.Popen(
+        [str(MIZZEN), *load_command(workload, url, *options)],
+        env=environment(mesh.settings.state_dir),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    load = Load(process)
+    try:
+        assert process.stderr
+        assert process.stderr.readline().strip() == "started"
+        yield load
+    finally:
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    load.result = json.loads(out)
+
+
+def environment(state_dir: Path) -> dict[str, str]:
+    """The environment of a user whose meshes are all under one folder."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("MIZZEN_")}
+    return own | {
+        "MIZZEN_STATE_DIR": str(state_dir),
+        "XDG_STATE_HOME": str(state_dir.parent / "xdg"),
+        "NO_COLOR": "1",
+        "COLUMNS": "200",
+    }
+
+
+def start(
+    paths: Sequence[Path], state_dir: Path, *options: str, name: str = "test", capture: str = "explicit"
+) -> subprocess.Popen[str]:
+    """Starts `mizzen up`; its output comes through a pipe."""
+    return subprocess.Popen(
+        [str(MIZZEN), "up", *map(str, paths), "--name", name, "--capture", capture, *options],
+        env=environment(state_dir),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@contextlib.contextmanager
+def running(
+    *paths: Path, capture: str = "explicit", options: Sequence[str] = (), state_dir: Path | None = None
+) -> Iterator[Mesh]:
+    """Runs a mesh while the context lasts, from its readiness to its orderly end, which is checked."""
+    made = None if state_dir else tempfile.mkdtemp(prefix="mizzen-")
+    state_dir = state_dir or Path(str(made), "state")
+    process = start(paths or (BOOKINFO,), state_dir, *options, capture=capture)
+    mesh = Mesh(Settings(name="test", state_dir=state_dir), process, capture)
+    try:
+        _await_ready(mesh)
+        yield mesh
+    finally:
+        _stop(mesh)
+        if made:
+            shutil.rmtree(made, ignore_errors=True)
+
+
+def _await_ready(mesh: Mesh) -> None:
+    ready = threading.Event()
+
+    def read() -> None:
+        assert mesh.process.stdout
+        with mesh.process.stdout as output:
+            for line in output:
+                mesh.lines.append(line.rstrip())
+                if line.startswith("mesh is ready"):
+                    ready.set()
+        ready.set()
+
+    threading.Thread(target=read, daemon=True).start()
+    assert ready.wait(START_SECONDS), "\n".join(mesh.lines)
+    assert any(line.startswith("mesh is ready") for line in mesh.lines), "\n".join(mesh.lines)
+
+
+def _stop(mesh: Mesh) -> None:
+    if mesh.process.poll() is None:
+        mesh.process.send_signal(signal.SIGINT)
+    try:
+        code = mesh.process.wait(timeout=60)
+    except subprocess.TimeoutExpired:
+        mesh.process.kill()
+        raise
+    assert code == 0, f"mizzen up ended with {code}:\n" + "\n".join(mesh.lines[-30:])

@@ -1,0 +1,75 @@
+"""Worlds for tests: YAML in, and a snapshot in which every Workload runs, on ports that are always the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mizzen.control.views import Inputs, build_snapshot
+from mizzen.mesh.model import Snapshot
+from mizzen.registry.addresses import allocate
+from mizzen.registry.reports import Instance, InstancePort, OutboundPort, Report
+from mizzen.registry.services import host_of, services_in, workloads_in
+from mizzen.resources import load
+from mizzen.resources.problems import errors
+from mizzen.resources.resource import Resource
+
+TRUST_DOMAIN = "cluster.local"
+
+
+def read(*texts: str) -> list[Resource[Any]]:
+    """Loads texts that must have no errors; resources are as old as their order says."""
+    loaded = [load(text, f"test-{number}.yaml") for number, text in enumerate(texts)]
+    wrong = errors(problem for one in loaded for problem in one.problems)
+    assert not wrong, "\n".join(map(str, wrong))
+    resources = [resource for one in loaded for resource in one.resources]
+    return [resource.stamped(created) for created, resource in enumerate(resources, start=1)]
+
+
+def instances_of(resources: list[Resource[Any]], capture: str = "explicit") -> tuple[Instance, ...]:
+    """Returns a ready instance for each replica of each Workload."""
+    made = []
+    callable_ports = [
+        (host_of(service), port.port) for service in services_in(resources) for port in service.spec.ports
+    ]
+    for number, workload in enumerate(workloads_in(resources)):
+        for replica in range(workload.spec.replicas):
+            base = 20000 + 100 * number + 1000 * replica
+            transparent = capture == "transparent"
+            made.append(
+                Instance(
+                    name=f"{workload.name}-{replica}",
+                    namespace=workload.namespace,
+                    workload=workload.name,
+                    digest=workload.digest,
+                    phase="Running",
+                    ready=True,
+                    labels=dict(workload.labels),
+                    service_account=workload.spec.service_account,
+                    capture=capture,
+                    address=f"10.99.{replica}.{number + 2}" if transparent else "127.0.0.1",
+                    ports=tuple(
+                        InstancePort(
+                            number=port.container_port,
+                            name=port.name,
+                            application=port.container_port if transparent else base + 2 * at,
+                            inbound=port.container_port if transparent else base + 2 * at + 1,
+                        )
+                        for at, port in enumerate(workload.spec.ports)
+                    ),
+                    outbound=()
+                    if transparent
+                    else tuple(
+                        OutboundPort(host=host, port=port, local=base + 20 + at)
+                        for at, (host, port) in enumerate(callable_ports)
+                    ),
+                    http_proxy=0 if transparent else base + 99,
+                )
+            )
+    return tuple(made)
+
+
+def snapshot_of(resources: list[Resource[Any]], capture: str = "explicit", version: int = 1) -> Snapshot:
+    report = Report(node="test", instances=instances_of(resources, capture))
+    addresses = allocate({}, [host_of(service) for service in services_in(resources)])
+    inputs = Inputs(TRUST_DOMAIN, {resource.key: resource for resource in resources}, report, addresses)
+    return build_snapshot(inputs, version)

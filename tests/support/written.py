@@ -1,0 +1,68 @@
+"""Resources as users write them, in few words: each function returns the YAML of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+
+def _resource(api: str, kind: str, name: str, namespace: str, spec: Mapping[str, Any], **metadata: Any) -> str:
+    document = {
+        "apiVersion": api,
+        "kind": kind,
+        "metadata": {"name": name, "namespace": namespace, **metadata},
+        "spec": dict(spec),
+    }
+    return "---\n" + yaml.safe_dump(document, sort_keys=False)
+
+
+def service(name: str, *ports: Mapping[str, Any] | tuple[str, int], namespace: str = "default", **spec: Any) -> str:
+    """A Service that picks ``app: <name>``; a port is its name and number, or all that can be said of it."""
+    written = [dict(zip(("name", "port"), port, strict=True)) if isinstance(port, tuple) else port for port in ports]
+    spec = {"selector": {"app": name}, **spec}
+    return _resource("v1", "Service", name, namespace, {**spec, "ports": written or [{"name": "http", "port": 9080}]})
+
+
+def workload(
+    name: str,
+    *ports: Mapping[str, Any] | tuple[str, int],
+    namespace: str = "default",
+    labels: Mapping[str, str] | None = None,
+    **spec: Any,
+) -> str:
+    """A Workload with the label ``app: <name>`` and one HTTP port."""
+    written = [
+        dict(zip(("name", "containerPort"), port, strict=True)) if isinstance(port, tuple) else port for port in ports
+    ]
+    spec = {"command": ["serve"], "ports": written or [{"name": "http", "containerPort": 9080}], **spec}
+    return _resource(
+        "mizzen.dev/v1alpha1", "Workload", name, namespace, spec, labels={"app": name} if labels is None else labels
+    )
+
+
+def virtual_service(
+    name: str, *http: Mapping[str, Any], hosts: list[str] | None = None, namespace: str = "default", **spec: Any
+) -> str:
+    """A VirtualService for the host of its own name; without routes, to that host."""
+    hosts = hosts or [name]
+    routes = list(http) or [to(hosts[0])]
+    return _resource(
+        "networking.istio.io/v1", "VirtualService", name, namespace, {"hosts": hosts, "http": routes, **spec}
+    )
+
+
+def destination_rule(name: str, *, host: str | None = None, namespace: str = "default", **spec: Any) -> str:
+    """A DestinationRule for the host of its own name."""
+    return _resource("networking.istio.io/v1", "DestinationRule", name, namespace, {"host": host or name, **spec})
+
+
+def to(host: str, subset: str = "", **route: Any) -> dict[str, Any]:
+    """A route to one destination."""
+    return {"route": [{"destination": {"host": host} | ({"subset": subset} if subset else {})}], **route}
+
+
+def subset(name: str, **policy: Any) -> dict[str, Any]:
+    """A subset of what carries ``version: <name>``."""
+    return {"name": name, "labels": {"version": name}} | ({"trafficPolicy": policy} if policy else {})

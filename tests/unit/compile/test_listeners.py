@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import pytest
+from google.protobuf.message import Message
+from tests.support.compiled import Compiled, compiled
+from tests.support.worlds import read, snapshot_of
+from tests.support.written import destination_rule, service, virtual_service, workload
+
+from mizzen.compile import names
+from mizzen.compile.compiler import Compiler
+from mizzen.compile.resource import LISTENER
+from mizzen.registry.addresses import allocate
+from mizzen.stubs.envoy.config.core.v3.base_pb2 import TrafficDirection
+from mizzen.stubs.envoy.config.listener.v3.listener_pb2 import Listener
+from mizzen.stubs.envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
+    HttpConnectionManager,
+)
+from mizzen.stubs.envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
+from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsContext
+
+MessageT = TypeVar("MessageT", bound=Message)
+REVIEWS = "reviews.default.svc.cluster.local"
+MONGO = "mongo.default.svc.cluster.local"
+WORLD = (
+    service("reviews"),
+    service("mongo", ("mongo", 27017)),
+    workload("reviews", ("http", 9080), ("tcp-admin", 9090)),
+    workload("client"),
+)
+
+
+def world(*texts: str, capture: str = "transparent", proxy: str = "client-0.default") -> Compiled:
+    return compiled(*WORLD, *texts, capture=capture, proxy=proxy)
+
+
+def address(host: str, *others: str) -> str:
+    return allocate({}, [host, *others])[host]
+
+
+def taker(listener: Listener, kind: type[MessageT], chain: int = 0) -> MessageT:
+    (only,) = listener.filter_chains[chain].filters
+    assert only.typed_config.type_url.endswith(kind.DESCRIPTOR.full_name)
+    return kind.FromString(only.typed_config.value)
+
+
+# --- transparent capture (Istio 2.15)
+
+
+def test_all_redirected_connections_come_in_on_15001_and_unknown_ones_go_through() -> None:
+    virtual = world().listeners["virtualOutbound"]
+    assert virtual.use_original_dst.value
+    assert virtual.address.socket_address.port_value == 15001
+    loop, rest = virtual.filter_chains
+    assert loop.filter_chain_match.destination_port.value == 15001
+    assert taker(virtual, TcpProxy, 0).cluster == "BlackHoleCluster"
+    assert not rest.HasField("filter_chain_match")
+    assert taker(virtual, TcpProxy, 1).cluster == "PassthroughCluster"
+
+
+def test_trap_33_http_services_share_a_listener_for_each_port() -> None:
+    made = world(service("ratings"), service("web", ("http", 80))).listeners
+    assert {"0.0.0.0_9080", "0.0.0.0_80"} <= made.keys()
+    manager = taker(made["0.0.0.0_9080"], HttpConnectionManager)
+    assert manager.rds.route_config_name == "9080"
+    assert made["0.0.0.0_9080"].bind_to_port.value is False
+
+
+def test_trap_33_a_tcp_service_has_a_listener_of_its_own_at_its_address() -> None:
+    made = world()
+    (name,) = [name for name in made.listeners if name.endswith("_27017")]
+    assert name.startswith("240.240.")
+    assert taker(made.listeners[name], TcpProxy).cluster == f"outbound|27017||{MONGO}"
+    assert made.listeners[name].bind_to_port.value is False
+
+
+def test_undeclared_ports_are_tcp_on_purpose() -> None:
+    made = world(service("odd", ("odd", 9080))).listeners
+    assert any(name.startswith("240.240.") and name.endswith("_9080") for name in made)
+
+
+@pytest.mark.parametrize("port", sorted(names.RESERVED_PORTS))
+def test_ports_of_the_sidecar_itself_get_no_listener(port: int) -> None:
+    made = world(service("odd", ("http", port)))
+    assert f"0.0.0.0_{port}" not in made.listeners
+    assert str(port) not in made.routes
+
+
+def test_a_new_service_leaves_the_listeners_that_there_are_alone() -> None:
+    before, after = world().resources[LISTENER], world(service("new"), service("db", ("tcp", 5432))).resources[LISTENER]
+    assert {name: after[name] for name in before} == before
+    assert len(after) == len(before) + 1
+
+
+def test_a_change_of_policy_changes_no_listener() -> None:
+    policy = {"connectionPool": {"tcp": {"idleTimeout": "1s"}}}
+    changed = world(virtual_service("reviews"), destination_rule("reviews", trafficPolicy=policy))
+    assert changed.resources[LISTENER] == world().resources[LISTENER]
+
+
+@pytest.mark.parametrize("capture", ["transparent", "explicit"])
+def test_how_long_tcp_connections_live_stands_in_the_listener_of_that_service_alone(capture: str) -> None:
+    pool = {"tcp": {"idleTimeout": "5s", "maxConnectionDuration": "1h"}}
+    rule = destination_rule("mongo", trafficPolicy={"connectionPool": pool})
+    before, after = world(capture=capture), world(rule, capture=capture)
+    changed = [name for name in after.listeners if after.listeners[name] != before.listeners[name]]
+    (name,) = changed
+    proxy = taker(after.listeners[name], TcpProxy)
+    assert proxy.idle_timeout.ToSeconds() == 5
+    assert proxy.max_downstream_connection_duration.ToSeconds() == 3600
+    assert not taker(before.listeners[name], TcpProxy).HasField("idle_timeout")
+
+
+# --- explicit capture
+
+
+def test_every_service_port_has_a_loopback_port() -> None:
+    made = world(capture="explicit").listeners
+    http = [taker(one, HttpConnectionManager) for one in made.values() if "http" in str(one.filter_chains[0].filters)]
+    names_of_routes = {one.rds.route_config_name for one in http if one.HasField("rds")}
+    assert names_of_routes == {f"{REVIEWS}:9080", "http_proxy"}
+    assert all(one.address.socket_address.address == "127.0.0.1" for one in made.values())
+    assert not any(one.HasField("bind_to_port") for one in made.values())
+
+
+def test_the_forward_proxy_takes_absolute_addresses_and_resolves_what_it_does_not_know() -> None:
+    managers = [
+        taker(one, HttpConnectionManager)
+        for one in world(capture="explicit").listeners.values()
+        if "http_proxy" in str(one)
+    ]
+    (manager,) = managers
+    assert manager.http_protocol_options.allow_absolute_url.value
+    filters = [one.name for one in manager.http_filters]
+    assert filters == ["envoy.filters.http.dynamic_forward_proxy", "envoy.filters.http.router"]
+
+
+def test_a_port_of_a_service_that_is_gone_is_left_out() -> None:
+    snapshot = snapshot_of(read(*WORLD), "explicit")
+    del snapshot.services[REVIEWS]  # type: ignore[attr-defined]
+    proxy = snapshot.proxies["client-0.default"]
+    made = Compiled(Compiler().compile(proxy, snapshot))
+    assert f"{REVIEWS}:9080" not in made.routes
+    assert len(made.listeners) == len(world(capture="explicit").listeners) - 1
+
+
+# --- inbound
+
+
+def inbound(capture: str) -> list[Listener]:
+    made = world(proxy="reviews-0.default", capture=capture).listeners
+    return [one for one in made.values() if one.traffic_direction == TrafficDirection.INBOUND]
+
+
+def test_inbound_has_one_listener_with_a_chain_for_each_port() -> None:
+    (listener,) = inbound("transparent")
+    assert listener.name == "virtualInbound"
+    assert listener.address.socket_address.port_value == 15006
+    assert [one.name for one in listener.listener_filters] == ["envoy.filters.listener.original_dst"]
+    matches = [one.filter_chain_match.destination_port.value for one in listener.filter_chains]
+    assert matches == [9080, 9090]
+    assert taker(listener, HttpConnectionManager, 0).route_config.name == "inbound|9080||"
+    assert taker(listener, TcpProxy, 1).cluster == "inbound|9090||"
+
+
+def test_inbound_has_a_listener_for_each_port_where_nothing_is_redirected() -> None:
+    http, tcp = inbound("explicit")
+    assert taker(http, HttpConnectionManager).route_config.name == "inbound|9080||"
+    assert taker(tcp, TcpProxy).cluster == "inbound|9090||"
+    assert not http.filter_chains[0].HasField("filter_chain_match")
+
+
+@pytest.mark.parametrize("capture", ["transparent", "explicit"])
+def test_inbound_takes_mutual_tls_of_its_trust_domain_and_nothing_else(capture: str) -> None:
+    for listener in inbound(capture):
+        assert not listener.HasField("default_filter_chain")
+        for chain in listener.filter_chains:
+            context = DownstreamTlsContext.FromString(chain.transport_socket.typed_config.value)
+            assert context.require_client_certificate.value
+            common = context.common_tls_context
+            validation = common.combined_validation_context.default_validation_context
+            (accepted,) = validation.match_typed_subject_alt_names
+            assert accepted.matcher.prefix == "spiffe://cluster.local/"
+            assert common.combined_validation_context.validation_context_sds_secret_config.name == "ROOTCA"
+            assert [one.name for one in common.tls_certificate_sds_secret_configs] == ["default"]
+
+
+def test_a_workload_without_ports_takes_nothing_in() -> None:
+    made = compiled(service("reviews"), workload("client", ports=[])).listeners
+    assert "virtualInbound" not in made
+
+
+def route_of_inbound(port: str) -> Any:
+    made = compiled(service("a", (port, 9080)), workload("a"), proxy="a-0.default")
+    manager = taker(made.listeners["virtualInbound"], HttpConnectionManager)
+    return manager, manager.route_config.virtual_hosts[0].routes[0].route
+
+
+def test_before_the_application_there_is_no_timeout_and_hardly_a_retry() -> None:
+    manager, action = route_of_inbound("http")
+    assert action.timeout.ToMilliseconds() == 0
+    assert action.retry_policy.retry_on == "reset-before-request"
+    assert manager.stream_idle_timeout.ToMilliseconds() == 0
+    assert manager.HasField("stream_idle_timeout")
+
+
+@pytest.mark.parametrize("port", ["grpc", "grpc-web"])
+def test_grpc_is_not_retried_before_the_application(port: str) -> None:
+    _, action = route_of_inbound(port)
+    assert not action.HasField("retry_policy")
+
+
+def test_the_application_is_told_who_calls() -> None:
+    manager, _ = route_of_inbound("http")
+    assert manager.forward_client_cert_details == HttpConnectionManager.APPEND_FORWARD
+    assert manager.set_current_client_cert_details.uri
+    assert manager.server_name == "istio-envoy"
