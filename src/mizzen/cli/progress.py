@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 Event: TypeAlias = Mapping[str, Any]
 Show: TypeAlias = Callable[[Event], None]
 
-_BAD = frozenset({"ControlCrashed", "ProxyCrashed", "InstanceCrashed", "InstanceNotReady", "WorkloadInvalid"})
+_BAD = frozenset(
+    {"ControlCrashed", "ProxyCrashed", "InstanceCrashed", "InstanceNotReady", "WorkloadInvalid", "ResourceProblem"}
+)
 # The words for how far an instance is.
 _STEPS: Mapping[str, str] = {
     "InstanceStarting": "proxy is starting",

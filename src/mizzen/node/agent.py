@@ -23,7 +23,15 @@ from mizzen.node.capture.available import choose_capture
 from mizzen.node.capturing import Capture, CaptureError
 from mizzen.node.control_client import ControlClient
 from mizzen.node.control_process import ControlKeeper
-from mizzen.node.events import Event, MeshReady, MeshStarting, Stopped, Stopping
+from mizzen.node.events import (
+    Event,
+    MeshReady,
+    MeshStarting,
+    ResourceProblem,
+    ResourceProblemsSolved,
+    Stopped,
+    Stopping,
+)
 from mizzen.node.explicit import ExplicitCapture
 from mizzen.node.host import Host, StartError
 from mizzen.node.instances import InstanceRunner
@@ -74,6 +82,7 @@ class _Agent:
         self._capture = capture
         self._began = asyncio.get_running_loop().time()
         self._services: tuple[ServiceName, ...] = ()
+        self._problems: tuple[str, ...] = ()
         self._settings = settings
         self._records = records
         self._client = ControlClient(settings.api_socket)
@@ -130,6 +139,16 @@ class _Agent:
             self._capture.update(desired.services)
             self._workloads.refresh()
         self._workloads.take(desired.workloads)
+        self._tell_problems(desired.problems)
+
+    def _tell_problems(self, problems: tuple[str, ...]) -> None:
+        """Tells each problem when it appears, and when the last is gone."""
+        for problem in problems:
+            if problem not in self._problems:
+                self._emit(ResourceProblem(problem))
+        if self._problems and not problems:
+            self._emit(ResourceProblemsSolved())
+        self._problems = problems
 
     async def _tell_ready(self) -> None:
         await self._workloads.settled.wait()

@@ -45,6 +45,24 @@ class ControlCrashed(Event):
 
 
 @dataclass(frozen=True)
+class ResourceProblem(Event):
+    """Something is wrong with a watched file, or Envoy has rejected a resource; ``problem`` says what and where."""
+
+    problem: str
+
+    @property
+    def line(self) -> str:
+        return self.problem
+
+
+@dataclass(frozen=True)
+class ResourceProblemsSolved(Event):
+    @property
+    def line(self) -> str:
+        return "all problems of resources are solved"
+
+
+@dataclass(frozen=True)
 class InstanceEvent(Event):
     namespace: str
     instance: str

@@ -1,0 +1,49 @@
+"""``python -m mizzen.control --settings JSON``: the control plane as a process, started by the node agent.
+
+What the user must mend goes to standard error, one problem a line, and the exit code is 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Iterable
+
+import structlog
+
+from mizzen.control.plane import CannotStartError, run
+from mizzen.identity.errors import IdentityError
+from mizzen.settings import Settings
+from mizzen.store.contents import StoreError
+
+# What the user can mend; anything else is a bug and shows its traceback.
+_MENDABLE = (CannotStartError, StoreError, IdentityError, OSError)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="mizzen.control")
+    parser.add_argument("--settings", required=True, help="the settings of the mesh, as JSON")
+    settings = Settings.from_json(parser.parse_args().settings)
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    try:
+        asyncio.run(run(settings))
+    except BaseExceptionGroup as group:
+        mendable, bugs = group.split(_MENDABLE)
+        if bugs or mendable is None:
+            raise
+        return _complain(mendable.exceptions)
+    except _MENDABLE as error:
+        return _complain([error])
+    return 0
+
+
+def _complain(errors: Iterable[BaseException]) -> int:
+    for error in errors:
+        for message in getattr(error, "problems", None) or [error]:
+            print(message, file=sys.stderr)  # noqa: T201 - for the user, by way of the node agent
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""Resources: list, apply, delete, history."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from mizzen.control.api.answers import BadRequestError, answer, body
+from mizzen.control.changes import Changed, Changes
+from mizzen.control.world import Published, World
+from mizzen.registry.services import host_of
+from mizzen.resources.key import Key
+from mizzen.resources.problems import Problem, errors
+from mizzen.resources.problems_json import problem_to_json
+from mizzen.resources.resource import Resource
+from mizzen.resources.service import ServiceSpec
+from mizzen.store.stores import Stores
+
+
+class _File(msgspec.Struct):
+    name: str
+    text: str
+
+
+class _Apply(msgspec.Struct, rename="camel"):
+    files: list[_File]
+    dry_run: bool = False
+
+
+class _Key(msgspec.Struct):
+    kind: str
+    namespace: str
+    name: str
+
+
+class _Delete(msgspec.Struct):
+    keys: list[_Key]
+
+
+def routes(stores: Stores, world: World, changes: Changes) -> Sequence[Route]:
+    async def listing(request: Request) -> Response:
+        published = await world.included(0)
+        wanted = {name: request.query_params.get(name, "") for name in ("kind", "namespace", "name")}
+        chosen = [resource for key, resource in published.contents.resources.items() if _matches(key, wanted)]
+        return answer(
+            {
+                "items": [_item(resource, published) for resource in chosen],
+                "problems": [problem_to_json(problem) for problem in published.problems],
+            }
+        )
+
+    async def apply(request: Request) -> Response:
+        wish = _convert(await body(request), _Apply)
+        changed = await changes.apply([(file.name, file.text) for file in wish.files], dry_run=wish.dry_run)
+        return _changed(changed)
+
+    async def delete(request: Request) -> Response:
+        wish = _convert(await body(request), _Delete)
+        return _changed(await changes.delete([Key(key.kind, key.namespace, key.name) for key in wish.keys]))
+
+    async def history(request: Request) -> Response:
+        query = request.query_params
+        key = Key(query.get("kind", ""), query.get("namespace", "default"), query.get("name", ""))
+        return answer({"items": await stores.history(key)})
+
+    return [
+        Route("/v1/resources", listing),
+        Route("/v1/resources/apply", apply, methods=["POST"]),
+        Route("/v1/resources/delete", delete, methods=["POST"]),
+        Route("/v1/resources/history", history),
+    ]
+
+
+def _convert(value: Any, struct: type[msgspec.Struct]) -> Any:
+    try:
+        return msgspec.convert(value, struct)
+    except msgspec.ValidationError as error:
+        raise BadRequestError(str(error)) from error
+
+
+def _matches(key: Key, wanted: Mapping[str, str]) -> bool:
+    return all(not value or getattr(key, name) == value for name, value in wanted.items())
+
+
+def _changed(changed: Changed) -> Response:
+    results = [{**_key(key), "action": action} for key, action in changed.actions.items()]
+    warnings = [problem_to_json(problem) for problem in changed.warnings]
+    return answer({"version": changed.version, "results": results, "warnings": warnings})
+
+
+def _key(key: Key) -> dict[str, str]:
+    return {"kind": key.kind, "namespace": key.namespace, "name": key.name}
+
+
+def _item(resource: Resource[Any], published: Published) -> dict[str, Any]:
+    return {
+        "apiVersion": resource.api_version,
+        "kind": resource.key.kind,
+        "metadata": {
+            "name": resource.name,
+            "namespace": resource.namespace,
+            "labels": dict(resource.labels),
+            "annotations": dict(resource.annotations),
+            "creationOrder": resource.created,
+        },
+        "spec": resource.spec.to_document(),
+        "status": _status(resource, published),
+        "source": {"file": resource.source.file, "line": resource.source.line, "text": resource.source.text},
+    }
+
+
+def _status(resource: Resource[Any], published: Published) -> dict[str, Any]:
+    status: dict[str, Any] = {"conditions": [_accepted(resource.key, published)]}
+    if isinstance(resource.spec, ServiceSpec) and (service := published.snapshot.services.get(host_of(resource))):
+        # What the mesh answers to whoever asks for the service's name; where capture is explicit its proxies know it, too.
+        status["address"] = service.address
+    return status
+
+
+def _accepted(key: Key, published: Published) -> dict[str, str]:
+    """Returns the condition that says whether what is written is in force, in the form of Kubernetes' conditions."""
+    mine: list[Problem] = errors(problem for problem in published.problems if problem.resource == key)
+    if key in published.set_aside:
+        reason, message = "RejectedByEnvoy", published.set_aside[key].message
+    elif mine:
+        reason, message = mine[0].code, mine[0].message
+    else:
+        return {"type": "Accepted", "status": "True", "reason": "Accepted", "message": ""}
+    return {"type": "Accepted", "status": "False", "reason": reason, "message": message}

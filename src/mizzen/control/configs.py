@@ -1,0 +1,43 @@
+"""What the xDS server asks: the configuration of a proxy in the latest snapshot."""
+
+from __future__ import annotations
+
+from mizzen.compile.compiler import Compiler
+from mizzen.control.world import World
+from mizzen.mesh.model import Proxy, ProxyKind, Snapshot
+from mizzen.xds.source import Config, Node
+
+
+class Configs:
+    """Implements :class:`mizzen.xds.source.ConfigSource` by compiling the world's latest snapshot."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._compiler = Compiler()
+
+    def config(self, node: Node) -> Config | None:
+        published = self._world.published.get()
+        if published is None:
+            return None
+        proxy = proxy_of(node, published.snapshot)
+        if proxy is None:
+            return None
+        return Config(published.snapshot.version, self._compiler.compile(proxy, published.snapshot))
+
+    async def changed(self, version: int) -> int:
+        published = await self._world.published.until(
+            lambda value: value is not None and value.snapshot.version > version
+        )
+        return published.snapshot.version if published else version
+
+
+def proxy_of(node: Node, snapshot: Snapshot) -> Proxy | None:
+    """Returns the proxy that a node identifier means: a sidecar that a node has reported, or a gRPC client.
+
+    A gRPC client says so in its metadata, as Istio's agent has it (``GENERATOR: grpc``); it runs as the user who runs
+    the mesh, who alone can reach the socket, and sees what its namespace sees.
+    """
+    if node.metadata.get("GENERATOR") == "grpc" or node.agent.startswith("gRPC"):
+        namespace = node.namespace or str(node.metadata.get("NAMESPACE") or "default")
+        return Proxy(id=node.proxy, namespace=namespace, kind=ProxyKind.PROXYLESS)
+    return snapshot.proxies.get(node.proxy)

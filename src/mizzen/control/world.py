@@ -1,0 +1,246 @@
+"""The single writer: collects what changes, builds the next snapshot, publishes it.
+
+Inputs are level-triggered (each replaces the last of its kind) and numbered. After an input the world waits for a short
+quiet time, and never longer than a maximum, then builds once for all that came. Whoever wrote an input can wait for the
+publication that contains it; a publication that says the same as the one before keeps its version.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from mizzen.control.rejections import SetAside, culprits, in_force
+from mizzen.control.views import Inputs, build_desired, build_snapshot, hosts_of
+from mizzen.latest import Latest
+from mizzen.mesh.model import Snapshot
+from mizzen.registry.addresses import allocate
+from mizzen.registry.reports import Desired, Report
+from mizzen.resources.key import Key
+from mizzen.resources.problems import Problem
+from mizzen.resources.references import check_references
+from mizzen.resources.resource import Resource
+from mizzen.store.contents import Contents
+from mizzen.store.stores import Stores
+from mizzen.xds.status import Rejection
+
+log = structlog.get_logger(__name__)
+
+_QUIET = 0.005
+_LONGEST = 0.1
+_SECTION = "control"
+
+
+@dataclass(frozen=True)
+class Published:
+    """What the world made of its inputs up to number ``inputs``."""
+
+    inputs: int
+    contents: Contents
+    snapshot: Snapshot
+    desired: Desired
+    report: Report | None
+    set_aside: Mapping[Key, SetAside]
+    problems: tuple[Problem, ...]
+
+
+class World:
+    """Owns the state of the mesh. Nothing is published before a node has said what runs: a control plane that has just
+    started must not tell proxies that all endpoints are gone.
+    """
+
+    def __init__(self, stores: Stores, trust_domain: str) -> None:
+        self.published: Latest[Published | None] = Latest(None)
+        self._stores = stores
+        self._trust_domain = trust_domain
+        self._contents = stores.contents
+        self._report: Report | None = None
+        self._addresses: dict[str, str] = {}
+        self._restarts: dict[tuple[str, str], int] = {}
+        self._set_aside: dict[Key, SetAside] = {}
+        self._changed: dict[Key, int] = {}
+        self._version = 0
+        self._inputs = 0
+        self._dirty = asyncio.Event()
+        self._rejections: asyncio.Queue[Rejection] = asyncio.Queue()
+
+    @classmethod
+    async def open(cls, stores: Stores, trust_domain: str) -> World:
+        """Makes the world from what an earlier control plane left in the stores. Raises StoreError."""
+        world = cls(stores, trust_domain)
+        remembered = await stores.section(_SECTION)
+        world._version = int(remembered.get("snapshot") or 0)
+        world._addresses = dict(remembered.get("addresses") or {})
+        world._restarts = {(namespace, name): int(count) for namespace, name, count in remembered.get("restarts") or ()}
+        for entry in remembered.get("set_aside") or ():
+            await world._restore(SetAside(key=Key(*entry.pop("key")), **entry))
+        return world
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing was ever published from this state directory."""
+        return self._version == 0
+
+    async def _restore(self, aside: SetAside) -> None:
+        self._set_aside[aside.key] = dataclasses.replace(aside, good=await self._good(aside.key, aside.digest))
+
+    async def run(self) -> None:
+        """Publishes for ever. Run it in a TaskGroup."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow_stores(), name="world: stores")
+            tasks.create_task(self._publish(), name="world: publish")
+            tasks.create_task(self._remember(), name="world: remember")
+            tasks.create_task(self._handle_rejections(), name="world: rejections")
+
+    def put_report(self, report: Report) -> int:
+        """Takes what a node runs; returns the number of the input."""
+        self._report = report
+        return self._touch()
+
+    def restart(self, namespace: str, name: str) -> int:
+        """Asks for a rolling restart of a workload; returns the number of the input."""
+        self._restarts[namespace, name] = self._restarts.get((namespace, name), 0) + 1
+        return self._touch()
+
+    def reject(self, rejection: Rejection) -> None:
+        """Takes a proxy's rejection; what it is about is set aside soon after."""
+        self._rejections.put_nowait(rejection)
+
+    async def _handle_rejections(self) -> None:
+        while True:
+            rejection = await self._rejections.get()
+            try:
+                await self._set_culprits_aside(rejection)
+            finally:
+                self._rejections.task_done()
+
+    async def rejections(self) -> Published:
+        """Returns the first publication in which every rejection that came before is dealt with."""
+        await self._rejections.join()
+        return await self.included(self._inputs)
+
+    async def _set_culprits_aside(self, rejection: Rejection) -> None:
+        for resource in culprits(rejection, self._contents.resources, self._changed):
+            if resource.key in self._set_aside and self._set_aside[resource.key].digest == resource.digest:
+                continue
+            self._set_aside[resource.key] = SetAside(
+                key=resource.key,
+                digest=resource.digest,
+                proxy=rejection.proxy,
+                type_url=rejection.type_url,
+                xds_resource=rejection.resource,
+                snapshot=rejection.snapshot,
+                message=rejection.message,
+                good=await self._good(resource.key, resource.digest),
+            )
+            log.warning("set aside", resource=str(resource.key), proxy=rejection.proxy, envoy=rejection.message)
+            self._touch()
+
+    async def included(self, number: int) -> Published:
+        """Returns the first publication that contains the input of this number."""
+        published = await self.published.until(lambda value: value is not None and value.inputs >= number)
+        return _known(published)
+
+    async def stored(self, version: int) -> Published:
+        """Returns the first publication that contains this version of the stores."""
+        published = await self.published.until(lambda value: value is not None and value.contents.version >= version)
+        return _known(published)
+
+    async def _good(self, key: Key, digest: str) -> Resource[Any] | None:
+        """Returns the latest generation of a resource other than the rejected one."""
+        return next((one for one in await self._stores.previous(key) if one.digest != digest), None)
+
+    def _touch(self) -> int:
+        self._inputs += 1
+        self._dirty.set()
+        return self._inputs
+
+    async def _follow_stores(self) -> None:
+        async for contents in self._stores.watch():
+            self._contents = contents
+            self._touch()
+
+    async def _publish(self) -> None:
+        while True:
+            await self._dirty.wait()
+            await self._settled()
+            if self._report is not None:
+                self.published.set(self._build())
+
+    async def _settled(self) -> None:
+        """Waits until nothing has come for a short time, or for as long as a change may wait."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + _LONGEST
+        while self._dirty.is_set() and (left := end - loop.time()) > 0:
+            self._dirty.clear()
+            try:
+                async with asyncio.timeout(min(_QUIET, left)):
+                    await self._dirty.wait()
+            except TimeoutError:
+                return
+        self._dirty.clear()
+
+    def _build(self) -> Published:
+        number = self._inputs
+        written = self._contents.resources
+        effective, self._set_aside = in_force(written, self._set_aside.values())
+        self._addresses = allocate(self._addresses, hosts_of(effective.values()))
+        inputs = Inputs(self._trust_domain, effective, self._report, self._addresses, self._restarts)
+        before = self.published.get()
+        snapshot = build_snapshot(inputs, self._version)
+        if before is None or dataclasses.replace(snapshot, version=before.snapshot.version) != before.snapshot:
+            self._version += 1
+            snapshot = dataclasses.replace(snapshot, version=self._version)
+        else:
+            snapshot = before.snapshot
+        self._note_changes(before.contents.resources if before else {}, written)
+        rejected = [aside.problem(written[key]) for key, aside in self._set_aside.items()]
+        return Published(
+            inputs=number,
+            contents=self._contents,
+            snapshot=snapshot,
+            desired=build_desired(inputs, snapshot.services, self._version, [*self._contents.problems, *rejected]),
+            report=self._report,
+            set_aside=dict(self._set_aside),
+            problems=(*self._contents.problems, *check_references(written.values()), *rejected),
+        )
+
+    def _note_changes(self, before: Mapping[Key, Resource[Any]], now: Mapping[Key, Resource[Any]]) -> None:
+        for key, resource in now.items():
+            if key not in before or before[key].digest != resource.digest:
+                self._changed[key] = self._version
+        for key in before.keys() - now.keys():
+            self._changed.pop(key, None)
+
+    async def _remember(self) -> None:
+        """Keeps what the next control plane must know, always the latest."""
+        kept: dict[str, Any] = {}
+        async for published in self.published:
+            if published is None:
+                continue
+            wanted: dict[str, Any] = {
+                "snapshot": published.snapshot.version,
+                "addresses": self._addresses,
+                "restarts": [[namespace, name, count] for (namespace, name), count in self._restarts.items()],
+                "set_aside": [_remembered(aside) for aside in published.set_aside.values()],
+            }
+            changes = {name: value for name, value in wanted.items() if kept.get(name) != value}
+            if changes:
+                await self._stores.write_section(_SECTION, changes)
+                kept.update(changes)
+
+
+def _known(published: Published | None) -> Published:
+    if published is None:  # `until` was asked for one
+        raise RuntimeError("nothing is published")
+    return published
+
+
+def _remembered(aside: SetAside) -> dict[str, Any]:
+    fields = {field.name: getattr(aside, field.name) for field in dataclasses.fields(aside) if field.name != "good"}
+    return fields | {"key": list(aside.key)}
