@@ -166,6 +166,7 @@ def test_another_operation_is_not_implemented() -> None:
         dns.message.make_query("reviews.", "A").to_wire()[:-3],
         dns.message.make_response(dns.message.make_query("reviews.", "A")).to_wire(),
     ],
+    ids=["nothing", "cut header", "no question", "junk behind", "cut question", "an answer"],
 )
 def test_what_is_no_question_is_malformed(wire: bytes) -> None:
     with pytest.raises(MalformedQueryError):

@@ -121,7 +121,7 @@ async def test_a_cut_answer_is_fetched_over_tcp(stack: AsyncExitStack) -> None:
     assert got == [WIRE]
 
 
-@pytest.mark.parametrize("bad", [b"", b"\0\20short", framed(WIRE)])
+@pytest.mark.parametrize("bad", [b"", b"\0\20short", framed(WIRE)], ids=["nothing", "cut", "the question"])
 async def test_a_bad_answer_over_tcp_is_no_answer(stack: AsyncExitStack, bad: bytes) -> None:
     server, _ = await start(stack, response(truncated=True))
     await start_tcp(stack, server, lambda _: bad)

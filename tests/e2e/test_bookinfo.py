@@ -1,0 +1,108 @@
+"""Istio's published Bookinfo files, unchanged, do what Istio's documentation says, in both capture modes.
+
+Documentation: istio.io, tasks "Request Routing" and "Traffic Shifting". Each test starts from all traffic on v1.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from tests.support.meshes import BOOKINFO, Mesh
+
+pytestmark = [pytest.mark.e2e, pytest.mark.envoy, pytest.mark.timeout(300)]
+
+NETWORKING = BOOKINFO / "networking"
+REVIEWS = "http://reviews:9080/health"
+
+
+def published(name: str) -> Path:
+    return NETWORKING / f"{name}.yaml"
+
+
+@pytest.fixture(autouse=True)
+def all_on_v1(bookinfo: Mesh) -> None:
+    bookinfo.apply(published("destination-rule-all"))
+    bookinfo.apply(published("virtual-service-all-v1"))
+
+
+def versions(mesh: Mesh, count: int, *options: str) -> dict[str, int]:
+    """Returns how many answers came from which version of reviews."""
+    result = mesh.send("productpage-v1", REVIEWS, count, 500.0, *options)
+    assert result["statuses"] == {"200": count}, result
+    found: dict[str, int] = result["versions"]
+    return found
+
+
+def assert_share(found: dict[str, int], version: str, share: float) -> None:
+    """Asserts that a version's share is within three standard deviations of what was asked for."""
+    count = sum(found.values())
+    allowed = 3 * math.sqrt(count * share * (1 - share))
+    assert abs(found.get(version, 0) - count * share) <= allowed, found
+
+
+def test_virtual_service_all_v1(bookinfo: Mesh) -> None:
+    assert versions(bookinfo, 60) == {"v1": 60}
+
+
+def test_virtual_service_reviews_v3(bookinfo: Mesh) -> None:
+    bookinfo.apply(published("virtual-service-reviews-v3"))
+    assert versions(bookinfo, 60) == {"v3": 60}
+
+
+def test_virtual_service_reviews_50_v3(bookinfo: Mesh) -> None:
+    bookinfo.apply(published("virtual-service-reviews-50-v3"))
+    found = versions(bookinfo, 1000)
+    assert set(found) == {"v1", "v3"}
+    assert_share(found, "v3", 0.5)
+
+
+def test_virtual_service_reviews_90_10_over_4000_requests(bookinfo: Mesh) -> None:
+    bookinfo.apply(published("virtual-service-reviews-90-10"))
+    found = versions(bookinfo, 4000)
+    assert set(found) == {"v1", "v2"}
+    assert_share(found, "v2", 0.1)
+
+
+def test_virtual_service_reviews_test_v2(bookinfo: Mesh) -> None:
+    bookinfo.apply(published("virtual-service-reviews-test-v2"))
+    assert versions(bookinfo, 40, "--header", "end-user=jason") == {"v2": 40}
+    assert versions(bookinfo, 40, "--header", "end-user=somebody") == {"v1": 40}
+    assert versions(bookinfo, 40) == {"v1": 40}
+
+
+def test_virtual_service_reviews_jason_v2_v3(bookinfo: Mesh) -> None:
+    bookinfo.apply(published("virtual-service-reviews-jason-v2-v3"))
+    assert versions(bookinfo, 40, "--header", "end-user=jason") == {"v2": 40}
+    assert versions(bookinfo, 40) == {"v3": 40}
+
+
+def test_the_page_shows_the_chosen_version(bookinfo: Mesh) -> None:
+    """A call from the outside goes through three sidecars: productpage's, reviews' and ratings'."""
+    bookinfo.apply(published("virtual-service-reviews-v3"))
+    page = bookinfo.cli("exec", "productpage-v1", "--", "sh", "-c", 'curl -sS "http://productpage:9080/productpage"')
+    assert "v3" in page.stdout
+    assert "red" in page.stdout.lower()
+
+
+def test_services_are_called_by_every_name_of_kubernetes(bookinfo: Mesh) -> None:
+    for name in ("reviews", "reviews.default", "reviews.default.svc", "reviews.default.svc.cluster.local"):
+        assert bookinfo.send("productpage-v1", f"http://{name}:9080/health", 5)["statuses"] == {"200": 5}, name
+
+
+def test_service_variables_lead_into_the_mesh(bookinfo: Mesh) -> None:
+    """Kubernetes' convention: ``REVIEWS_SERVICE_HOST`` and ``REVIEWS_SERVICE_PORT``."""
+    bookinfo.apply(published("virtual-service-reviews-v3"))
+    command = 'curl -sS --noproxy "*" -D - -o /dev/null "http://$REVIEWS_SERVICE_HOST:$REVIEWS_SERVICE_PORT/health"'
+    answer = bookinfo.cli("exec", "productpage-v1", "--", "sh", "-c", command).stdout
+    assert answer.startswith("HTTP/1.1 200")
+    assert "x-bookinfo-version: v3" in answer
+
+
+def test_every_proxy_is_in_sync(bookinfo: Mesh) -> None:
+    proxies = bookinfo.get("/v1/proxies")["items"]
+    assert len(proxies) == 6
+    states = {state["state"] for proxy in proxies for state in proxy["types"].values()}
+    assert states == {"SYNCED"}

@@ -1,0 +1,142 @@
+"""No request fails because the mesh changed, restarted, rotated a key or lost its control plane.
+
+All under 200 requests a second, from a workload with a sidecar to workloads with sidecars, in both capture modes.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import CAPTURES
+from tests.support.meshes import BOOKINFO, Mesh, running
+
+pytestmark = [pytest.mark.e2e, pytest.mark.envoy, pytest.mark.timeout(300)]
+
+REVIEWS = "http://reviews:9080/health"
+CALLER = "productpage-v1"
+LIFETIME = 6.0
+
+
+def split(weight: int) -> str:
+    return f"""
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: reviews
+spec:
+  hosts: [reviews]
+  http:
+  - route:
+    - destination: {{host: reviews, subset: v1}}
+      weight: {weight}
+    - destination: {{host: reviews, subset: v3}}
+      weight: {100 - weight}
+"""
+
+
+@pytest.fixture(scope="module", params=CAPTURES)
+def mesh(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
+    """Bookinfo with two replicas of reviews-v1, and certificates that live for seconds."""
+    folder = tmp_path_factory.mktemp("bookinfo")
+    text = (BOOKINFO / "bookinfo.yaml").read_text()
+    changed = text.replace("name: reviews-v1\n", "name: reviews-v1\n", 1)
+    (folder / "bookinfo.yaml").write_text(two_replicas(changed))
+    (folder / "services").symlink_to(BOOKINFO / "services")
+    options = ["--certificate-lifetime", f"{LIFETIME:g}s"]
+    with running(folder, capture=request.param, options=options) as running_mesh:
+        running_mesh.apply(BOOKINFO / "networking" / "destination-rule-all.yaml")
+        yield running_mesh
+
+
+def two_replicas(text: str) -> str:
+    """Returns Bookinfo with a second replica of reviews-v1."""
+    documents = text.split("\n---\n")
+    chosen = [number for number, one in enumerate(documents) if "kind: Workload" in one and "name: reviews-v1\n" in one]
+    (number,) = chosen
+    documents[number] = documents[number].replace("\nspec:\n", "\nspec:\n  replicas: 2\n")
+    return "\n---\n".join(documents)
+
+
+def apply(mesh: Mesh, text: str) -> dict[str, Any]:
+    """Applies by the API and waits for every proxy; a command for each of many changes would measure Python's start."""
+    with mesh.client() as client:
+        response = client.post("/v1/resources/apply", json={"files": [{"name": "test.yaml", "text": text}]})
+        response.raise_for_status()
+        version = response.json()["version"]
+        acknowledged: dict[str, Any] = client.get(f"/v1/versions/{version}", params={"timeout": 30}).json()
+    assert acknowledged["pending"] == []
+    assert acknowledged["rejected"] == []
+    return acknowledged
+
+
+def test_fifty_changes_of_weights(mesh: Mesh) -> None:
+    with mesh.load(CALLER, REVIEWS) as load:
+        for number in range(50):
+            apply(mesh, split(number * 37 % 101))
+    load.assert_nothing_failed(at_least=50)
+    assert set(load.result["versions"]) >= {"v1", "v3"}
+
+
+def await_control(mesh: Mesh, other_than: int) -> None:
+    """Waits until another control plane answers and all proxies are connected to it."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        if mesh.control_pid() not in {None, other_than} and mesh.answers():
+            proxies = mesh.get("/v1/proxies")["items"]
+            if proxies and all(proxy["connected"] for proxy in proxies):
+                return
+        time.sleep(0.05)
+    raise AssertionError("the control plane did not come back")
+
+
+def test_kill_9_of_the_control_plane_and_its_restart(mesh: Mesh) -> None:
+    apply(mesh, split(50))
+    before = {proxy["id"]: proxy for proxy in mesh.get("/v1/proxies")["items"]}
+    with mesh.load(CALLER, REVIEWS) as load:
+        killed = mesh.control_pid()
+        assert killed
+        os.kill(killed, signal.SIGKILL)
+        await_control(mesh, killed)
+        after = {proxy["id"]: proxy for proxy in mesh.get("/v1/proxies")["items"]}
+        apply(mesh, split(40))
+    load.assert_nothing_failed(at_least=100)
+    assert after.keys() == before.keys()
+    sent = {name: state["sent"] for proxy in after.values() for name, state in proxy["types"].items()}
+    assert set(sent.values()) == {None}, "nothing that a proxy has is sent again"
+
+
+def certificates(mesh: Mesh) -> dict[str, str]:
+    """Returns the serial number of each proxy's own certificate."""
+    serials = {}
+    for proxy in mesh.get("/v1/proxies")["items"]:
+        chains = mesh.get(f"/v1/proxies/{proxy['id']}/admin/certs")["certificates"]
+        serials[proxy["id"]] = chains[0]["cert_chain"][0]["serial_number"]
+    return serials
+
+
+def test_rotation_of_all_certificates(mesh: Mesh) -> None:
+    before = certificates(mesh)
+    with mesh.load(CALLER, REVIEWS) as load:
+        end = time.monotonic() + 4 * LIFETIME
+        while any(now == before[proxy] for proxy, now in certificates(mesh).items()):
+            assert time.monotonic() < end, "certificates were not renewed"
+            time.sleep(0.2)
+    load.assert_nothing_failed(at_least=200)
+
+
+def test_rolling_restart_of_a_workload_with_two_replicas(mesh: Mesh) -> None:
+    apply(mesh, split(100))
+    names = {one["name"] for one in mesh.get("/v1/workloads")["items"] if one["workload"] == "reviews-v1"}
+    with mesh.load(CALLER, REVIEWS) as load:
+        mesh.cli("restart", "reviews-v1")
+    load.assert_nothing_failed(at_least=200)
+    now = {one["name"] for one in mesh.get("/v1/workloads")["items"] if one["workload"] == "reviews-v1"}
+    assert len(now) == 2
+    assert names.isdisjoint(now) or names != now

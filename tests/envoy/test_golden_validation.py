@@ -1,0 +1,138 @@
+"""Envoy's own word on everything that the golden cases compile to: one Envoy reads it all and finds nothing wrong.
+
+``envoy --mode validate`` opens no socket and makes no connection, so all cases go into one bootstrap, as static resources
+under names of their own; what would come by EDS and RDS stands inside clusters and listeners.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from google.protobuf import json_format
+from google.protobuf.message import Message
+from tests.support.cases import Case, cases
+from tests.support.decoding import decode
+
+from mizzen.compile import names
+from mizzen.compile.compiler import Compiler
+from mizzen.compile.protos import socket_address
+from mizzen.compile.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, Resources, TypeUrl, pack
+from mizzen.mesh.model import ProxyKind
+from mizzen.node.bootstrap import Sidecar, bootstrap
+from mizzen.node.envoy import envoy_path
+from mizzen.stubs.envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
+from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
+from mizzen.stubs.envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+from mizzen.stubs.envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain
+from mizzen.stubs.envoy.config.listener.v3.listener_pb2 import Listener
+from mizzen.stubs.envoy.config.route.v3.route_pb2 import RouteConfiguration
+from mizzen.stubs.envoy.extensions.filters.http.router.v3.router_pb2 import Router
+from mizzen.stubs.envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
+    HttpConnectionManager,
+    HttpFilter,
+)
+
+pytestmark = pytest.mark.envoy
+
+
+async def validated(config: Bootstrap, folder: Path) -> tuple[int, str]:
+    """Returns the exit code of Envoy's validation, and what it said."""
+    file = folder / "bootstrap.json"
+    file.write_text(json_format.MessageToJson(config, preserving_proto_field_name=True))
+    arguments = ["--mode", "validate", "-c", str(file), "--log-level", "warning", "--use-dynamic-base-id"]
+    process = await asyncio.create_subprocess_exec(
+        envoy_path(), *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    output, _ = await process.communicate()
+    return process.returncode or 0, output.decode()
+
+
+def empty(folder: Path) -> Bootstrap:
+    return bootstrap(
+        Sidecar(
+            instance="golden-0",
+            namespace="default",
+            workload="golden",
+            service_account="default",
+            address="127.0.0.1",
+            capture="explicit",
+            version="0",
+            trust_domain="cluster.local",
+            mesh="default",
+            admin_socket=folder / "admin.sock",
+            xds_socket=folder / "xds.sock",
+            sds_socket=folder / "sds.sock",
+        )
+    )
+
+
+def messages(resources: Resources, type_url: TypeUrl) -> Iterator[Message]:
+    return (decode(type_url, one.body) for one in resources[type_url].values())
+
+
+def add(config: Bootstrap, prefix: str, resources: Resources, ports: Iterator[int], *, sidecar: bool) -> None:
+    """Adds what a proxy receives. What only gRPC's own client understands is left to that client."""
+    static = config.static_resources
+    for message in messages(resources, ROUTES):
+        assert isinstance(message, RouteConfiguration)
+        static.listeners.append(route_listener(prefix, message, next(ports)))
+    for message in messages(resources, ENDPOINTS):
+        assert isinstance(message, ClusterLoadAssignment)
+        message.cluster_name = f"{prefix}: EDS {message.cluster_name}"
+        static.clusters.add(name=message.cluster_name, type=Cluster.STATIC, load_assignment=message)
+    if not sidecar:
+        return
+    for message in messages(resources, CLUSTER):
+        assert isinstance(message, Cluster)
+        message.name = f"{prefix}: {message.name}"
+        static.clusters.append(message)
+    for message in messages(resources, LISTENER):
+        assert isinstance(message, Listener)
+        message.name = f"{prefix}: {message.name}"
+        message.address.CopyFrom(socket_address("127.0.0.1", next(ports)))
+        static.listeners.append(message)
+
+
+def route_listener(prefix: str, routes: RouteConfiguration, port: int) -> Listener:
+    manager = HttpConnectionManager(stat_prefix="golden", route_config=routes)
+    manager.http_filters.append(HttpFilter(name="envoy.filters.http.router", typed_config=pack(Router())))
+    taker = Filter(name="envoy.filters.network.http_connection_manager", typed_config=pack(manager))
+    return Listener(
+        name=f"{prefix}: RDS {routes.name}",
+        address=socket_address("127.0.0.1", port),
+        filter_chains=[FilterChain(filters=[taker])],
+    )
+
+
+def add_case(config: Bootstrap, case: Case, ports: Iterator[int]) -> None:
+    compiler = Compiler()
+    for proxy in case.subjects():
+        resources = compiler.compile(proxy, case.snapshot)
+        sidecar = proxy.kind is ProxyKind.SIDECAR
+        add(config, f"{case.name}/{proxy.id}", resources, ports, sidecar=sidecar)
+
+
+async def test_envoy_accepts_what_all_golden_cases_compile_to(tmp_path: Path) -> None:
+    config = empty(tmp_path)
+    ports = itertools.count(1024)
+    for case in cases():
+        add_case(config, case, ports)
+
+    code, said = await validated(config, tmp_path)
+
+    assert code == 0, said
+    assert "deprecated" not in said
+
+
+async def test_a_validation_that_finds_nothing_wrong_means_something(tmp_path: Path) -> None:
+    config = empty(tmp_path)
+    config.static_resources.clusters.add(name=names.BLACK_HOLE).connect_timeout.FromSeconds(0)
+
+    code, said = await validated(config, tmp_path)
+
+    assert code != 0
+    assert names.BLACK_HOLE in said or "connect_timeout" in said.lower()
