@@ -14,8 +14,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-# sun_path holds 108 bytes on Linux and 104 on macOS; the longest name that we put behind the folder takes the rest.
-_LONGEST_SOCKET_FOLDER = 104 - len("/admin-") - 1 - 24
+# sun_path holds 108 bytes on Linux and 104 on macOS, with a zero at the end; the longest name that we put behind the
+# folder (see `admin_socket`) takes the rest.
+_LONGEST_SOCKET_FOLDER = 104 - 1 - len("/admin-web-frontend-1-01234567.sock")
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,8 @@ class Settings:
         return self.state_dir / "logs"
 
     def log_file(self, namespace: str, instance: str, *, proxy: bool = False) -> Path:
-        """Where the output of an instance's application goes, or of its Envoy; namespaces may have names in common."""
-        name = instance if namespace == "default" else f"{instance}.{namespace}"
-        return self.log_dir / f"{name}{'-envoy' if proxy else ''}.log"
+        """Where the output of an instance's application goes, or of its Envoy."""
+        return self.log_dir / f"{_in_files(namespace, instance)}{'-envoy' if proxy else ''}.log"
 
     @property
     def lock_file(self) -> Path:
@@ -83,10 +83,11 @@ class Settings:
         """Where the node serves SDS to its proxies."""
         return self.sockets / "sds.sock"
 
-    def admin_socket(self, instance: str) -> Path:
+    def admin_socket(self, namespace: str, instance: str) -> Path:
         """Where the Envoy of a workload instance serves its administration interface."""
-        digest = hashlib.sha256(instance.encode()).hexdigest()[:8]
-        return self.sockets / f"admin-{instance[:14]}-{digest}.sock"
+        name = _in_files(namespace, instance)
+        digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+        return self.sockets / f"admin-{name[:14]}-{digest}.sock"
 
     def to_json(self) -> str:
         fields = dataclasses.asdict(self) | {
@@ -100,3 +101,8 @@ class Settings:
         fields = json.loads(text)
         paths = tuple(Path(path) for path in fields.pop("paths"))
         return cls(state_dir=Path(fields.pop("state_dir")), paths=paths, **fields)
+
+
+def _in_files(namespace: str, instance: str) -> str:
+    """Returns the name of an instance in files: instances of two namespaces may have one name."""
+    return instance if namespace == "default" else f"{instance}.{namespace}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-
 from tests.support.meshes import Mesh, running
 
 CAPTURES = ["explicit", pytest.param("transparent", marks=pytest.mark.privileged)]

@@ -9,7 +9,6 @@ import math
 from pathlib import Path
 
 import pytest
-
 from tests.support.meshes import BOOKINFO, Mesh
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy, pytest.mark.timeout(300)]

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.support.meshes import ROOT
 
 from mizzen.resources import load
-from tests.support.meshes import ROOT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy, pytest.mark.timeout(300)]
 

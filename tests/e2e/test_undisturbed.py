@@ -9,11 +9,9 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.e2e.conftest import CAPTURES
 from tests.support.meshes import BOOKINFO, Mesh, running
 

@@ -141,9 +141,11 @@ def _free(choice: Choice) -> Mesh:
     for each in (mesh, by_name):
         if each.pid:
             option = "" if each.name == choosing.DEFAULT_NAME else f" --name {each.name}"
+            taken = ["--name"] if each.state_dir == by_name.state_dir else []
+            taken += ["--state-dir"] if choice.state_dir and each is mesh else []
             raise Complaint(
                 f"mesh {each.name} runs already (process {each.pid}, state directory {each.state_dir})",
-                hint=f"Stop it with: mizzen down{option}; or start another one with --name.",
+                hint=f"Stop it with: mizzen down{option}; or choose another {' and another '.join(taken)}.",
             )
     return Mesh(choice.name or choosing.DEFAULT_NAME, mesh.state_dir)
 

@@ -41,7 +41,8 @@ def main() -> int:
 def _complain(errors: Iterable[BaseException]) -> int:
     for error in errors:
         for message in getattr(error, "problems", None) or [error]:
-            print(message, file=sys.stderr)  # noqa: T201 - for the user, by way of the node agent
+            # For the user, by way of the node agent and of a command that says itself that it is an error.
+            print(str(message).removeprefix("error: "), file=sys.stderr)  # noqa: T201
     return 1
 
 

@@ -6,6 +6,7 @@ from mizzen.compile.compiler import Compiler
 from mizzen.control.world import World
 from mizzen.mesh.model import Proxy, ProxyKind, Snapshot
 from mizzen.xds.source import Config, Node
+from mizzen.xds.status import Rejection
 
 
 class Configs:
@@ -23,6 +24,19 @@ class Configs:
         if proxy is None:
             return None
         return Config(published.snapshot.version, self._compiler.compile(proxy, published.snapshot))
+
+    def is_current(self, rejection: Rejection) -> bool:
+        """Tells whether a sidecar would be sent again what it rejects.
+
+        If not, the rejection is of the past: the resource was corrected meanwhile. Proxyless clients do not count:
+        gRPC knows only a part of xDS, and what it refuses must not be taken away from everybody else.
+        """
+        published = self._world.published.get()
+        proxy = published.snapshot.proxies.get(rejection.proxy) if published else None
+        if published is None or proxy is None:
+            return False
+        compiled = self._compiler.compile(proxy, published.snapshot).get(rejection.type_url, {})
+        return rejection.resource in compiled and compiled[rejection.resource].version == rejection.version
 
     async def changed(self, version: int) -> int:
         published = await self._world.published.until(

@@ -1,7 +1,7 @@
 """The logs of workloads and proxies: their last lines, and what is appended from now on.
 
 The node writes the files (and begins a new one when one is large); here they are read. What a follower waits for is a
-change of the folder, not the time.
+change of the folder; it looks now and then all the same, for a change that came before the watch began.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import BinaryIO
 from watchfiles import awatch
 
 _BLOCK = 65536
+_LOOK_AGAIN = 250  # milliseconds
 
 
 async def tail(files: Mapping[str, Path], lines: int) -> AsyncIterator[bytes]:
@@ -23,16 +24,19 @@ async def tail(files: Mapping[str, Path], lines: int) -> AsyncIterator[bytes]:
 
 
 async def follow(files: Mapping[str, Path], lines: int) -> AsyncIterator[bytes]:
-    """Yields what :func:`tail` does, then whatever is appended, for as long as somebody reads."""
+    """Yields what :func:`tail` does, then whatever is appended, each byte once, for as long as somebody reads."""
     folders = {path.parent for path in files.values()}
     prefixes = {name: name if len(files) > 1 else "" for name in files}
     followed = {name: _Followed(path) for name, path in files.items()}
     try:
-        async for part in tail(files, lines):
-            yield part
-        async for _ in awatch(*folders, recursive=False, debounce=50, step=20):
+        for name, file in followed.items():
+            yield _prefixed(file.last_lines(lines), prefixes[name])
+        async for _ in awatch(
+            *folders, recursive=False, debounce=50, step=20, rust_timeout=_LOOK_AGAIN, yield_on_timeout=True
+        ):
             for name, file in followed.items():
-                if data := file.appended():
+                # Of several files whole lines are told, so that none gets into the middle of another's.
+                if data := file.appended(whole_lines=len(files) > 1):
                     yield _prefixed(data, prefixes[name])
     finally:
         for file in followed.values():
@@ -41,34 +45,53 @@ async def follow(files: Mapping[str, Path], lines: int) -> AsyncIterator[bytes]:
 
 def last_lines(path: Path, lines: int) -> bytes:
     """Returns the last lines of a file, reading no more of it than they need; nothing if there is no file."""
-    try:
-        file = path.open("rb")
-    except FileNotFoundError:
+    file = _opened(path)
+    if file is None:
         return b""
     with file:
-        if lines < 0:
-            return file.read()
-        at = file.seek(0, 2)
-        found = b""
-        # One line end more than lines: the one before the first of them.
-        while at and found.count(b"\n") <= lines:
-            start = max(0, at - _BLOCK)
-            file.seek(start)
-            found = file.read(at - start) + found
-            at = start
-    return b"".join(found.splitlines(keepends=True)[-lines:]) if lines else b""
+        return _last_lines(file, lines)
+
+
+def _last_lines(file: BinaryIO, lines: int) -> bytes:
+    """Reads the last lines of a file, and leaves it where they end: what is appended meanwhile comes after them."""
+    if lines < 0:
+        return file.read()
+    at = end = file.seek(0, 2)
+    found = b""
+    # One line end more than lines: the one before the first of them.
+    while at and found.count(b"\n") <= lines:
+        start = max(0, at - _BLOCK)
+        file.seek(start)
+        found = file.read(at - start) + found
+        at = start
+    file.seek(end)
+    return b"".join(_lines(found)[-lines:]) if lines else b""
+
+
+def _lines(data: bytes) -> list[bytes]:
+    """Splits at line feeds alone, with them: a progress bar's carriage returns do not end a line of a log."""
+    parts = data.split(b"\n")
+    return [*(part + b"\n" for part in parts[:-1]), *([parts[-1]] if parts[-1] else [])]
 
 
 class _Followed:
-    """A file from its end on; when it is replaced by a new one, that from its beginning."""
+    """A file, its last lines and what comes after them; when it is replaced by a new one, that from its beginning."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = _opened(path)
-        if self._file:
-            self._file.seek(0, 2)
+        self._unfinished = b""
 
-    def appended(self) -> bytes:
+    def last_lines(self, lines: int) -> bytes:
+        return _last_lines(self._file, lines) if self._file else b""
+
+    def appended(self, *, whole_lines: bool) -> bytes:
+        data = self._unfinished + self._new()
+        cut = data.rfind(b"\n") + 1 if whole_lines else len(data)
+        self._unfinished = data[cut:]
+        return data[:cut]
+
+    def _new(self) -> bytes:
         data = self._rest()
         # What was written to the old file before it was renamed is read first.
         if self._replaced():
@@ -109,4 +132,4 @@ def _same_file(file: BinaryIO, device: int, inode: int) -> bool:
 def _prefixed(data: bytes, name: str) -> bytes:
     if not name:
         return data
-    return b"".join(f"[{name}] ".encode() + line for line in data.splitlines(keepends=True))
+    return b"".join(f"[{name}] ".encode() + line for line in _lines(data))

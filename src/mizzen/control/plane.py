@@ -24,6 +24,7 @@ from mizzen.settings import Settings
 from mizzen.store.stores import Stores
 from mizzen.xds.server import Discovery
 from mizzen.xds.server import serve as serve_xds
+from mizzen.xds.status import Rejection
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +63,13 @@ async def run(settings: Settings) -> None:
                 tasks.create_task(world.run(), name="world"),
                 tasks.create_task(_rotate_roots(authority), name="roots"),
             ]
-            discovery = Discovery(Configs(world), on_rejection=world.reject)
+            configs = Configs(world)
+
+            def on_rejection(rejection: Rejection) -> None:
+                if configs.is_current(rejection):
+                    world.reject(rejection)
+
+            discovery = Discovery(configs, on_rejection=on_rejection)
             await _serve(Parts(settings, stores, world, authority, discovery.fleet), discovery, stop)
             for task in running:
                 task.cancel()

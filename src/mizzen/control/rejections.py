@@ -26,8 +26,8 @@ _QUOTED = re.compile(r"'([^']{3,})'|\"([^\"]{3,})\"")
 class SetAside:
     """A generation of a resource that Envoy rejected.
 
-    ``snapshot`` is the version that it was rejected in; ``good`` is the generation in force instead, or None if there
-    is none.
+    ``snapshot`` is the version that it was rejected in, ``decided`` the one in force when it was set aside; ``good`` is
+    the generation in force instead, or None if there is none.
     """
 
     key: Key
@@ -37,6 +37,7 @@ class SetAside:
     xds_resource: str
     message: str
     snapshot: int = 0
+    decided: int = 0
     good: Resource[Any] | None = None
 
     def problem(self, resource: Resource[Any]) -> Problem:

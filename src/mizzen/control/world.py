@@ -34,6 +34,7 @@ log = structlog.get_logger(__name__)
 _QUIET = 0.005
 _LONGEST = 0.1
 _SECTION = "control"
+_KEPT_REFUSED = 50
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ class World:
         self._addresses: dict[str, str] = {}
         self._restarts: dict[tuple[str, str], int] = {}
         self._set_aside: dict[Key, SetAside] = {}
+        # The digests of all generations of a resource that were refused, for as long as the resource is there.
+        self._refused: dict[Key, list[str]] = {}
         self._changed: dict[Key, int] = {}
         self._version = 0
         self._inputs = 0
@@ -77,6 +80,7 @@ class World:
         world._version = int(remembered.get("snapshot") or 0)
         world._addresses = dict(remembered.get("addresses") or {})
         world._restarts = {(namespace, name): int(count) for namespace, name, count in remembered.get("restarts") or ()}
+        world._refused = {Key(*key): list(digests) for key, digests in remembered.get("refused") or ()}
         for entry in remembered.get("set_aside") or ():
             await world._restore(SetAside(key=Key(*entry.pop("key")), **entry))
         return world
@@ -87,7 +91,7 @@ class World:
         return self._version == 0
 
     async def _restore(self, aside: SetAside) -> None:
-        self._set_aside[aside.key] = dataclasses.replace(aside, good=await self._good(aside.key, aside.digest))
+        self._set_aside[aside.key] = dataclasses.replace(aside, good=await self._good(aside.key))
 
     async def run(self) -> None:
         """Publishes for ever. Run it in a TaskGroup."""
@@ -125,9 +129,19 @@ class World:
         return await self.included(self._inputs)
 
     async def _set_culprits_aside(self, rejection: Rejection) -> None:
-        for resource in culprits(rejection, self._contents.resources, self._changed):
-            if resource.key in self._set_aside and self._set_aside[resource.key].digest == resource.digest:
-                continue
+        published = self.published.get()
+        if published is None:
+            return
+        for resource in culprits(rejection, published.contents.resources, self._changed):
+            refused = self._refused.setdefault(resource.key, [])
+            aside = self._set_aside.get(resource.key)
+            if aside and aside.digest == resource.digest:
+                if aside.decided >= published.snapshot.version or aside.good is None:
+                    continue  # another proxy says the same of the same snapshot
+                # What stands in its place is refused as well: the generation before that is next.
+                refused.append(aside.good.digest)
+            else:
+                refused.append(resource.digest)
             self._set_aside[resource.key] = SetAside(
                 key=resource.key,
                 digest=resource.digest,
@@ -135,8 +149,9 @@ class World:
                 type_url=rejection.type_url,
                 xds_resource=rejection.resource,
                 snapshot=rejection.snapshot,
+                decided=published.snapshot.version,
                 message=rejection.message,
-                good=await self._good(resource.key, resource.digest),
+                good=await self._good(resource.key),
             )
             log.warning("set aside", resource=str(resource.key), proxy=rejection.proxy, envoy=rejection.message)
             self._touch()
@@ -151,9 +166,10 @@ class World:
         published = await self.published.until(lambda value: value is not None and value.contents.version >= version)
         return _known(published)
 
-    async def _good(self, key: Key, digest: str) -> Resource[Any] | None:
-        """Returns the latest generation of a resource other than the rejected one."""
-        return next((one for one in await self._stores.previous(key) if one.digest != digest), None)
+    async def _good(self, key: Key) -> Resource[Any] | None:
+        """Returns the latest generation of a resource that no proxy has refused."""
+        refused = self._refused.get(key, ())
+        return next((one for one in await self._stores.previous(key) if one.digest not in refused), None)
 
     def _touch(self) -> int:
         self._inputs += 1
@@ -216,6 +232,7 @@ class World:
                 self._changed[key] = self._version
         for key in before.keys() - now.keys():
             self._changed.pop(key, None)
+            self._refused.pop(key, None)
 
     async def _remember(self) -> None:
         """Keeps what the next control plane must know, always the latest."""
@@ -228,6 +245,7 @@ class World:
                 "addresses": self._addresses,
                 "restarts": [[namespace, name, count] for (namespace, name), count in self._restarts.items()],
                 "set_aside": [_remembered(aside) for aside in published.set_aside.values()],
+                "refused": [[list(key), digests[-_KEPT_REFUSED:]] for key, digests in self._refused.items()],
             }
             changes = {name: value for name, value in wanted.items() if kept.get(name) != value}
             if changes:

@@ -38,7 +38,7 @@ class ApplicationKeeper:
         self._workload = workload
         self._place = place
         self._changed = changed
-        self._output = Output(host.log_file(place.namespace, place.instance))
+        self._output = Output(host.settings.log_file(place.namespace, place.instance))
         self._fault = ""
         self.grace = min(_HASTY_GRACE, workload.grace)
         self.env = self._environment()
@@ -119,11 +119,7 @@ class ApplicationKeeper:
             return
         answer = await probes.ask(probe, around)
         if not answer.ok and not self.ready:
-            await self._set_ready(False, f"{answer.message}{self._port_hint(answer)}")
-
-    def _port_hint(self, answer: Answer) -> str:
-        refused = os.strerror(errno.ECONNREFUSED) in answer.message
-        return " (does the application listen on $(PORT), its environment variable PORT?)" if refused else ""
+            await self._set_ready(False, f"{answer.message}{_hint(answer)}")
 
     async def _watch_life(self, probe: Probe, around: Surroundings, process: Process) -> None:
         async def failed(passed: bool, message: str) -> None:
@@ -148,3 +144,8 @@ class ApplicationKeeper:
     def _last_words(self, end: Exit, tail: list[str]) -> str:
         last = next((line.strip() for line in reversed(tail) if line.strip()), "")
         return str(end) if end.complaint or not last else f"{end}: {last}"
+
+
+def _hint(answer: Answer) -> str:
+    refused = os.strerror(errno.ECONNREFUSED) in answer.message
+    return " (does the application listen on $(PORT), which it also has as the variable PORT?)" if refused else ""

@@ -174,7 +174,11 @@ async def start(sidecar: Sidecar, place: Place, config: Path, output: Output, re
 
 
 def _write_config(sidecar: Sidecar, config: Path) -> None:
-    config.write_text(bootstrap_json(sidecar))
+    try:
+        config.write_text(bootstrap_json(sidecar))
+    except OSError as error:
+        # A write to an open file, as on a full disk, does not know its name.
+        raise OSError(error.errno, error.strerror, str(config)) from error
     sidecar.admin_socket.unlink(missing_ok=True)
 
 

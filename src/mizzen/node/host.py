@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 from mizzen.node.announcing import Board
@@ -61,12 +60,5 @@ class Host:
     chance: random.Random = field(default_factory=random.Random)
 
     def delay(self, failures: int) -> float:
+        """Returns how many seconds to wait after that many failures in a row."""
         return self.backoff.delay(failures, self.chance.random())
-
-    def log_file(self, namespace: str, instance: str, suffix: str = "") -> Path:
-        return self.settings.log_dir / f"{unique_name(namespace, instance)}{suffix}.log"
-
-
-def unique_name(namespace: str, instance: str) -> str:
-    """Returns the name of an instance in files: instances of two namespaces may have one name."""
-    return instance if namespace == "default" else f"{instance}.{namespace}"

@@ -10,7 +10,7 @@ from mizzen.node.bootstrap import Sidecar
 from mizzen.node.capturing import Place
 from mizzen.node.envoy import Envoy, EnvoyFailedError, EnvoyMissingError
 from mizzen.node.events import ProxyCrashed, ProxyReady
-from mizzen.node.host import Host, StartError, unique_name
+from mizzen.node.host import Host, StartError
 from mizzen.node.output import Output
 from mizzen.node.specs import Workload
 
@@ -26,8 +26,8 @@ class SidecarKeeper:
         self._place = place
         self._changed = changed
         self._envoy: Envoy | None = None
-        self._output = Output(host.log_file(place.namespace, place.instance, "-envoy"))
-        self.admin_socket = host.settings.admin_socket(unique_name(place.namespace, place.instance))
+        self._output = Output(host.settings.log_file(place.namespace, place.instance, proxy=True))
+        self.admin_socket = host.settings.admin_socket(place.namespace, place.instance)
         self.ready = False
         self.waiting = False
         self.was_ready = asyncio.Event()
@@ -66,8 +66,10 @@ class SidecarKeeper:
         config = self.admin_socket.with_suffix(".json")
         try:
             running = await envoy.start(self._sidecar(), self._place, config, self._output, self._host.records)
-        except (EnvoyMissingError, OSError) as error:
+        except EnvoyMissingError as error:
             return str(error)
+        except OSError as error:
+            return f"{error.filename}: {error.strerror}" if error.filename else str(error)
         self._envoy = running
         self._changed()
         try:

@@ -193,11 +193,13 @@ def test_a_mesh_of_that_name_runs_already(start_mesh: StartMesh, files: Path, tm
     folder = start_mesh("shop")
     expected = (
         f"error: mesh shop runs already (process {os.getpid()}, state directory {folder})\n"
-        "  Stop it with: mizzen down --name shop; or start another one with --name.\n"
+        "  Stop it with: mizzen down --name shop; or choose another %s.\n"
     )
-    assert run("up", "mesh", "--name", "shop").stderr == expected
-    assert run("up", "mesh", "--name", "shop", "--state-dir", str(tmp_path / "other")).stderr == expected
-    assert run("up", "mesh", "--name", "other", "--state-dir", str(folder)).stderr == expected
+    assert run("up", "mesh", "--name", "shop").stderr == expected % "--name"
+    assert run("up", "mesh", "--name", "shop", "--state-dir", str(tmp_path / "other")).stderr == expected % "--name"
+    both = "--name and another --state-dir"
+    assert run("up", "mesh", "--name", "shop", "--state-dir", str(folder)).stderr == expected % both
+    assert run("up", "mesh", "--name", "other", "--state-dir", str(folder)).stderr == expected % "--state-dir"
 
 
 @pytest.mark.parametrize(

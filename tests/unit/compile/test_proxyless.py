@@ -56,6 +56,14 @@ def test_certificates_are_named_by_the_clients_own_provider() -> None:
     assert accepted.matcher.exact == "spiffe://cluster.local/ns/default/sa/default"
 
 
+def test_how_many_requests_may_be_on_the_way_is_all_that_it_knows_of_a_pool() -> None:
+    pool = {"connectionPool": {"http": {"http2MaxRequests": 7, "maxRetries": 1}}}
+    made = client(destination_rule("guide", trafficPolicy=pool)).clusters[CLUSTER]
+    (limits,) = made.circuit_breakers.thresholds
+    assert limits.max_requests.value == 7
+    assert not limits.HasField("max_retries")
+
+
 def without_instances(snapshot_of_resources: Snapshot) -> Snapshot:
     resources = read(*WORLD)
     return build_snapshot(

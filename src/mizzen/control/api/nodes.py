@@ -47,9 +47,9 @@ def routes(world: World, authority: Authority, trust_domain: str, lifetime: floa
 
 
 async def _desired(world: World) -> AsyncIterator[bytes]:
-    """Yields what nodes should run, a line each time that it changes.
+    """Yields what nodes should run, a line each time that it changes; the first when a node has said what runs.
 
-    Before the first report there is no snapshot, but the node waits for this to know what to run and report.
+    So a node reports first, also that nothing runs, and again to each control plane that comes up.
     """
     sent = None
     async for published in world.published:

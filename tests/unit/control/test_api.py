@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import msgspec
+import pytest
+from tests.support.worlds import instances_of, read
+from tests.support.written import service, to, virtual_service, workload
+from tests.unit.control.conftest import OpenWorld
+
+from mizzen.control.api.app import Parts, application
+from mizzen.control.api.nodes import _desired
+from mizzen.control.world import World
+from mizzen.identity.authority import Authority
+from mizzen.registry.reports import Desired, ExecContext, Report
+from mizzen.settings import Settings
+from mizzen.xds.status import Fleet, Rejection
+
+TEXTS = (service("a"), workload("a", replicas=2))
+FILES = {"files": [{"name": "a.yaml", "text": "".join(TEXTS)}]}
+
+
+class Api:
+    """The API of a world in which two replicas of ``a`` run as soon as they are applied."""
+
+    def __init__(self, client: httpx2.AsyncClient, world: World, settings: Settings) -> None:
+        self.client = client
+        self.world = world
+        self.settings = settings
+
+    async def get(self, path: str, status: int = 200, **query: Any) -> Any:
+        said = await self.client.get(path, params=query)
+        assert said.status_code == status, said.text
+        return said.json()
+
+    async def post(self, path: str, body: object = None, status: int = 200) -> Any:
+        said = await self.client.post(path, content=json.dumps(body))
+        assert said.status_code == status, said.text
+        return said.json()
+
+    async def put_report(self, **fields: Any) -> int:
+        report = Report(node="n", instances=instances_of(read(*TEXTS)), **fields)
+        said = await self.client.put("/v1/node/report", content=msgspec.json.encode(report))
+        assert said.status_code == 200, said.text
+        return int(said.json()["version"])
+
+
+@pytest.fixture
+async def api(open_world: OpenWorld, tmp_path: Path) -> AsyncIterator[Api]:
+    settings = Settings(name="test", state_dir=tmp_path, capture="explicit")
+    settings.log_dir.mkdir()
+    authority = Authority.open(settings.authority_dir, settings.trust_domain, clock=time.time)
+    async with open_world(report=Report(node="n")) as world:
+        app = application(Parts(settings, world._stores, world, authority, Fleet()))
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://mesh") as client:
+            yield Api(client, world, settings)
+
+
+def codes(answer: Any) -> list[str]:
+    return [problem["code"] for problem in answer["problems"]]
+
+
+async def test_version(api: Api) -> None:
+    said = await api.get("/v1/version")
+    assert said | {"version": "", "snapshot": 0} == {
+        "version": "",
+        "envoy": "1.40.0",
+        "mesh": "test",
+        "snapshot": 0,
+        "capture": "explicit",
+        "trustDomain": "cluster.local",
+        "ready": True,
+    }
+
+
+async def test_apply_list_delete(api: Api) -> None:
+    applied = await api.post("/v1/resources/apply", FILES)
+    assert {one["kind"]: one["action"] for one in applied["results"]} == {"Service": "created", "Workload": "created"}
+    listed = await api.get("/v1/resources", kind="Service")
+    (item,) = listed["items"]
+    assert item["metadata"]["name"] == "a"
+    assert item["spec"]["ports"] == [{"name": "http", "port": 9080}]
+    assert item["source"]["file"] == "a.yaml"
+    assert item["status"]["conditions"] == [{"type": "Accepted", "status": "True", "reason": "Accepted", "message": ""}]
+    assert item["status"]["address"].startswith("240.240.")
+    assert (await api.get("/v1/resources", name="nothing"))["items"] == []
+    key = {"kind": "Service", "namespace": "default", "name": "a"}
+    assert (await api.post("/v1/resources/delete", {"keys": [key]}))["results"] == [{**key, "action": "deleted"}]
+    assert codes(await api.post("/v1/resources/delete", {"keys": [key]}, 404))
+    history = await api.get("/v1/resources/history", kind="Service", namespace="default", name="a")
+    assert [one["action"] for one in history["items"]] == ["deleted", "created"]
+
+
+async def test_a_change_that_is_refused_says_where(api: Api) -> None:
+    bad = virtual_service("a", to("a", "v9"))
+    refused = await api.post("/v1/resources/apply", {"files": [*FILES["files"], {"name": "b.yaml", "text": bad}]}, 422)
+    (problem,) = refused["problems"]
+    assert problem["code"] == "IST0101"
+    assert problem["position"]["file"] == "b.yaml"
+    assert problem["resource"] == {"kind": "VirtualService", "namespace": "default", "name": "a"}
+    assert (await api.get("/v1/resources"))["items"] == []
+
+
+async def test_a_dry_run_changes_nothing(api: Api) -> None:
+    assert (await api.post("/v1/resources/apply", {**FILES, "dryRun": True}))["results"]
+    assert (await api.get("/v1/resources"))["items"] == []
+
+
+@pytest.mark.parametrize("body", ["nonsense", {"files": [{"name": 1}]}, {"files": 3}, []])
+async def test_a_body_that_does_not_follow_the_api(api: Api, body: object) -> None:
+    assert codes(await api.post("/v1/resources/apply", body, 400)) == ["BadRequest"]
+
+
+async def test_a_body_that_is_no_json(api: Api) -> None:
+    said = await api.client.post("/v1/resources/apply", content=b"{")
+    assert (said.status_code, codes(said.json())) == (400, ["BadRequest"])
+
+
+async def test_what_is_set_aside_is_not_accepted(api: Api) -> None:
+    text = "".join((*TEXTS, virtual_service("a")))
+    applied = await api.post("/v1/resources/apply", {"files": [{"name": "a.yaml", "text": text}]})
+    published = await api.world.included(0)
+    origins = tuple(key for key in published.contents.resources if key.kind == "VirtualService")
+    api.world.reject(Rejection("a-0.default", "RDS", "9080", "x", "bad regex", applied["version"], origins))
+    await api.world.rejections()
+    (item,) = (await api.get("/v1/resources", kind="VirtualService"))["items"]
+    (condition,) = item["status"]["conditions"]
+    assert (condition["status"], condition["reason"], condition["message"]) == ("False", "RejectedByEnvoy", "bad regex")
+    (told,) = (await api.get(f"/v1/versions/{applied['version']}"))["rejected"]
+    assert (told["resource"], told["message"]) == ("VirtualService default/a", "bad regex")
+    assert told["position"].startswith("a.yaml:")
+
+
+async def test_a_node_reports_and_asks_what_to_run(api: Api) -> None:
+    await api.post("/v1/resources/apply", FILES)
+    version = await api.put_report()
+    workloads = (await api.get("/v1/workloads"))["items"]
+    assert [one["name"] for one in workloads] == ["a-0", "a-1"]
+    assert workloads[0]["ports"][0]["inbound"] == 20001
+    # The stream never ends, which a client inside the same process cannot take part of.
+    line = await anext(_desired(api.world))
+    desired = msgspec.json.decode(line, type=Desired)
+    assert (desired.version, [one.name for one in desired.workloads]) == (version, ["a"])
+    proxies = (await api.get("/v1/proxies"))["items"]
+    assert [(one["id"], one["connected"]) for one in proxies] == [("a-0.default", False), ("a-1.default", False)]
+
+
+async def test_a_report_that_is_none(api: Api) -> None:
+    said = await api.client.put("/v1/node/report", content=b'{"instances": 1}')
+    assert said.status_code == 400
+
+
+@pytest.mark.parametrize("account", ["", "a/b", "*"])
+async def test_a_certificate_for_no_identity_is_refused(api: Api, account: str) -> None:
+    wish = {"csr": "nonsense", "namespace": "default", "serviceAccount": account or "default"}
+    assert codes(await api.post("/v1/node/certificates", wish, 400)) == ["BadRequest"]
+
+
+async def test_waiting_for_a_version(api: Api) -> None:
+    version = (await api.post("/v1/resources/apply", FILES))["version"]
+    assert await api.get(f"/v1/versions/{version}", timeout="5") == {
+        "version": version,
+        "synced": [],
+        "pending": [],
+        "rejected": [],
+    }
+    assert codes(await api.get(f"/v1/versions/{version}", 400, timeout="soon")) == ["BadRequest"]
+
+
+async def test_a_command_runs_beside_the_first_ready_replica(api: Api) -> None:
+    contexts = tuple(
+        ExecContext(instance=name, namespace="default", env={"A": "b"}, working_dir="/") for name in ("a-0", "a-1")
+    )
+    await api.put_report(exec_contexts=contexts)
+    assert (await api.get("/v1/workloads/default/a/exec"))["instance"] == "a-0"
+    assert (await api.get("/v1/workloads/default/a-1/exec"))["instance"] == "a-1"
+    assert codes(await api.get("/v1/workloads/far/a/exec", 404)) == ["NotFound"]
+
+
+async def test_a_restart_is_asked_for_by_the_workload(api: Api) -> None:
+    await api.post("/v1/resources/apply", FILES)
+    await api.post("/v1/workloads/default/a/restart")
+    published = await api.world.included(0)
+    assert published.desired.workloads[0].restarts == 1
+    assert codes(await api.post("/v1/workloads/default/b/restart", status=404)) == ["NotFound"]
+
+
+async def test_logs_of_a_workload_and_of_a_replica(api: Api) -> None:
+    await api.put_report()
+    for name in ("a-0", "a-1"):
+        api.settings.log_file("default", name).write_text(f"one\n{name}\n")
+    api.settings.log_file("default", "a-0", proxy=True).write_text("envoy\n")
+
+    async def logs(**query: str) -> str:
+        return (await api.client.get("/v1/logs", params=query)).text
+
+    assert await logs(name="a-0") == "one\na-0\n"
+    assert await logs(name="a", tail="1") == "[a-0] a-0\n[a-1] a-1\n"
+    assert await logs(name="a-0", proxy="true") == "envoy\n"
+    assert codes(await api.get("/v1/logs", 404, name="b")) == ["NotFound"]
+    assert codes(await api.get("/v1/logs", 400, name="a", tail="many")) == ["BadRequest"]
+
+
+async def test_an_envoy_that_is_not_there(api: Api, tmp_path: Path) -> None:
+    assert codes(await api.get("/v1/proxies/b-0.default/admin/stats", 404)) == ["NotFound"]
+    instances = [msgspec.structs.replace(one, admin=str(tmp_path / "none.sock")) for one in instances_of(read(*TEXTS))]
+    await api.world.included(api.world.put_report(Report(node="n", instances=tuple(instances))))
+    assert codes(await api.get("/v1/proxies/a-0.default/admin/stats", 502)) == ["ProxyUnreachable"]
+
+
+async def test_a_get_is_passed_to_an_envoy(api: Api, tmp_path: Path) -> None:
+    async def envoy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        path = request.split(b" ")[1]
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: %d\r\n\r\n%s" % (len(path), path))
+        await writer.drain()
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+    socket = str(tmp_path / "admin.sock")
+    instances = [msgspec.structs.replace(one, admin=socket) for one in instances_of(read(*TEXTS))]
+    await api.world.included(api.world.put_report(Report(node="n", instances=tuple(instances))))
+    async with await asyncio.start_unix_server(envoy, socket):
+        said = await api.client.get("/v1/proxies/a-0.default/admin/clusters?format=json")
+    assert (said.status_code, said.text) == (200, "/clusters?format=json")

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.support.written import destination_rule, service, subset, to, virtual_service, workload
+from tests.unit.control.conftest import OpenWorld
+
+from mizzen.control.changes import Changes, RefusedError
+from mizzen.control.world import World
+from mizzen.registry.reports import Report
+from mizzen.resources.key import Key
+from mizzen.store.contents import NotFoundError, ReadOnlyError
+
+NOBODY = Report(node="n")
+A, B = ("a.yaml", service("a") + workload("a")), ("b.yaml", virtual_service("a"))
+
+
+def changes(world: World) -> Changes:
+    return Changes(world._stores, world)
+
+
+async def refused(world: World, *files: tuple[str, str]) -> list[str]:
+    before = world._stores.contents
+    with pytest.raises(RefusedError) as caught:
+        await changes(world).apply(files)
+    assert world._stores.contents == before
+    return [problem.code for problem in caught.value.problems]
+
+
+async def test_apply_returns_the_version_in_which_it_takes_effect(open_world: OpenWorld) -> None:
+    async with open_world(report=NOBODY) as world:
+        done = await changes(world).apply([A, B])
+        published = world.published.get()
+        assert published is not None
+        assert published.snapshot.version == done.version
+        assert len(published.snapshot.virtual_services) == 1
+        assert {str(key): action for key, action in done.actions.items()} == {
+            "Service default/a": "created",
+            "Workload default/a": "created",
+            "VirtualService default/a": "created",
+        }
+        again = await changes(world).apply([B])
+        assert list(again.actions.values()) == ["unchanged"]
+        assert again.version == done.version
+
+
+async def test_a_dry_run_says_what_would_be_done_and_does_nothing(open_world: OpenWorld) -> None:
+    async with open_world(report=NOBODY) as world:
+        done = await changes(world).apply([A], dry_run=True)
+        assert set(done.actions.values()) == {"created"}
+        assert not world._stores.contents.resources
+
+
+async def test_one_error_refuses_all(open_world: OpenWorld) -> None:
+    async with open_world(report=NOBODY) as world:
+        assert await refused(world, A, ("bad.yaml", "kind: Nothing\napiVersion: v1\n"))
+
+
+async def test_the_same_resource_twice_is_refused(open_world: OpenWorld) -> None:
+    async with open_world(report=NOBODY) as world:
+        assert await refused(world, A, ("again.yaml", service("a"))) == ["DuplicateResource"]
+
+
+async def test_nothing_to_apply_is_refused(open_world: OpenWorld) -> None:
+    async with open_world(report=NOBODY) as world:
+        assert await refused(world, ("empty.yaml", "")) == ["NothingToApply"]
+
+
+async def test_a_route_to_an_unknown_subset_is_refused(open_world: OpenWorld) -> None:
+    async with open_world(report=NOBODY) as world:
+        await changes(world).apply([A])
+        assert await refused(world, ("b.yaml", virtual_service("a", to("a", "v1")))) == ["IST0101"]
+
+
+async def test_what_was_wrong_before_is_not_held_against_a_change(open_world: OpenWorld) -> None:
+    async with open_world(report=NOBODY) as world:
+        rule = destination_rule("a", subsets=[subset("v1")])
+        await changes(world).apply([A, ("rule.yaml", rule), ("b.yaml", virtual_service("a", to("a", "v1")))])
+        deleted = await changes(world).delete([Key("DestinationRule", "default", "a")])
+        assert [problem.code for problem in deleted.warnings] == ["IST0101"]
+        await changes(world).apply([("c.yaml", service("c"))])
+
+
+async def test_delete_is_all_or_nothing(open_world: OpenWorld) -> None:
+    async with open_world(report=NOBODY) as world:
+        await changes(world).apply([A])
+        known, unknown = Key("Service", "default", "a"), Key("Service", "default", "b")
+        with pytest.raises(NotFoundError):
+            await changes(world).delete([known, unknown])
+        assert known in world._stores.contents.resources
+        done = await changes(world).delete([known])
+        assert done.actions == {known: "deleted"}
+        published = world.published.get()
+        assert published is not None
+        assert not published.snapshot.services
+
+
+async def test_what_a_watched_file_says_is_not_applied_over(open_world: OpenWorld, tmp_path: Path) -> None:
+    file = tmp_path / "mesh.yaml"
+    file.write_text(service("a"))
+    async with open_world(file, report=NOBODY) as world:
+        with pytest.raises(ReadOnlyError):
+            await changes(world).apply([A])

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from tests.support.worlds import instances_of, read
+from tests.support.written import service, workload
+from tests.unit.control.conftest import OpenWorld
+
+from mizzen.compile.resource import CLUSTER, LISTENER
+from mizzen.control.configs import Configs, proxy_of
+from mizzen.mesh.model import ProxyKind, Snapshot
+from mizzen.registry.reports import Report
+from mizzen.xds.source import Node
+
+SIDECAR = Node("sidecar~127.0.0.1~a-0.default~default.svc.cluster.local", "sidecar", "127.0.0.1", "a-0", "default")
+EMPTY = Snapshot(1, "cluster.local")
+
+
+@pytest.mark.parametrize(
+    ("node", "namespace"),
+    [
+        (Node("x", metadata={"GENERATOR": "grpc"}), "default"),
+        (Node("x", agent="gRPC Python"), "default"),
+        (Node("x", agent="gRPC Python", metadata={"NAMESPACE": "far"}), "far"),
+        (Node("sidecar~1~c.near~d", "sidecar", "1", "c", "near", "d", agent="gRPC"), "near"),
+    ],
+)
+def test_a_grpc_client_sees_what_its_namespace_sees(node: Node, namespace: str) -> None:
+    proxy = proxy_of(node, EMPTY)
+    assert proxy is not None
+    assert (proxy.kind, proxy.namespace) == (ProxyKind.PROXYLESS, namespace)
+
+
+def test_an_envoy_that_no_node_has_reported_waits() -> None:
+    assert proxy_of(SIDECAR, EMPTY) is None
+
+
+async def test_configurations_come_from_the_latest_publication(open_world: OpenWorld) -> None:
+    texts = (service("a"), workload("a"))
+    async with open_world() as world:
+        configs = Configs(world)
+        assert configs.config(SIDECAR) is None
+        async with asyncio.TaskGroup() as tasks:
+            changed = tasks.create_task(configs.changed(0))
+            await world._stores.apply(read(*texts))
+            published = await world.included(world.put_report(Report(node="n", instances=instances_of(read(*texts)))))
+        config = configs.config(SIDECAR)
+        assert config is not None
+        assert config.version == published.snapshot.version
+        assert changed.result() <= config.version
+        assert "inbound|9080||" in config.resources[CLUSTER]
+        again = configs.config(SIDECAR)
+        assert again is not None
+        assert again.resources[LISTENER] is config.resources[LISTENER]

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from tests.support.worlds import TRUST_DOMAIN, instances_of
+from tests.support.written import service, workload
+
+from mizzen.control.views import Inputs, build_desired, build_snapshot, hosts_of, template_digest
+from mizzen.registry.reports import Desired, DesiredWorkload, Report
+from mizzen.resources import load
+from mizzen.resources.problems import Problem
+from mizzen.resources.resource import Resource
+
+WORLD = (service("a"), workload("a", workingDir="here"), service("b", namespace="far"))
+
+
+def inputs(*texts: str, file: str = "/world/mesh.yaml", **fields: Any) -> Inputs:
+    resources: list[Resource[Any]] = list(load("".join(texts), file).resources)
+    return Inputs(TRUST_DOMAIN, {one.key: one for one in resources}, **fields)
+
+
+def desired(given: Inputs, *problems: Problem) -> Desired:
+    return build_desired(given, build_snapshot(given, 1).services, 7, problems)
+
+
+def only(*texts: str, **fields: Any) -> DesiredWorkload:
+    (one,) = desired(inputs(*texts, **fields)).workloads
+    return one
+
+
+def test_a_node_is_told_what_to_run_and_which_names_to_answer() -> None:
+    found = desired(inputs(*WORLD, addresses={"a.default.svc.cluster.local": "240.240.0.1"}))
+    assert (found.version, found.trust_domain) == (7, TRUST_DOMAIN)
+    assert [(one.namespace, one.name, one.labels) for one in found.workloads] == [("default", "a", {"app": "a"})]
+    assert [(one.host, one.name, one.namespace, one.address, one.ports) for one in found.services] == [
+        ("a.default.svc.cluster.local", "a", "default", "240.240.0.1", (9080,)),
+        ("b.far.svc.cluster.local", "b", "far", "", (9080,)),
+    ]
+
+
+def test_a_working_directory_is_relative_to_the_file_in_which_it_is_written() -> None:
+    assert only(*WORLD).spec["workingDir"] == "/world/here"
+    assert only(workload("a", workingDir="/there")).spec["workingDir"] == "/there"
+    assert only(workload("a")).spec["workingDir"] == "/world"
+    assert only(workload("a"), file="mesh.yaml").spec["workingDir"] == str(Path.cwd())
+
+
+def test_restarts_are_counted_for_each_workload() -> None:
+    assert only(*WORLD, restarts={("default", "a"): 3, ("far", "a"): 9}).restarts == 3
+
+
+def test_a_replica_is_replaced_when_what_it_is_changes_and_not_when_their_number_does() -> None:
+    before = only(workload("a")).digest
+    assert only(workload("a", replicas=5)).digest == before
+    assert only(workload("a", terminationGracePeriodSeconds=5)).digest == before
+    for other in (
+        workload("a", command=["other"]),
+        workload("a", env=[{"name": "A", "value": "b"}]),
+        workload("a", serviceAccount="other"),
+        workload("a", labels={"app": "a", "version": "v2"}),
+        workload("a", ("http", 1)),
+    ):
+        assert only(other).digest != before
+
+
+def test_the_order_in_which_a_workload_is_written_does_not_count() -> None:
+    assert template_digest({"a": 1, "b": 2}, {"c": "d", "e": "f"}) == template_digest(
+        {"b": 2, "a": 1}, {"e": "f", "c": "d"}
+    )
+
+
+def test_problems_are_told_in_words() -> None:
+    (told,) = desired(inputs(*WORLD), Problem(code="X", message="is wrong")).problems
+    assert "is wrong" in told
+
+
+def test_a_snapshot_without_a_report_has_services_and_nothing_that_runs() -> None:
+    found = build_snapshot(inputs(*WORLD), 3)
+    assert (found.version, list(found.services)) == (3, hosts_of(inputs(*WORLD).resources.values()))
+    assert not found.proxies
+    assert set(found.endpoints.values()) == {()}
+
+
+def test_a_snapshot_of_what_runs() -> None:
+    given = inputs(*WORLD)
+    report = Report(node="n", instances=instances_of(list(given.resources.values())))
+    found = build_snapshot(dataclasses.replace(given, report=report), 1)
+    assert list(found.proxies) == ["a-0.default"]
+    assert [len(one) for one in found.endpoints.values()] == [1, 0]
