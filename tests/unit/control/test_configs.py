@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 
 import pytest
 from tests.support.worlds import instances_of, read
@@ -12,6 +13,7 @@ from mizzen.control.configs import Configs, proxy_of
 from mizzen.mesh.model import ProxyKind, Snapshot
 from mizzen.registry.reports import Report
 from mizzen.xds.source import Node
+from mizzen.xds.status import Rejection
 
 SIDECAR = Node("sidecar~127.0.0.1~a-0.default~default.svc.cluster.local", "sidecar", "127.0.0.1", "a-0", "default")
 EMPTY = Snapshot(1, "cluster.local")
@@ -53,3 +55,17 @@ async def test_configurations_come_from_the_latest_publication(open_world: OpenW
         again = configs.config(SIDECAR)
         assert again is not None
         assert again.resources[LISTENER] is config.resources[LISTENER]
+
+
+async def test_only_what_a_sidecar_would_be_sent_again_counts_as_rejected(open_world: OpenWorld) -> None:
+    report = Report(node="n", instances=instances_of(read(service("a"), workload("a"))))
+    async with open_world(report=report) as world:
+        configs = Configs(world)
+        config = configs.config(SIDECAR)
+        assert config is not None
+        name, resource = next(iter(config.resources[CLUSTER].items()))
+        rejection = Rejection("a-0.default", CLUSTER, name, resource.version, "no", config.version)
+        assert configs.is_current(rejection)
+        assert not configs.is_current(dataclasses.replace(rejection, version="of the past"))
+        assert not configs.is_current(dataclasses.replace(rejection, resource="gone"))
+        assert not configs.is_current(dataclasses.replace(rejection, proxy="a grpc client"))
