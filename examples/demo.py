@@ -138,10 +138,10 @@ def guide(demo: Demo, url: str) -> str:
 Open          {url}/productpage
 
 Then, in another terminal:
-  {mizzen} status --name {demo.name}
-  {mizzen} apply --name {demo.name} -f {os.path.relpath(NETWORKING / "virtual-service-reviews-v3.yaml")}
-  {mizzen} proxy routes productpage-v1 --name {demo.name}
-  {mizzen} exec --name {demo.name} productpage-v1 -- curl -s http://reviews:9080/reviews/0
+  {mizzen} -m {demo.name} status
+  {mizzen} -m {demo.name} apply -f {os.path.relpath(NETWORKING / "virtual-service-reviews-v3.yaml")}
+  {mizzen} -m {demo.name} proxy routes productpage-v1
+  {mizzen} -m {demo.name} exec productpage-v1 -- curl -s http://reviews:9080/reviews/0
 
 Ctrl-C stops it.
 """
@@ -152,7 +152,8 @@ def settings(*, check: bool, folder: str) -> tuple[str, dict[str, str]]:
     env = {name: value for name, value in os.environ.items() if not name.startswith("MIZZEN_")}
     if check:
         return "demo-check", env | {"MIZZEN_NAME": "demo-check", "XDG_STATE_HOME": folder}
-    return "demo", env | {"MIZZEN_NAME": "demo"}
+    # Other commands find it by its name; its state is new each time, so that no rule of an earlier demo is in force.
+    return "demo", env | {"MIZZEN_NAME": "demo", "MIZZEN_STATE_DIR": f"{folder}/state"}
 
 
 def main() -> int:

@@ -18,6 +18,14 @@ from pathlib import Path
 # folder (see `admin_socket`) takes the rest.
 _LONGEST_SOCKET_FOLDER = 104 - 1 - len("/admin-web-frontend-1-01234567.sock")
 
+SUFFIXES = (".yaml", ".yml", ".json")
+"""How the names of files with resources end."""
+
+
+def holds_resources(file: Path) -> bool:
+    """Says by its name whether a file of a folder is read: YAML or JSON, and not hidden, as editors' own files are."""
+    return file.suffix in SUFFIXES and not file.name.startswith(".")
+
 
 @dataclass(frozen=True)
 class Settings:

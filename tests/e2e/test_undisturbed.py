@@ -5,8 +5,6 @@ All under 200 requests a second, from a workload with a sidecar to workloads wit
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -82,26 +80,11 @@ def test_fifty_changes_of_weights(mesh: Mesh) -> None:
     assert set(load.result["versions"]) >= {"v1", "v3"}
 
 
-def await_control(mesh: Mesh, other_than: int) -> None:
-    """Waits until another control plane answers and all proxies are connected to it."""
-    end = time.monotonic() + 30
-    while time.monotonic() < end:
-        if mesh.control_pid() not in {None, other_than} and mesh.answers():
-            proxies = mesh.get("/v1/proxies")["items"]
-            if proxies and all(proxy["connected"] for proxy in proxies):
-                return
-        time.sleep(0.05)
-    raise AssertionError("the control plane did not come back")
-
-
 def test_kill_9_of_the_control_plane_and_its_restart(mesh: Mesh) -> None:
     apply(mesh, split(50))
     before = {proxy["id"]: proxy for proxy in mesh.get("/v1/proxies")["items"]}
     with mesh.load(CALLER, REVIEWS) as load:
-        killed = mesh.control_pid()
-        assert killed
-        os.kill(killed, signal.SIGKILL)
-        await_control(mesh, killed)
+        mesh.kill_control()
         after = {proxy["id"]: proxy for proxy in mesh.get("/v1/proxies")["items"]}
         apply(mesh, split(40))
     load.assert_nothing_failed(at_least=100)

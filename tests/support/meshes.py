@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,12 +91,13 @@ class Mesh:
         """Kills the control plane as a crash would, and waits until another answers and knows all its proxies."""
         connected = {proxy["id"] for proxy in self.get("/v1/proxies")["items"] if proxy["connected"]}
         killed = self.control_pid()
+        assert killed, "there is no control plane to kill"
         os.kill(killed, signal.SIGKILL)
         eventually(lambda: self._knows(connected, other_than=killed), "another control plane knows all proxies")
 
     def _knows(self, connected: set[str], other_than: int) -> bool:
         try:
-            if self.control_pid() == other_than or not self._answers():
+            if self.control_pid() in {None, other_than} or not self._answers():
                 return False
             proxies = self.get("/v1/proxies")["items"]
         except (AssertionError, httpx2.HTTPError):  # away, or starting
@@ -174,12 +175,17 @@ def environment(state_dir: Path) -> dict[str, str]:
 
 
 def start(
-    paths: Sequence[Path], state_dir: Path, *options: str, name: str = "test", capture: str = "explicit"
+    paths: Sequence[Path],
+    state_dir: Path,
+    *options: str,
+    name: str = "test",
+    capture: str = "explicit",
+    env: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[str]:
-    """Starts `mizzen up`; its output comes through a pipe."""
+    """Starts `mizzen up`, with ``env`` added to its environment; its output comes through a pipe."""
     return subprocess.Popen(
         [str(MIZZEN), "up", *map(str, paths), "--name", name, "--capture", capture, *options],
-        env=environment(state_dir),
+        env=environment(state_dir) | dict(env or {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

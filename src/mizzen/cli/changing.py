@@ -43,9 +43,12 @@ def apply(choice: Choice, filenames: tuple[str, ...], recursive: bool, dry_run: 
 @files.recursive_option
 @namespace_option
 @click.option("--ignore-not-found", is_flag=True, help="Do not fail for what does not exist.")
+@click.option(
+    "--force", is_flag=True, help="Delete also what other resources need, such as a subset that is routed to."
+)
 @wait_options
 @mesh_options
-def delete(
+def delete(  # noqa: PLR0913, PLR0917 - its options
     choice: Choice,
     kind: str | None,
     names: tuple[str, ...],
@@ -53,12 +56,13 @@ def delete(
     recursive: bool,
     namespace: str,
     ignore_not_found: bool,
+    force: bool,
     wait: Wait,
 ) -> None:
     """Delete resources, by KIND and NAMES (or KIND/NAME ...) or those in files."""
     keys = _from_arguments(kind, names, filenames, namespace) or _from_files(filenames, recursive, namespace)
     with connect(choice) as client:
-        changed = _delete(client, keys, ignore_not_found=ignore_not_found)
+        changed = _delete(client, keys, ignore_not_found=ignore_not_found, force=force)
         if changed is not None:
             _finish(client, changed, wait)
 
@@ -77,16 +81,16 @@ def _finish(client: Client, changed: Changed, wait: Wait, *, dry_run: bool = Fal
     waiting.wait(client, changed.version, wait.timeout)
 
 
-def _delete(client: Client, keys: list[Key], *, ignore_not_found: bool) -> Changed | None:
+def _delete(client: Client, keys: list[Key], *, ignore_not_found: bool, force: bool) -> Changed | None:
     """Deletes all the keys, or those that exist; None where there is nothing to delete."""
     try:
-        return client.delete(keys)
+        return client.delete(keys, force=force)
     except Complaint as complaint:
-        missing = {problem.resource for problem in complaint.problems}
+        missing = {problem.resource for problem in complaint.problems if problem.code == "NotFound"}
         existing = [key for key in keys if key not in missing]
         if not ignore_not_found or len(existing) == len(keys):
             raise
-    return client.delete(existing) if existing else None
+    return client.delete(existing, force=force) if existing else None
 
 
 def _from_arguments(kind: str | None, names: tuple[str, ...], filenames: tuple[str, ...], namespace: str) -> list[Key]:

@@ -99,12 +99,19 @@ def all_running() -> list[Mesh]:
 
 
 def record(mesh: Mesh) -> None:
-    """Remembers where the mesh of this name lives; replaces what was remembered."""
+    """Remembers where the mesh of this name lives; replaces what was remembered. Raises :class:`Complaint`."""
     target = state_home() / _RECORDS / f"{mesh.name}.json"
-    target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_suffix(f".{os.getpid()}.new")
-    draft.write_text(json.dumps({"name": mesh.name, "stateDir": str(mesh.state_dir)}) + "\n")
-    draft.replace(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(json.dumps({"name": mesh.name, "stateDir": str(mesh.state_dir)}) + "\n")
+        draft.replace(target)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise Complaint(
+            f"cannot write {target}: {error.strerror}", hint="Commands find a mesh by this record."
+        ) from error
 
 
 def checked_name(name: str) -> str:

@@ -55,8 +55,9 @@ class Client:
         body = {"files": [{"name": name, "text": text} for name, text in files.items()], "dryRun": dry_run}
         return self._tell(answers.Changed, "/v1/resources/apply", body)
 
-    def delete(self, keys: list[answers.Key]) -> answers.Changed:
-        return self._tell(answers.Changed, "/v1/resources/delete", {"keys": msgspec.to_builtins(keys)})
+    def delete(self, keys: list[answers.Key], *, force: bool = False) -> answers.Changed:
+        body = {"keys": msgspec.to_builtins(keys), "force": force}
+        return self._tell(answers.Changed, "/v1/resources/delete", body)
 
     def history(self, key: answers.Key) -> answers.History:
         return self._ask(answers.History, "/v1/resources/history", msgspec.to_builtins(key))

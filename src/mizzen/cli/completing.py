@@ -27,7 +27,8 @@ _PATIENCE = 1.0  # seconds; a person waits for the word
 
 @click.command(short_help="Print the script for completion in a shell.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def completion(shell: str) -> None:
+@click.pass_context
+def completion(context: click.Context, shell: str) -> None:
     r"""Print the script that makes a shell complete mizzen's words.
 
     \b
@@ -35,12 +36,10 @@ def completion(shell: str) -> None:
     zsh:  source <(mizzen completion zsh)       in ~/.zshrc
     fish: mizzen completion fish > ~/.config/fish/completions/mizzen.fish
     """
-    from mizzen.cli.application import application
-
     known = get_completion_class(shell)
     if known is None:
         raise Complaint(f"completion for {shell} is not available")
-    click.echo(known(application, {}, "mizzen", "_MIZZEN_COMPLETE").source())
+    click.echo(known(context.find_root().command, {}, "mizzen", "_MIZZEN_COMPLETE").source())
 
 
 def complete_kind(context: click.Context, param: click.Parameter, incomplete: str) -> Items:

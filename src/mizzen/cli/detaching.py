@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from mizzen.cli.progress import BAD
 from mizzen.settings import Settings
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def _listen(node: subprocess.Popen[bytes], events: Any, show: Show, deadline: fl
         if event["event"] == "Failed":
             node.wait()
             return str(event["line"])
-        if event["event"] in ("InstanceCrashed", "InstanceNotReady", "ProxyCrashed", "WorkloadInvalid"):
+        if event["event"] in BAD:
             trouble = str(event["line"])
     what = f"; last: {trouble}" if trouble else ""
     return f"the mesh is not ready in time, and goes on starting (see: mizzen status; stop it with: mizzen down){what}"

@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 import click
 
 from mizzen.cli.output import Complaint, shown
+from mizzen.settings import SUFFIXES, holds_resources
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 STDIN = "<stdin>"
-_SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def file_option(*, required: bool) -> Callable[[F], F]:
@@ -62,10 +62,10 @@ def _files(path: Path, *, recursive: bool) -> dict[str, str]:
     if not path.is_dir():
         return {str(path): _text(path)}
     found = sorted(path.rglob("*") if recursive else path.glob("*"))
-    texts = {str(file): _text(file) for file in found if file.suffix in _SUFFIXES and file.is_file()}
+    texts = {str(file): _text(file) for file in found if holds_resources(file) and file.is_file()}
     if not texts:
         hint = "" if recursive else "Its folders are read with -R."
-        raise Complaint(f"{shown(str(path))}: no file ends in {', '.join(_SUFFIXES)}", hint=hint)
+        raise Complaint(f"{shown(str(path))}: no file ends in {', '.join(SUFFIXES)}", hint=hint)
     return texts
 
 

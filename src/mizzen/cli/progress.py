@@ -21,8 +21,16 @@ if TYPE_CHECKING:
 Event: TypeAlias = Mapping[str, Any]
 Show: TypeAlias = Callable[[Event], None]
 
-_BAD = frozenset(
-    {"ControlCrashed", "ProxyCrashed", "InstanceCrashed", "InstanceNotReady", "WorkloadInvalid", "ResourceProblem"}
+BAD = frozenset(
+    {
+        "CertificateRefused",
+        "ControlCrashed",
+        "ProxyCrashed",
+        "InstanceCrashed",
+        "InstanceNotReady",
+        "WorkloadInvalid",
+        "ResourceProblem",
+    }
 )
 # The words for how far an instance is.
 _STEPS: Mapping[str, str] = {
@@ -53,7 +61,7 @@ def print_line(event: Event) -> None:
     if event["event"] == "Failed":
         return
     line = str(event["line"])
-    note(f"{click.style('warning:', fg='yellow', bold=True)} {line}" if event["event"] in _BAD else line)
+    note(f"{click.style('warning:', fg='yellow', bold=True)} {line}" if event["event"] in BAD else line)
 
 
 def _who(event: Event) -> str:
@@ -83,7 +91,7 @@ class Picture:
             self._states[_who(event)] = _STEPS[kind]
         if kind in ("MeshReady", "Failed", "Stopping"):
             self.close()
-        if self._live is None or kind in _BAD:
+        if self._live is None or kind in BAD:
             print_line(event)
 
     def close(self) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, cast
 
 import structlog
 
 from mizzen.node import agent
 from mizzen.node.host import StartError
+from mizzen.node.output import LossyText
 from mizzen.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,14 +27,14 @@ def run(settings: Settings, show: Show) -> str:
     """
 
     def on_event(event: Event) -> None:
-        # The mesh runs on where nobody reads what it says any more.
-        with contextlib.suppress(BrokenPipeError):
+        # The mesh runs on where nobody reads what it says any more, or the disk is full that it goes to.
+        with contextlib.suppress(OSError):
             show(event.to_dict())
 
     settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings.log_dir.mkdir(exist_ok=True)
-    with (settings.log_dir / LOG).open("a") as log:
-        _log_to(log)
+    with (settings.log_dir / LOG).open("ab", buffering=0) as log:
+        _log_to(LossyText(log.fileno()))
         try:
             asyncio.run(agent.run(settings, on_event))
         except StartError as error:
@@ -43,7 +44,7 @@ def run(settings: Settings, show: Show) -> str:
     return ""
 
 
-def _log_to(file: TextIO) -> None:
+def _log_to(file: LossyText) -> None:
     """Sends the node's log to a file: the terminal has the events."""
     structlog.configure(
         processors=[
@@ -52,5 +53,5 @@ def _log_to(file: TextIO) -> None:
             structlog.dev.ConsoleRenderer(colors=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger("info"),
-        logger_factory=structlog.WriteLoggerFactory(file),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", file)),
     )

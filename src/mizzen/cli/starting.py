@@ -7,6 +7,7 @@ settings and shows its events.
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -157,15 +158,17 @@ def _check(settings: Settings) -> None:
     control plane checks references, and here is only a warning.
     """
     from mizzen.cli.problems import displayed
+    from mizzen.node.commands import check_commands
     from mizzen.resources import Level, check_references, errors, load_paths
 
     loaded = load_paths(settings.paths)
     references = check_references(loaded.resources)
-    fatal = errors(loaded.problems)
+    commands = check_commands(loaded.resources, os.environ)
+    fatal = errors([*loaded.problems, *commands])
     if settings.database.exists():
         references = [dataclasses.replace(problem, level=Level.WARNING) for problem in references]
     fatal += errors(references)
-    problems = displayed([*loaded.problems, *references])
+    problems = displayed([*loaded.problems, *commands, *references])
     if fatal:
         raise Complaint(f"{count(len(fatal), 'error')}; nothing was started", problems)
     print_problems(problems)

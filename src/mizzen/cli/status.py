@@ -43,8 +43,6 @@ def status(choice: Choice, output: str | None) -> None:
     """
     with connect(choice) as client:
         about = client.version()
-        # How traffic is captured was decided by the node; the control plane knows what was asked for.
-        about.capture = client.mesh.capture or about.capture
         facts = _Facts(about, client.proxies(), client.instances(), client.resources().problems)
     if output == "json":
         import msgspec

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import click
@@ -41,9 +42,10 @@ def validate(filenames: tuple[str, ...], recursive: bool, namespace: str, output
 
 def _check(texts: dict[str, str], namespace: str) -> tuple[int, list[Problem]]:
     from mizzen.cli.problems import displayed
-    from mizzen.resources import check_references, load
+    from mizzen.node.commands import check_commands
+    from mizzen.resources import Level, check_references, load_texts
 
-    loaded = [load(text, name, default_namespace=namespace) for name, text in texts.items()]
-    resources = [resource for each in loaded for resource in each.resources]
-    problems = [problem for each in loaded for problem in each.problems]
-    return len(resources), displayed([*problems, *check_references(resources)])
+    loaded = load_texts(texts.items(), default_namespace=namespace)
+    # Files are often checked elsewhere than they run.
+    commands = check_commands(loaded.resources, os.environ, Level.WARNING)
+    return len(loaded.resources), displayed([*loaded.problems, *check_references(loaded.resources), *commands])

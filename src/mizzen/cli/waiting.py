@@ -1,4 +1,4 @@
-"""Waits until a change is live: until every live proxy concerned has acknowledged its version (design.md, promise 1)."""
+"""Waits until a change is live: until every live proxy concerned has acknowledged its version."""
 
 from __future__ import annotations
 

@@ -101,11 +101,9 @@ def build_cluster(view: ClusterView) -> XdsResource:
 
 
 def _set_tls(cluster: Cluster, view: ClusterView, policy: TrafficPolicy | None, codec: pools.Codec) -> None:
-    own = policy.tls if policy else None
-    identities = (own.subject_alt_names if own else ()) or tuple(str(identity) for identity in view.identities)
-    sni = (own.sni if own else "") or names.sni(view.port.number, view.subset, view.host)
-    mutual = tls.upstream(identities, sni, codec)
-    if own and own.mode == "ISTIO_MUTUAL":
+    sni = names.sni(view.port.number, view.subset, view.host)
+    mutual = tls.upstream(map(str, view.identities), sni, codec)
+    if policy and policy.tls:  # there is no other mode than ISTIO_MUTUAL yet
         cluster.transport_socket.CopyFrom(mutual)
         return
     # Automatic mutual TLS: for each endpoint that has a sidecar, and plaintext for the others (2.11).

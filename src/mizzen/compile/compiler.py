@@ -8,6 +8,7 @@ year.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -30,6 +31,7 @@ class _Compiled:
     trust_domain: str
     resources: Resources
     listeners: dict[OutboundView, XdsResource]
+    ports: tuple[tuple[str, int], ...]
 
 
 class Compiler:
@@ -61,7 +63,7 @@ class Compiler:
             compiled = self._compile_sidecar(proxy, outbound, assigned, snapshot, before)
         elif before.resources[ENDPOINTS] is not assigned:
             resources = {**before.resources, ENDPOINTS: assigned}
-            compiled = _Compiled(proxy, outbound, snapshot.trust_domain, resources, before.listeners)
+            compiled = dataclasses.replace(before, proxy=proxy, outbound=outbound, resources=resources)
         else:
             return before.resources
         self._compiled[proxy.id] = compiled
@@ -101,15 +103,18 @@ class Compiler:
     ) -> _Compiled:
         source = source_of(proxy, outbound.asked)
         own: dict[OutboundView, XdsResource] = {}
+        ports: tuple[tuple[str, int], ...] = ()
         if proxy.capture is Capture.TRANSPARENT:
             routes = outbound.port_routes(source)
             outward = [listeners.build_virtual_outbound(), *outbound.port_listeners().values()]
         else:
-            routes = outbound.own_routes(
-                source, _http_ports(proxy, outbound.targets), forward_proxy=bool(proxy.http_proxy)
-            )
             # No other proxy has its loopback ports, so it remembers its own listeners.
-            own = _own_listeners(proxy, outbound, before)
+            if before and before.outbound.targets is outbound.targets and before.proxy == proxy:
+                own, ports = before.listeners, before.ports
+            else:
+                own = _own_listeners(proxy, outbound, before.listeners if before else {})
+                ports = _http_ports(proxy, outbound.targets)
+            routes = outbound.own_routes(source, ports, forward_proxy=bool(proxy.http_proxy))
             outward = list(own.values())
         inward = map(self._inbound_listener, listener_views.inbound(proxy, snapshot.trust_domain))
         made = {
@@ -120,7 +125,7 @@ class Compiler:
         }
         earlier = before.resources if before else {}
         resources = {type_url: kept(named, earlier.get(type_url)) for type_url, named in made.items()}
-        return _Compiled(proxy, outbound, snapshot.trust_domain, resources, own)
+        return _Compiled(proxy, outbound, snapshot.trust_domain, resources, own, ports)
 
     def _own_clusters(self, proxy: Proxy, outbound: Outbound) -> Iterator[XdsResource]:
         yield self._passthrough(proxy.capture)
@@ -148,9 +153,8 @@ def _http_ports(proxy: Proxy, targets: Mapping[tuple[str, int], Target]) -> tupl
     return tuple(port for port in ports if (target := targets.get(port)) and target.protocol.is_http)
 
 
-def _own_listeners(proxy: Proxy, outbound: Outbound, before: _Compiled | None) -> dict[OutboundView, XdsResource]:
-    if before and before.outbound.targets is outbound.targets and before.proxy == proxy:
-        return before.listeners
-    made = before.listeners if before else {}
+def _own_listeners(
+    proxy: Proxy, outbound: Outbound, made: Mapping[OutboundView, XdsResource]
+) -> dict[OutboundView, XdsResource]:
     views = listener_views.explicit(proxy, outbound.targets)
     return {view: made.get(view) or listeners.build_outbound(view) for view in views}

@@ -8,7 +8,7 @@ from mizzen.compile.protos import ads, duration
 from mizzen.compile.resource import pack
 from mizzen.compile.route_actions import timeouts
 from mizzen.mesh.model import InboundPort
-from mizzen.mesh.protocols import Protocol
+from mizzen.resources.protocols import Protocol
 from mizzen.stubs.envoy.config.listener.v3.listener_components_pb2 import Filter
 from mizzen.stubs.envoy.config.route.v3.route_components_pb2 import Route, RouteMatch, VirtualHost
 from mizzen.stubs.envoy.config.route.v3.route_pb2 import RouteConfiguration
@@ -72,6 +72,9 @@ def _defaults(prefix: str) -> HttpConnectionManager:
     # A stream may be silent for as long as its two ends agree on (Istio 2.8).
     manager.stream_idle_timeout.CopyFrom(duration(0))
     manager.upgrade_configs.add(upgrade_type="websocket")
+    # A WebSocket that comes over HTTP/2 is an extended CONNECT (RFC 8441). Where that is not allowed Envoy ends the
+    # connection, and with it all other requests that are on it.
+    manager.http2_protocol_options.allow_connect = True
     return manager
 
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from mizzen.compile import names
 from mizzen.compile.listeners import ANY_ADDRESS, InboundView, OutboundView, TcpLimits
 from mizzen.mesh.model import Capture, Host, Proxy
-from mizzen.mesh.protocols import Protocol
 from mizzen.resources.key import Key
+from mizzen.resources.protocols import Protocol
 
 
 class Target(NamedTuple):

@@ -17,8 +17,8 @@ from mizzen.compile import http_connections, names, tls
 from mizzen.compile.protos import duration, socket_address
 from mizzen.compile.resource import XdsResource, encode, pack
 from mizzen.mesh.model import Capture, InboundPort
-from mizzen.mesh.protocols import Protocol
 from mizzen.resources.key import Key
+from mizzen.resources.protocols import Protocol
 from mizzen.stubs.envoy.config.core.v3.base_pb2 import TrafficDirection
 from mizzen.stubs.envoy.config.listener.v3.listener_components_pb2 import (
     Filter,

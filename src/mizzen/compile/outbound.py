@@ -19,8 +19,8 @@ from mizzen.compile.resource import XdsResource
 from mizzen.compile.route_views import RouteViews, asked_labels
 from mizzen.compile.routes import RoutesView, Source
 from mizzen.mesh.model import Endpoint, Host, Labels
-from mizzen.mesh.protocols import Protocol
 from mizzen.mesh.scope import Scope, ScopedService
+from mizzen.resources.protocols import Protocol
 
 ViewT = TypeVar("ViewT")
 ValueT = TypeVar("ValueT")

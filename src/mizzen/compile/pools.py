@@ -8,8 +8,8 @@ from google.protobuf.wrappers_pb2 import UInt32Value
 
 from mizzen.compile.protos import duration, uint32
 from mizzen.compile.resource import pack
-from mizzen.mesh.protocols import Protocol
 from mizzen.resources.destination_rule import ConnectionPoolSettings
+from mizzen.resources.protocols import Protocol
 from mizzen.stubs.envoy.config.cluster.v3.circuit_breaker_pb2 import CircuitBreakers
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
 from mizzen.stubs.envoy.config.core.v3.protocol_pb2 import Http2ProtocolOptions
@@ -117,7 +117,8 @@ def _http_options(pool: ConnectionPoolSettings | None, codec: Codec) -> HttpProt
 
 
 def _http2(pool: ConnectionPoolSettings | None) -> Http2ProtocolOptions:
-    options = Http2ProtocolOptions()
+    # A WebSocket crosses HTTP/2 as an extended CONNECT (RFC 8441).
+    options = Http2ProtocolOptions(allow_connect=True)
     http = pool.http if pool else None
     if http and http.max_concurrent_streams:
         options.max_concurrent_streams.value = min(http.max_concurrent_streams, _MOST_STREAMS)

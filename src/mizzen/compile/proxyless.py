@@ -97,8 +97,8 @@ def build_cluster(view: clusters.ClusterView, tls: bool) -> XdsResource:
 
 
 def _tls(view: clusters.ClusterView) -> TransportSocket:
-    instance = CertificateProviderPluginInstance(instance_name=_PROVIDER, certificate_name="default")
-    roots = CertificateProviderPluginInstance(instance_name=_PROVIDER, certificate_name="ROOTCA")
+    instance = CertificateProviderPluginInstance(instance_name=_PROVIDER, certificate_name=names.WORKLOAD_SECRET)
+    roots = CertificateProviderPluginInstance(instance_name=_PROVIDER, certificate_name=names.ROOT_SECRET)
     accepted = [
         SubjectAltNameMatcher(san_type=SubjectAltNameMatcher.URI, matcher=StringMatcher(exact=str(identity)))
         for identity in view.identities

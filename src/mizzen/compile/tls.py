@@ -17,7 +17,7 @@ from mizzen.compile import names
 from mizzen.compile.pools import Codec
 from mizzen.compile.protos import sds
 from mizzen.compile.resource import pack
-from mizzen.mesh.protocols import Protocol
+from mizzen.resources.protocols import Protocol
 from mizzen.stubs.envoy.config.core.v3.base_pb2 import TransportSocket
 from mizzen.stubs.envoy.extensions.transport_sockets.raw_buffer.v3.raw_buffer_pb2 import RawBuffer
 from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.common_pb2 import (

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import sys
 from collections.abc import Iterable
 
@@ -25,6 +26,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="mizzen.control")
     parser.add_argument("--settings", required=True, help="the settings of the mesh, as JSON")
     settings = Settings.from_json(parser.parse_args().settings)
+    _tune_collector()
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
         asyncio.run(run(settings))
@@ -36,6 +38,17 @@ def main() -> int:
     except _MENDABLE as error:
         return _complain([error])
     return 0
+
+
+def _tune_collector() -> None:
+    """Keeps Python's cycle collector from pausing pushes: all that is ever built lives long, and hardly any is a cycle.
+
+    A full collection looks at every object there is: 0.1 s in a mesh of 200 services, which a hundred proxies wait for.
+    What the imports have made need never be looked at, and the rest not after every few hundred new objects.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def _complain(errors: Iterable[BaseException]) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mizzen.control.world import World
-from mizzen.resources import load
+from mizzen.resources import load_texts
 from mizzen.resources.key import Key
 from mizzen.resources.problems import Problem, errors
 from mizzen.resources.references import check_references
@@ -33,27 +33,11 @@ class RefusedError(Exception):
         self.problems = tuple(problems)
 
 
-def read(files: Sequence[tuple[str, str]]) -> tuple[list[Resource[Any]], list[Problem]]:
-    """Reads named texts; a resource that is written twice among them is a problem."""
-    resources: dict[Key, Resource[Any]] = {}
-    problems: list[Problem] = []
-    for name, text in files:
-        loaded = load(text, name)
-        problems += loaded.problems
-        for resource in loaded.resources:
-            if first := resources.get(resource.key):
-                problems.append(_twice(first, resource))
-            resources.setdefault(resource.key, resource)
-    return list(resources.values()), problems
-
-
-def _twice(first: Resource[Any], second: Resource[Any]) -> Problem:
+def _still_needed() -> Problem:
     return Problem(
-        code="DuplicateResource",
-        message=f"is also written in {first.source.position()}",
-        position=second.source.position(),
-        resource=second.key,
-        hint="keep one of them",
+        code="StillNeeded",
+        message="nothing was deleted: resources that stay need what should go",
+        hint="delete or change them first or in the same command, or repeat it with --force",
     )
 
 
@@ -72,7 +56,8 @@ class Changes:
 
     async def apply(self, files: Sequence[tuple[str, str]], *, dry_run: bool = False) -> Changed:
         """Applies all resources in the texts, or none. Raises :class:`RefusedError` and StoreError."""
-        resources, problems = read(files)
+        loaded = load_texts(files)
+        resources, problems = loaded.resources, list(loaded.problems)
         if not resources and not errors(problems):
             problems.append(Problem(code="NothingToApply", message="there are no resources in what was given"))
         before = self._stores.contents.resources
@@ -84,12 +69,18 @@ class Changes:
         outcome = await self._stores.change(apply=resources, dry_run=dry_run)
         return Changed(await self._in_effect(outcome.version), outcome.actions, tuple(problems))
 
-    async def delete(self, keys: Sequence[Key]) -> Changed:
-        """Deletes all of the resources, or none; what that leaves dangling is a warning. Raises StoreError."""
+    async def delete(self, keys: Sequence[Key], *, force: bool = False) -> Changed:
+        """Deletes all of the resources, or none.
+
+        What other resources need is not deleted, unless with ``force``: then what is left dangling is in the warnings.
+        Raises :class:`RefusedError` and StoreError.
+        """
         before = self._stores.contents.resources
+        problems = new_problems(before, {key: one for key, one in before.items() if key not in keys})
+        if (needed := errors(problems)) and not force:
+            raise RefusedError([*needed, _still_needed()])
         outcome = await self._stores.change(delete=keys)
-        after = self._stores.contents.resources
-        return Changed(await self._in_effect(outcome.version), outcome.actions, tuple(new_problems(before, after)))
+        return Changed(await self._in_effect(outcome.version), outcome.actions, tuple(problems))
 
     async def _in_effect(self, stored: int) -> int:
         return (await self._world.stored(stored)).snapshot.version

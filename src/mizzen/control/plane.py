@@ -24,7 +24,7 @@ from mizzen.settings import Settings
 from mizzen.store.stores import Stores
 from mizzen.xds.server import Discovery
 from mizzen.xds.server import serve as serve_xds
-from mizzen.xds.status import Rejection
+from mizzen.xds.status import Fleet, Rejection
 
 log = structlog.get_logger(__name__)
 
@@ -70,6 +70,7 @@ async def run(settings: Settings) -> None:
                     world.reject(rejection)
 
             discovery = Discovery(configs, on_rejection=on_rejection)
+            running.append(tasks.create_task(_tell(world, discovery.fleet), name="fleet"))
             await _serve(Parts(settings, stores, world, authority, discovery.fleet), discovery, stop)
             for task in running:
                 task.cancel()
@@ -87,6 +88,12 @@ async def _serve(parts: Parts, discovery: Discovery, stop: asyncio.Event) -> Non
                 await stopped
         known.cancel()
         log.info("control plane stops", mesh=parts.settings.name)
+
+
+async def _tell(world: World, fleet: Fleet) -> None:
+    """Tells those who wait for proxies of each publication: one that was waited for may have ended."""
+    async for _ in world.published:
+        fleet.notify()
 
 
 async def _rotate_roots(authority: Authority) -> None:

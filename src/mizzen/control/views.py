@@ -6,19 +6,18 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from mizzen.mesh.model import Service, Snapshot
+from mizzen.mesh.model import Endpoint, Proxy, Service, Snapshot
 from mizzen.registry.processes import build_endpoints, build_proxies
 from mizzen.registry.reports import Desired, DesiredWorkload, Instance, Report, ServiceName
-from mizzen.registry.services import build_services, workloads_in
+from mizzen.registry.services import build_services, host_of, services_in, workloads_in
 from mizzen.resources.destination_rule import DestinationRuleSpec
 from mizzen.resources.key import Key
 from mizzen.resources.problems import Problem
 from mizzen.resources.resource import Resource
 from mizzen.resources.virtual_service import VirtualServiceSpec
-from mizzen.resources.workload import WorkloadSpec
+from mizzen.resources.workload import WorkloadSpec, working_folder
 
 
 @dataclass(frozen=True)
@@ -40,19 +39,51 @@ class Inputs:
         return self.report.instances if self.report else ()
 
 
-def build_snapshot(inputs: Inputs, version: int) -> Snapshot:
-    """Returns the mesh's view of the inputs."""
-    resources = sorted(inputs.resources.values(), key=lambda resource: (resource.key.kind, resource.age))
+@dataclass(frozen=True)
+class Running:
+    """What follows from what runs, and from no policy: the part of a snapshot that a change of a route leaves alone.
+
+    ``basis`` is all that it was made from.
+    """
+
+    basis: tuple[Any, ...]
+    services: Mapping[str, Service]
+    endpoints: Mapping[tuple[str, int], tuple[Endpoint, ...]]
+    proxies: Mapping[str, Proxy]
+
+
+def running(inputs: Inputs, before: Running | None = None) -> Running:
+    """Returns what runs: the very objects of ``before`` if that was made from the same."""
+    resources = [one for one in _in_order(inputs) if not isinstance(one.spec, VirtualServiceSpec | DestinationRuleSpec)]
+    basis = (resources, inputs.instances, dict(inputs.addresses), inputs.trust_domain)
+    if before and before.basis == basis:
+        return before
     services = build_services(resources, inputs.instances, inputs.addresses, inputs.trust_domain)
+    return Running(
+        basis,
+        services,
+        build_endpoints(resources, inputs.instances),
+        build_proxies(resources, inputs.instances, services),
+    )
+
+
+def build_snapshot(inputs: Inputs, version: int, before: Running | None = None) -> Snapshot:
+    """Returns the mesh's view of the inputs; of what runs it takes ``before`` if that still holds."""
+    found = running(inputs, before)
+    resources = _in_order(inputs)
     return Snapshot(
         version=version,
         trust_domain=inputs.trust_domain,
-        services=services,
-        endpoints=build_endpoints(resources, inputs.instances),
+        services=found.services,
+        endpoints=found.endpoints,
         virtual_services=tuple(one for one in resources if isinstance(one.spec, VirtualServiceSpec)),
         destination_rules=tuple(one for one in resources if isinstance(one.spec, DestinationRuleSpec)),
-        proxies=build_proxies(resources, inputs.instances, services),
+        proxies=found.proxies,
     )
+
+
+def _in_order(inputs: Inputs) -> list[Resource[Any]]:
+    return sorted(inputs.resources.values(), key=lambda resource: (resource.key.kind, resource.age))
 
 
 def build_desired(
@@ -71,8 +102,7 @@ def build_desired(
 
 def _desired(workload: Resource[WorkloadSpec], restarts: Mapping[tuple[str, str], int]) -> DesiredWorkload:
     spec = workload.spec.to_document()
-    # Relative to the file, so that a mesh can be started from anywhere.
-    spec["workingDir"] = str((Path(workload.source.file).parent / workload.spec.working_dir).resolve())
+    spec["workingDir"] = str(working_folder(workload.spec, workload.source.file))
     return DesiredWorkload(
         namespace=workload.namespace,
         name=workload.name,
@@ -101,9 +131,10 @@ def _name(service: Service) -> ServiceName:
         namespace=service.namespace,
         address=service.address,
         ports=tuple(port.number for port in service.ports),
+        port_names=tuple(port.name for port in service.ports),
     )
 
 
 def hosts_of(resources: Iterable[Resource[Any]]) -> list[str]:
-    """Returns the hosts of all Service resources."""
-    return list(build_services(resources, (), {}, "none"))
+    """Returns the hosts of all Service resources, in order."""
+    return sorted({host_of(service) for service in services_in(resources)})

@@ -16,16 +16,16 @@ from typing import Any
 import structlog
 
 from mizzen.control.rejections import SetAside, culprits, in_force
-from mizzen.control.views import Inputs, build_desired, build_snapshot, hosts_of
+from mizzen.control.views import Inputs, Running, build_desired, build_snapshot, hosts_of, running
 from mizzen.latest import Latest
 from mizzen.mesh.model import Snapshot
 from mizzen.registry.addresses import allocate
 from mizzen.registry.reports import Desired, Report
 from mizzen.resources.key import Key
-from mizzen.resources.problems import Problem
+from mizzen.resources.problems import Problem, errors
 from mizzen.resources.references import check_references
 from mizzen.resources.resource import Resource
-from mizzen.store.contents import Contents
+from mizzen.store.contents import Contents, StoreError
 from mizzen.store.stores import Stores
 from mizzen.xds.status import Rejection
 
@@ -34,6 +34,8 @@ log = structlog.get_logger(__name__)
 _QUIET = 0.005
 _LONGEST = 0.1
 _SECTION = "control"
+# How long until what the database did not take is offered again, in seconds.
+_RETRY = 5.0
 _KEPT_REFUSED = 50
 
 
@@ -67,8 +69,10 @@ class World:
         # The digests of all generations of a resource that were refused, for as long as the resource is there.
         self._refused: dict[Key, list[str]] = {}
         self._changed: dict[Key, int] = {}
+        self._running: Running | None = None
         self._version = 0
         self._inputs = 0
+        self._unremembered: tuple[Problem, ...] = ()
         self._dirty = asyncio.Event()
         self._rejections: asyncio.Queue[Rejection] = asyncio.Queue()
 
@@ -208,7 +212,8 @@ class World:
         self._addresses = allocate(self._addresses, hosts_of(effective.values()))
         inputs = Inputs(self._trust_domain, effective, self._report, self._addresses, self._restarts)
         before = self.published.get()
-        snapshot = build_snapshot(inputs, self._version)
+        self._running = running(inputs, self._running)
+        snapshot = build_snapshot(inputs, self._version, self._running)
         if before is None or dataclasses.replace(snapshot, version=before.snapshot.version) != before.snapshot:
             self._version += 1
             snapshot = dataclasses.replace(snapshot, version=self._version)
@@ -216,14 +221,20 @@ class World:
             snapshot = before.snapshot
         self._note_changes(before.contents.resources if before else {}, written)
         rejected = [aside.problem(written[key]) for key, aside in self._set_aside.items()]
+        problems = (
+            *self._unremembered,
+            *self._contents.problems,
+            *check_references(written.values()),
+            *rejected,
+        )
         return Published(
             inputs=number,
             contents=self._contents,
             snapshot=snapshot,
-            desired=build_desired(inputs, snapshot.services, self._version, [*self._contents.problems, *rejected]),
+            desired=build_desired(inputs, snapshot.services, self._version, errors(problems)),
             report=self._report,
             set_aside=dict(self._set_aside),
-            problems=(*self._contents.problems, *check_references(written.values()), *rejected),
+            problems=problems,
         )
 
     def _note_changes(self, before: Mapping[Key, Resource[Any]], now: Mapping[Key, Resource[Any]]) -> None:
@@ -249,8 +260,34 @@ class World:
             }
             changes = {name: value for name, value in wanted.items() if kept.get(name) != value}
             if changes:
-                await self._stores.write_section(_SECTION, changes)
+                await self._write(changes)
                 kept.update(changes)
+
+    async def _write(self, changes: Mapping[str, Any]) -> None:
+        """Writes to the database, as soon as it takes it: on a full disk the mesh goes on, and says so."""
+        while True:
+            try:
+                await self._stores.write_section(_SECTION, changes)
+            except StoreError as error:
+                log.error("state not remembered", error=str(error), retry_seconds=_RETRY)  # noqa: TRY400 - no bug
+                self._tell_unremembered((*error.problems, _not_remembered()))
+                await asyncio.sleep(_RETRY)
+            else:
+                self._tell_unremembered(())
+                return
+
+    def _tell_unremembered(self, problems: tuple[Problem, ...]) -> None:
+        if problems != self._unremembered:
+            self._unremembered = problems
+            self._touch()
+
+
+def _not_remembered() -> Problem:
+    return Problem(
+        code="StateNotRemembered",
+        message="the mesh goes on, but if its control plane ends now, the next one does not know its latest state",
+        hint=f"this is tried again every {_RETRY:.0f} s",
+    )
 
 
 def _known(published: Published | None) -> Published:

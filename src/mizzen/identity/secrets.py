@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from mizzen.compile.names import ROOT_SECRET, WORKLOAD_SECRET
 from mizzen.compile.resource import SECRET, Resources, XdsResource, encode
 from mizzen.identity.renewal import KeyMaterial
 from mizzen.stubs.envoy.config.core.v3.base_pb2 import DataSource
@@ -17,17 +18,14 @@ from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.common_pb2 import (
 )
 from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
 
-CERTIFICATE = "default"
-ROOTS = "ROOTCA"
 
-
-def certificate_secret(key_pem: str, chain_pem: str, name: str = CERTIFICATE) -> XdsResource:
+def certificate_secret(key_pem: str, chain_pem: str, name: str = WORKLOAD_SECRET) -> XdsResource:
     """Returns the secret with which a proxy proves its identity."""
     certificate = TlsCertificate(certificate_chain=_inline(chain_pem), private_key=_inline(key_pem))
     return encode(name, Secret(name=name, tls_certificate=certificate))
 
 
-def roots_secret(roots_pem: str, name: str = ROOTS) -> XdsResource:
+def roots_secret(roots_pem: str, name: str = ROOT_SECRET) -> XdsResource:
     """Returns the secret with which a proxy checks its peers.
 
     Which identities it accepts is said where the secret is used (``combined_validation_context``), as that differs

@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
-from mizzen.mesh.protocols import Protocol
 from mizzen.mesh.spiffe import SpiffeId
 from mizzen.resources.destination_rule import DestinationRuleSpec
 from mizzen.resources.key import Key
+from mizzen.resources.protocols import Protocol
 from mizzen.resources.resource import Resource
 from mizzen.resources.virtual_service import VirtualServiceSpec
 

@@ -31,9 +31,9 @@ class ScopedService:
 
 @dataclass(frozen=True)
 class LiteralHost:
-    """A host of VirtualServices that no service has, and the ports on which it is served.
+    """A host of VirtualServices that no service has, and one of the ports on which it is served.
 
-    They are the HTTP ports of the services that stand beside it in the same VirtualService; where there are none, 80 and
+    These are the HTTP ports of the services that stand beside it in the same VirtualService; where there are none, 80 and
     no other (Istio 2.3).
     """
 

@@ -11,12 +11,14 @@ import asyncio
 import json
 import os
 import sys
+from typing import TextIO, cast
 
 import structlog
 
 from mizzen.node.agent import run
 from mizzen.node.events import Event, Failed
 from mizzen.node.host import StartError
+from mizzen.node.output import LossyText
 from mizzen.settings import Settings
 
 
@@ -60,7 +62,7 @@ def _configure_log(log_format: str) -> None:
     structlog.configure(
         processors=[structlog.processors.add_log_level, structlog.processors.TimeStamper("iso"), renderer],
         wrapper_class=structlog.make_filtering_bound_logger("info"),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", LossyText(sys.stderr.fileno()))),
     )
 
 

@@ -9,21 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from types import TracebackType
 
 import structlog
 
 from mizzen import __version__
+from mizzen.mesh.spiffe import SpiffeId
 from mizzen.node.announcing import Board
 from mizzen.node.capture.available import choose_capture
 from mizzen.node.capturing import Capture, CaptureError
-from mizzen.node.control_client import ControlClient
+from mizzen.node.control_client import ControlClient, RefusedError
 from mizzen.node.control_process import ControlKeeper
 from mizzen.node.events import (
+    CertificateRefused,
     Event,
     MeshReady,
     MeshStarting,
@@ -40,7 +42,7 @@ from mizzen.node.locking import described, state_directory
 from mizzen.node.sds import Certificates
 from mizzen.node.specs import Workload
 from mizzen.node.workloads import Workloads
-from mizzen.registry.reports import Desired, ServiceName
+from mizzen.registry.reports import Desired, IssuedCertificate, ServiceName
 from mizzen.settings import Settings
 from mizzen.xds import SECRETS, Discovery, serve
 
@@ -60,6 +62,7 @@ async def run(settings: Settings, on_event: Callable[[Event], None], *, control_
         if killed := records.kill_leftovers():
             log.warning("killed what a crashed earlier run had left", processes=killed)
         capture, note = _choose_capture(settings)
+        settings = dataclasses.replace(settings, capture=capture.mode)  # the control plane tells how it is
         with described(settings, capture=capture.mode, version=__version__):
             on_event(MeshStarting(settings.name, capture.mode, note))
             try:
@@ -87,7 +90,8 @@ class _Agent:
         self._records = records
         self._client = ControlClient(settings.api_socket)
         self._board = Board(socket.gethostname(), self._client.report)
-        self._certificates = Certificates(self._client.issue, settings.trust_domain)
+        self._certificates = Certificates(self._issue, settings.trust_domain)
+        self._refusals: dict[SpiffeId, str] = {}
         self._control = ControlKeeper(settings, records, emit, self._client.up, control_command)
         self._workloads = Workloads(self._make_runner, emit)
         self._host = Host(
@@ -124,6 +128,18 @@ class _Agent:
 
     def _make_runner(self, workload: Workload, name: str, changed: Callable[[], None]) -> InstanceRunner:
         return InstanceRunner(self._host, workload, name, changed)
+
+    async def _issue(self, csr: str, identity: SpiffeId) -> IssuedCertificate:
+        """Has a certificate signed; a refusal is told once, however often it is repeated. Raises IssueError."""
+        try:
+            issued = await self._client.issue(csr, identity)
+        except RefusedError as error:
+            if self._refusals.get(identity) != str(error):
+                self._refusals[identity] = str(error)
+                self._emit(CertificateRefused(str(identity), str(error)))
+            raise
+        self._refusals.pop(identity, None)
+        return issued
 
     async def _follow(self) -> None:
         """Follows what should run, and reports again to each control plane that comes up."""
@@ -200,20 +216,17 @@ def _signals(stop: Callable[[str], None], kill: Callable[[], None], task: asynci
             loop.remove_signal_handler(number)
 
 
-class _first_start_error:  # noqa: N801 - it is used as a function
+@contextlib.contextmanager
+def _first_start_error() -> Iterator[None]:
     """Raises the first :class:`StartError` out of nested exception groups, as that is what the user needs to read."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, BaseExceptionGroup):
-            found: BaseException | None = error.subgroup((StartError, CaptureError))
-            while isinstance(found, BaseExceptionGroup):
-                found = found.exceptions[0]
-            if found:
-                raise StartError(str(found)) from error
-        if isinstance(error, CaptureError):
-            raise StartError(str(error)) from error
+    try:
+        yield
+    except CaptureError as error:
+        raise StartError(str(error)) from error
+    except BaseExceptionGroup as group:
+        found: BaseException | None = group.subgroup((StartError, CaptureError))
+        while isinstance(found, BaseExceptionGroup):
+            found = found.exceptions[0]
+        if found is None:
+            raise
+        raise StartError(str(found)) from group

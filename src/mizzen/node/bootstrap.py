@@ -16,6 +16,8 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 
+from mizzen.compile.names import SDS_CLUSTER
+from mizzen.resources.hosts import DEFAULT_DOMAIN
 from mizzen.stubs.envoy.config.bootstrap.v3 import bootstrap_pb2
 from mizzen.stubs.envoy.config.cluster.v3 import cluster_pb2
 from mizzen.stubs.envoy.config.core.v3 import (
@@ -32,7 +34,6 @@ from mizzen.stubs.envoy.extensions.resource_monitors.downstream_connections.v3 i
 from mizzen.stubs.envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 
 XDS_CLUSTER = "xds-grpc"
-SDS_CLUSTER = "sds-grpc"
 
 # Without a limit one caller can exhaust the file descriptors of the proxy; with it Envoy refuses the next connection.
 _MAX_CONNECTIONS = 20_000
@@ -66,7 +67,7 @@ class Sidecar:
 def node_id(sidecar: Sidecar) -> str:
     """Returns Istio's node id: ``sidecar~<address>~<instance>.<namespace>~<namespace>.svc.<domain>``."""
     name = f"{sidecar.instance}.{sidecar.namespace}"
-    return f"sidecar~{sidecar.address}~{name}~{sidecar.namespace}.svc.cluster.local"
+    return f"sidecar~{sidecar.address}~{name}~{sidecar.namespace}.svc.{DEFAULT_DOMAIN}"
 
 
 def bootstrap_json(sidecar: Sidecar) -> str:

@@ -44,6 +44,18 @@ class Acknowledgements(msgspec.Struct):
     pending: tuple[Pending, ...] = ()
 
 
+class RefusedError(IssueError):
+    """The control plane answered, and gave no certificate; the text says why."""
+
+
+class _Problem(msgspec.Struct):
+    message: str
+
+
+class _Problems(msgspec.Struct):
+    problems: tuple[_Problem, ...] = ()
+
+
 class ControlClient:
     """An asynchronous context manager."""
 
@@ -99,28 +111,30 @@ class ControlClient:
             await asyncio.sleep(_RETRY.delay(failures, 0.0))
 
     async def acknowledged(self, version: int, longest: float) -> bool:
-        """Waits until every live proxy has a version, for at most ``longest`` seconds; returns whether all have it."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + longest
+        """Waits until every live proxy has a version, for at most ``longest`` seconds; returns whether all have it.
+
+        Only a control plane can tell: one that is away is waited for, however long it takes.
+        """
         failures = 0
-        while (left := end - loop.time()) > 0:
+        while True:
             try:
                 response = await self._client.get(
-                    f"/v1/versions/{version}", params={"timeout": f"{left:.3f}"}, timeout=left + 1
+                    f"/v1/versions/{version}", params={"timeout": f"{longest:.3f}"}, timeout=longest + 1
                 )
                 return not _decode(response, Acknowledgements).pending
             except (httpx2.HTTPError, msgspec.DecodeError) as error:
                 _log_failure("acknowledgements", error, failures)
             failures += 1
-            await asyncio.sleep(min(_RETRY.delay(failures, 0.0), left))
-        return False
+            await asyncio.sleep(_RETRY.delay(failures, 0.0))
 
     async def issue(self, csr: str, identity: SpiffeId) -> IssuedCertificate:
-        """Has a certificate signed; raises :class:`IssueError` if that fails this time."""
+        """Has a certificate signed; raises :class:`IssueError` if that fails this time, a RefusedError if on purpose."""
         request = CertificateRequest(csr=csr, namespace=identity.namespace, service_account=identity.service_account)
         try:
             response = await self._client.post("/v1/node/certificates", content=msgspec.json.encode(request))
             return _decode(response, IssuedCertificate)
+        except httpx2.HTTPStatusError as error:
+            raise RefusedError(_describe(error)) from error
         except (httpx2.HTTPError, msgspec.DecodeError) as error:
             raise IssueError(f"the control plane gave no certificate: {_describe(error)}") from error
 
@@ -138,5 +152,9 @@ def _log_failure(what: str, error: Exception, failures: int) -> None:
 
 def _describe(error: Exception) -> str:
     if isinstance(error, httpx2.HTTPStatusError):
-        return f"status {error.response.status_code}"
+        try:
+            problems = msgspec.json.decode(error.response.content, type=_Problems).problems
+        except (msgspec.DecodeError, httpx2.ResponseNotRead):
+            problems = ()
+        return "; ".join(problem.message for problem in problems) or f"status {error.response.status_code}"
     return str(error) or type(error).__name__

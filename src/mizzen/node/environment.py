@@ -75,7 +75,10 @@ def _services(place: Place, services: Sequence[ServiceName], outbound: Sequence[
         numbers = {port: local.get((service.host, port), port) for port in service.ports}
         variables[f"{prefix}_HOST"] = place.address if outbound else service.address
         variables[f"{prefix}_PORT"] = str(numbers[service.ports[0]])
+        # Not Kubernetes', but a port without a name is found by it, too.
         variables |= {f"{prefix}_PORT_{port}": str(number) for port, number in numbers.items()}
+        names = zip(service.ports, service.port_names, strict=False)  # an older control plane tells no names
+        variables |= {f"{prefix}_PORT_{_upper(name)}": str(numbers[port]) for port, name in names if name}
     return variables
 
 

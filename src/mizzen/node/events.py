@@ -141,6 +141,18 @@ class InstanceStopped(InstanceEvent):
 
 
 @dataclass(frozen=True)
+class CertificateRefused(Event):
+    """The control plane gave no certificate; the proxies of the identity wait, or go on with the one they have."""
+
+    identity: str
+    message: str
+
+    @property
+    def line(self) -> str:
+        return f"no certificate for {self.identity}: {self.message}; it is asked for again"
+
+
+@dataclass(frozen=True)
 class WorkloadInvalid(Event):
     namespace: str
     workload: str

@@ -34,7 +34,10 @@ class Identities(Protocol):
 
 class Acknowledging(Protocol):
     async def acknowledged(self, version: int, longest: float) -> bool:
-        """Waits until every live proxy has a version, for at most ``longest`` seconds; returns whether all have it."""
+        """Waits until every live proxy has a version, for at most ``longest`` seconds; returns whether all have it.
+
+        A control plane that is away is waited for, however long it takes.
+        """
         ...
 
 

@@ -6,6 +6,7 @@ then says) and never a failed ``print`` in an application.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import deque
 from pathlib import Path
@@ -81,3 +82,21 @@ class Output:
         *lines, rest = (self._partial + data).split(b"\n")
         self._lines.extend(line[:_LONGEST_LINE].decode(errors="replace") for line in lines)
         self._partial = rest[:_LONGEST_LINE]
+
+
+class LossyText:
+    """As much of a text file as a logger needs, on a descriptor: what cannot be written is lost and raises nothing.
+
+    For the node's own log: a line that a full disk does not take must not end the mesh.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            os.write(self._descriptor, text.encode(errors="replace"))
+        return len(text)
+
+    def flush(self) -> None:
+        """Does nothing: nothing is held back."""

@@ -29,7 +29,6 @@ class Workloads:
         self._emit = emit
         self._wanted: dict[Key, Workload] = {}
         self._runners: dict[Key, InstanceRunner] = {}
-        self._known = False
         self._stopping = False
         self._wake = asyncio.Event()
         self.settled = asyncio.Event()
@@ -53,7 +52,6 @@ class Workloads:
                 if key in self._wanted:
                     wanted[key] = self._wanted[key]
         self._wanted = wanted
-        self._known = True
         self._wake.set()
 
     def refresh(self) -> None:
@@ -73,8 +71,7 @@ class Workloads:
             while not (self._stopping and not self._runners):
                 await self._wake.wait()
                 self._wake.clear()
-                if self._known or self._stopping:
-                    self._act(group)
+                self._act(group)
 
     def _act(self, group: asyncio.TaskGroup) -> None:
         wanted = {key: Wanted(workload.revision, workload.spec.replicas) for key, workload in self._wanted.items()}

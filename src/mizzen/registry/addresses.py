@@ -10,7 +10,8 @@ import hashlib
 import ipaddress
 from collections.abc import Iterable, Mapping
 
-_BLOCK = ipaddress.IPv4Network("240.240.0.0/16")
+BLOCK = ipaddress.IPv4Network("240.240.0.0/16")
+"""Where the virtual addresses of services are; nothing real ever has one."""
 
 
 class NoAddressLeftError(Exception):
@@ -35,10 +36,10 @@ def allocate(known: Mapping[str, str], hosts: Iterable[str]) -> dict[str, str]:
 
 
 def _free(host: str, taken: set[str]) -> str:
-    usable = _BLOCK.num_addresses - 2
+    usable = BLOCK.num_addresses - 2
     start = int.from_bytes(hashlib.sha256(host.encode()).digest()[:4])
     for step in range(usable):
-        address = str(_BLOCK[1 + (start + step) % usable])
+        address = str(BLOCK[1 + (start + step) % usable])
         if address not in taken:
             return address
-    raise NoAddressLeftError(f"all {usable} virtual addresses of {_BLOCK} are in use")
+    raise NoAddressLeftError(f"all {usable} virtual addresses of {BLOCK} are in use")

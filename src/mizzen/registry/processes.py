@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mizzen.mesh.model import Capture, Endpoint, InboundPort, OutboundPort, Proxy, Service, ServicePort, labels_of
-from mizzen.mesh.protocols import Protocol, declared_protocol
 from mizzen.registry.reports import Instance, InstancePort
 from mizzen.registry.selecting import Labelled, Services
 from mizzen.registry.services import host_of, services_in, target_of, workloads_in
 from mizzen.resources.key import Key
+from mizzen.resources.protocols import Protocol, declared_protocol
 from mizzen.resources.resource import Resource
 from mizzen.resources.service import ServiceSpec
 from mizzen.resources.workload import WorkloadSpec

@@ -26,13 +26,17 @@ class DesiredWorkload(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
 
 
 class ServiceName(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A service that applications may call by name: its host (FQDN), its virtual address, its ports."""
+    """A service that applications may call by name: its host (FQDN), its virtual address, its ports.
+
+    ``port_names`` go with ``ports``, one by one; "" is that of a port without a name.
+    """
 
     host: str
     name: str
     namespace: str
     address: str
     ports: tuple[int, ...]
+    port_names: tuple[str, ...] = ()
 
 
 class Desired(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from mizzen.mesh.model import Service, ServicePort
-from mizzen.mesh.protocols import Protocol, declared_protocol
 from mizzen.mesh.spiffe import SpiffeId
 from mizzen.registry.reports import Instance
 from mizzen.registry.selecting import Labelled
 from mizzen.resources.hosts import resolve
+from mizzen.resources.protocols import Protocol, declared_protocol
 from mizzen.resources.resource import Resource
 from mizzen.resources.service import ServicePort as ServicePortSpec
 from mizzen.resources.service import ServiceSpec

@@ -2,13 +2,13 @@
 
 Text goes through ``yaml_documents`` (values and places), ``decoding`` (models), ``unimplemented`` and ``validation``
 (rules) and comes out of ``loading`` as resources and problems; ``references`` checks resources against each other. The
-lowest layer: it imports no other part of Mizzen.
+lowest layer: of the rest of Mizzen it imports ``settings`` alone.
 """
 
 from mizzen.resources.destination_rule import DestinationRuleSpec
 from mizzen.resources.key import Key
 from mizzen.resources.kinds import KINDS, Kind, find_kind
-from mizzen.resources.loading import Loaded, load, load_paths
+from mizzen.resources.loading import Loaded, load, load_paths, load_texts
 from mizzen.resources.problems import Level, Position, Problem, errors
 from mizzen.resources.problems_json import problem_from_json, problem_to_json
 from mizzen.resources.references import check_references
@@ -36,6 +36,7 @@ __all__ = [
     "find_kind",
     "load",
     "load_paths",
+    "load_texts",
     "problem_from_json",
     "problem_to_json",
 ]

@@ -8,7 +8,7 @@ Pure functions over text. Wildcard matching is plain comparison of what follows 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 DEFAULT_DOMAIN = "cluster.local"
 
@@ -30,7 +30,8 @@ def resolve(host: str, namespace: str, domain: str = DEFAULT_DOMAIN) -> str:
 
     Only a name without a dot is short: ``reviews`` becomes ``reviews.<namespace>.svc.<domain>``; ``reviews.prod`` stays.
     """
-    if not host or host == "*" or "." in host or is_ip_address(host):
+    # What has no dot is an address only if it is of IPv6, which always has a colon.
+    if not host or host == "*" or "." in host or (":" in host and is_ip_address(host)):
         return host
     return f"{host}.{namespace}.svc.{domain}"
 
@@ -59,15 +60,6 @@ def subset_of(inner: str, outer: str) -> bool:
 def specificity(host: str) -> tuple[bool, int, str]:
     """A sort key that puts more specific hosts first: exact before wildcard, longer before shorter, then by name."""
     return (is_wildcard(host), -len(host), host)
-
-
-def more_specific(one: str, other: str) -> bool:
-    """Says whether ``one`` comes before ``other`` when the most specific host is looked for."""
-    return specificity(one) < specificity(other)
-
-
-def by_specificity(hosts: Iterable[str]) -> list[str]:
-    return sorted(hosts, key=specificity)
 
 
 def most_specific(needle: str, hosts: Collection[str]) -> str | None:

@@ -29,9 +29,7 @@ from mizzen.resources.unimplemented import not_implemented
 from mizzen.resources.validation import validate, validate_metadata
 from mizzen.resources.yaml_documents import Document, documents
 from mizzen.resources.yaml_values import Place
-
-SUFFIXES = (".yaml", ".yml", ".json")
-"""The files of a directory that are read."""
+from mizzen.settings import holds_resources
 
 # pydantic forgets a parametrised class that nothing holds, and making one takes milliseconds.
 _MANIFESTS: Mapping[str, type[Manifest[Any]]] = MappingProxyType(
@@ -66,20 +64,27 @@ def load(text: str, file: str, *, first_line: int = 1, default_namespace: str = 
     return _without_duplicates(resources, problems)
 
 
-def load_paths(paths: Iterable[Path], *, default_namespace: str = "default") -> Loaded:
-    """Reads files, and of directories the files that end in .yaml, .yml or .json, in the order of their names.
-
-    Directories are not searched further down. A path that is missing or cannot be read is a problem, never an exception.
-    """
+def load_texts(texts: Iterable[tuple[str, str]], *, default_namespace: str = "default") -> Loaded:
+    """Reads several texts, each with the file where it stands; a resource in two of them is a problem, as in one."""
     resources: list[Resource[Any]] = []
     problems: list[Problem] = []
-    for path in dict.fromkeys(file for given in paths for file in _files(given, problems)):
-        text = _text(path, problems)
-        if text is not None:
-            loaded = load(text, str(path), default_namespace=default_namespace)
-            resources += loaded.resources
-            problems += loaded.problems
+    for file, text in texts:
+        loaded = load(text, file, default_namespace=default_namespace)
+        resources += loaded.resources
+        problems += loaded.problems
     return _without_duplicates(resources, problems)
+
+
+def load_paths(paths: Iterable[Path], *, default_namespace: str = "default") -> Loaded:
+    """Reads files, and of directories the YAML and JSON files, in the order of their names.
+
+    Hidden files do not count, and directories are not searched further down. A path that is missing or cannot be read is a problem, never an exception.
+    """
+    problems: list[Problem] = []
+    files = dict.fromkeys(file for given in paths for file in _files(given, problems))
+    texts = [(str(file), text) for file in files if (text := _text(file, problems)) is not None]
+    loaded = load_texts(texts, default_namespace=default_namespace)
+    return Loaded(loaded.resources, (*problems, *loaded.problems))
 
 
 def digest(key: Key, manifest: Manifest[Any]) -> str:
@@ -192,7 +197,7 @@ def _files(path: Path, problems: list[Problem]) -> list[Path]:
     if not path.is_dir():
         return [path]
     try:
-        found = sorted(entry for entry in path.iterdir() if entry.suffix in SUFFIXES and entry.is_file())
+        found = sorted(entry for entry in path.iterdir() if holds_resources(entry) and entry.is_file())
     except OSError as error:
         problems.append(_unreadable(path, error.strerror or str(error)))
         return []

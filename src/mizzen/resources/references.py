@@ -16,6 +16,7 @@ from mizzen.resources import hosts
 from mizzen.resources.destination_rule import DestinationRuleSpec
 from mizzen.resources.paths import join
 from mizzen.resources.problems import Level, Problem
+from mizzen.resources.protocol_references import http_routes, undeclared_ports
 from mizzen.resources.resource import Resource
 from mizzen.resources.schema import nearest
 from mizzen.resources.service import ServicePort, ServiceSpec
@@ -68,6 +69,12 @@ class _World:
             self.meant[name] = name if name in self.names else nearest(name, self.names)
         found = self.meant[name]
         return self.names[found] if found is not None else None
+
+    def services_of(self, host: str) -> list[Resource[ServiceSpec]]:
+        """Returns the services that a VirtualService's host means."""
+        if not hosts.is_wildcard(host):
+            return [self.services[host]] if host in self.services else []
+        return [service for name, service in self.services.items() if hosts.subset_of(name, host)]
 
     def rules_for(self, host: str, client: str) -> list[Resource[DestinationRuleSpec]]:
         """Returns the rules for a host that a client's namespace may see, wherever they stand."""
@@ -122,6 +129,10 @@ def _problem(
 
 
 def _virtual_service(resource: Resource[VirtualServiceSpec], world: _World) -> Iterator[Problem]:
+    for index, host in enumerate(resource.spec.hosts):
+        yield from http_routes(
+            resource, index, world.services_of(hosts.resolve(host, resource.namespace, world.domain))
+        )
     for index, route in enumerate(resource.spec.http):
         for position, weighted in enumerate(route.route):
             if weighted.destination is not None:
@@ -241,6 +252,7 @@ def _destination_rule(resource: Resource[DestinationRuleSpec], world: _World) ->
 
 
 def _service(resource: Resource[ServiceSpec], world: _World) -> Iterator[Problem]:
+    yield from undeclared_ports(resource)
     if not resource.spec.selector:
         message = "the service has no selector, so no workload is behind it"
         hint = "write `selector` with the labels of its workloads"

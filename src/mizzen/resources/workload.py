@@ -6,6 +6,7 @@ and the environment variable ``PORT`` carry the port that the application must l
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from mizzen.resources.model import Later, Many, Model
@@ -78,3 +79,8 @@ class WorkloadSpec(Model):
         if isinstance(port, int):
             return port
         return next((declared.container_port for declared in self.ports if declared.name == port), None)
+
+
+def working_folder(spec: WorkloadSpec, file: str) -> Path:
+    """Returns where the application runs: relative to its file, so that a mesh can be started from anywhere."""
+    return (Path(file).parent / spec.working_dir).resolve()

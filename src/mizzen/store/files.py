@@ -22,9 +22,8 @@ from typing import NamedTuple, TypeAlias
 
 from mizzen.resources import load
 from mizzen.resources.problems import Level, Position, Problem, errors
+from mizzen.settings import holds_resources
 from mizzen.store.contents import AnyResource
-
-SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 
 # How long, in seconds, a file must be gone until its resources go.
 GRACE = 0.3
@@ -119,7 +118,7 @@ def _list(path: Path) -> Iterator[_Listed]:
         return
     folder = Path(os.path.realpath(absolute))
     for entry in sorted(absolute.iterdir()):
-        if entry.suffix in SUFFIXES and not entry.name.startswith(".") and not entry.is_dir():
+        if holds_resources(entry) and not entry.is_dir():
             yield _Listed(str(entry), str(path / entry.name), str(folder / entry.name))
 
 

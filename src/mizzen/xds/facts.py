@@ -13,6 +13,7 @@ from mizzen.compile.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, TypeUr
 from mizzen.stubs.envoy.config.cluster.v3 import cluster_pb2
 from mizzen.stubs.envoy.config.endpoint.v3 import endpoint_pb2
 from mizzen.stubs.envoy.config.route.v3 import route_pb2
+from mizzen.xds.wire import varint
 
 PARENTS: Final = {ENDPOINTS: CLUSTER, ROUTES: LISTENER}
 """The types that Envoy asks for by name, and the types whose resources make it ask."""
@@ -23,12 +24,7 @@ _REMEMBERED = 8192
 def needle(name: str) -> bytes:
     """Returns the bytes of a protobuf string field that holds ``name``: its length, then the name."""
     value = name.encode()
-    length, prefix = len(value), bytearray()
-    while length > 0x7F:
-        prefix.append(length & 0x7F | 0x80)
-        length >>= 7
-    prefix.append(length)
-    return bytes(prefix) + value
+    return varint(len(value)) + value
 
 
 def empty(type_url: TypeUrl, name: str) -> XdsResource | None:

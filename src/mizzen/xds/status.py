@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -127,17 +127,19 @@ class Fleet:
 
     def notify(self) -> None:
         """Wakes those who wait: some proxy's standing changed."""
-        if not self._changed.is_set():
-            self._changed.set()
+        self._changed.set()
 
     def proxies(self) -> list[ProxyStatus]:
         """Returns the status of every connected proxy, by name."""
         return sorted((member.status() for member in self._members.values()), key=lambda status: status.node.proxy)
 
-    def progress(self, version: int) -> Progress:
-        """Returns how far the connected proxies are with ``version``; those without any configuration do not count."""
+    def progress(self, version: int, live: Iterable[str] = ()) -> Progress:
+        """Returns how far the proxies are with ``version``: those that are connected, and those that are known to be
+        ``live``, by name. Connected ones without any configuration do not count.
+        """
         synced: list[str] = []
-        pending: dict[str, tuple[str, ...]] = {}
+        connected = {member.node.proxy for member in self._members.values()}
+        pending: dict[str, tuple[str, ...]] = {name: () for name in live if name not in connected}
         rejected: dict[str, tuple[Rejection, ...]] = {}
         for member in self._members.values():
             standing, name = member.standing(), member.node.proxy
@@ -151,13 +153,22 @@ class Fleet:
                 synced.append(name)
         return Progress(version, tuple(sorted(synced)), pending, rejected)
 
-    async def wait(self, version: int, timeout: float) -> Progress:  # noqa: ASYNC109 - what is reached by then is the result
-        """Returns when no connected proxy has anything of ``version`` pending, or after ``timeout`` seconds."""
+    async def wait(
+        self,
+        version: int,
+        timeout: float,  # noqa: ASYNC109 - what is reached by then is the result
+        live: Callable[[], Iterable[str]] = tuple,
+    ) -> Progress:
+        """Returns when no proxy has anything of ``version`` pending, or after ``timeout`` seconds.
+
+        ``live`` tells which proxies are known to run. One that is not connected goes on with what it has, so it counts;
+        after a restart of the control plane all of them are, for a moment.
+        """
         try:
             async with asyncio.timeout(timeout):
-                while (progress := self.progress(version)).pending:
+                while (progress := self.progress(version, live())).pending:
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
-            return self.progress(version)
+            return self.progress(version, live())
         return progress

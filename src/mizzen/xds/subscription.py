@@ -200,9 +200,12 @@ class Subscription:
         self.todo = {}
         if self.wildcard:
             for resource in resources.values():
-                self._compare(resource.name, resource)
+                if not self._settled(resource.name, resource):
+                    self._compare(resource.name, resource)
         for name in sorted(self.names - resources.keys() if self.wildcard else self.names):
-            self._compare(name, resources.get(name) or fallback(name, self._holds(name)))
+            wanted = resources.get(name)
+            if not self._settled(name, wanted):
+                self._compare(name, wanted or fallback(name, self._holds(name)))
         if self.wildcard:
             told = self.held.keys() | self._newest.keys() | self.doubtful.keys() | self._forced
             for name in sorted(told - resources.keys() - self.names):
@@ -210,6 +213,17 @@ class Subscription:
         self._alone.intersection_update(self.todo.keys() | self._newest.keys())
         for name in self.refused.keys() - resources.keys() - self.names - self.held.keys():
             del self.refused[name]
+
+    def _settled(self, name: str, wanted: XdsResource | None) -> bool:
+        """Whether the proxy holds this very object and nothing else is known of the name: the case of nearly all."""
+        return (
+            wanted is not None
+            and self.held.get(name) is wanted
+            and name not in self._newest
+            and name not in self._forced
+            and name not in self.refused
+            and name not in self.doubtful
+        )
 
     def _compare(self, name: str, wanted: XdsResource | Missing) -> None:
         if wanted is Missing.LEAVE:

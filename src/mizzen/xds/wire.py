@@ -14,7 +14,8 @@ from mizzen.compile.resource import TypeUrl, XdsResource
 _REMEMBERED = 4096
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
+    """Returns a number as protobuf writes it: seven bits a byte, the lowest first."""
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
@@ -25,7 +26,7 @@ def _varint(value: int) -> bytes:
 
 def _field(number: int, value: bytes) -> bytes:
     """A length-delimited field (wire type 2), or nothing where proto3 leaves the default out."""
-    return b"" if not value else bytes([number << 3 | 2]) + _varint(len(value)) + value
+    return b"" if not value else bytes([number << 3 | 2]) + varint(len(value)) + value
 
 
 class Encoder:
@@ -68,4 +69,4 @@ def _any(type_url: TypeUrl, resource: XdsResource) -> bytes:
 
 
 def _present(number: int, value: bytes) -> bytes:
-    return bytes([number << 3 | 2]) + _varint(len(value)) + value
+    return bytes([number << 3 | 2]) + varint(len(value)) + value

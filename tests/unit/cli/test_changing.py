@@ -150,7 +150,9 @@ def test_delete_by_name(api: FakeApi) -> None:
     expected = 'virtualservice.networking.istio.io "reviews" deleted\n'
     assert out("delete", "vs", "reviews") == expected
     assert out("delete", "vs/reviews") == expected
-    assert api.bodies("POST /v1/resources/delete") == [{"keys": [RESULT]}] * 2
+    assert api.bodies("POST /v1/resources/delete") == [{"keys": [RESULT], "force": False}] * 2
+    out("delete", "vs/reviews", "--force")
+    assert api.bodies("POST /v1/resources/delete")[-1] == {"keys": [RESULT], "force": True}
 
 
 def test_delete_by_file_needs_no_valid_resource(api: FakeApi, file: Path) -> None:
@@ -160,7 +162,7 @@ def test_delete_by_file_needs_no_valid_resource(api: FakeApi, file: Path) -> Non
     )
     out("delete", "-f", "reviews.yaml")
     assert api.bodies("POST /v1/resources/delete") == [
-        {"keys": [RESULT, {"kind": "Service", "namespace": "b", "name": "a"}]}
+        {"keys": [RESULT, {"kind": "Service", "namespace": "b", "name": "a"}], "force": False}
     ]
 
 

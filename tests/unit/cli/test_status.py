@@ -12,7 +12,7 @@ ABOUT = {
     "envoy": "1.40.0",
     "mesh": "default",
     "snapshot": 12,
-    "capture": "auto",
+    "capture": "explicit",
     "trustDomain": "cluster.local",
     "ready": True,
 }

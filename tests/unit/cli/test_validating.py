@@ -62,6 +62,18 @@ def test_resources_are_checked_against_each_other(folder: Path) -> None:
     assert [(problem["code"], problem["position"]["line"]) for problem in answer["problems"]] == [("IST0101", 7)]
 
 
+def test_one_resource_in_two_files_is_a_mistake(folder: Path) -> None:
+    (folder / "again.yaml").write_text(GOOD)
+    result = run("validate", "-f", ".", "-o", "json")
+    assert result.exit_code == 1
+    assert [problem["code"] for problem in json.loads(result.stdout)["problems"]] == ["DuplicateResource"] * 2
+
+
+def test_hidden_files_of_a_folder_are_not_read(folder: Path) -> None:
+    (folder / ".#good.yaml").write_text("a: [")
+    assert out("validate", "-f", ".") == "2 resources in 1 file: valid\n"
+
+
 def test_standard_input() -> None:
     result = run("validate", "-f", "-", stdin="a: [")
     assert result.exit_code == 1

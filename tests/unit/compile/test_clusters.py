@@ -160,6 +160,7 @@ def test_http2_options() -> None:
     assert options.max_concurrent_streams.value == 5
     assert options.connection_keepalive.interval.ToSeconds() == 1
     assert options.connection_keepalive.timeout.ToSeconds() == 2
+    assert options.allow_connect, "a WebSocket crosses HTTP/2 as an extended CONNECT"
 
 
 def test_a_port_that_is_not_http_has_no_http_options() -> None:

@@ -211,6 +211,13 @@ def test_grpc_is_not_retried_before_the_application(port: str) -> None:
     assert not action.HasField("retry_policy")
 
 
+@pytest.mark.parametrize("capture", ["transparent", "explicit"])
+def test_a_websocket_is_let_in_over_http2_too(capture: str) -> None:
+    manager = taker(inbound(capture)[0], HttpConnectionManager)
+    assert [upgrade.upgrade_type for upgrade in manager.upgrade_configs] == ["websocket"]
+    assert manager.http2_protocol_options.allow_connect
+
+
 def test_the_application_is_told_who_calls() -> None:
     manager, _ = route_of_inbound("http")
     assert manager.forward_client_cert_details == HttpConnectionManager.APPEND_FORWARD

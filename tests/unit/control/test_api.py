@@ -174,6 +174,23 @@ async def test_waiting_for_a_version(api: Api) -> None:
     assert codes(await api.get(f"/v1/versions/{version}", 400, timeout="soon")) == ["BadRequest"]
 
 
+async def test_a_proxy_that_runs_and_is_not_connected_has_not_acknowledged(api: Api) -> None:
+    """After a restart of the control plane no proxy is connected, and each goes on with what it has."""
+    await api.post("/v1/resources/apply", FILES)
+    running, starting = (
+        msgspec.structs.replace(instance, phase=phase, proxy_pid=7)
+        for instance, phase in zip(instances_of(read(*TEXTS)), ("Running", "Starting"), strict=True)
+    )
+    published = await api.world.included(api.world.put_report(Report(node="n", instances=(running, starting))))
+    answer = await api.get(f"/v1/versions/{published.snapshot.version}")
+    assert answer["pending"] == [{"proxy": "a-0.default", "types": []}]
+
+
+async def test_a_version_that_only_a_killed_control_plane_knew_is_that_of_now(api: Api) -> None:
+    version = (await api.post("/v1/resources/apply", FILES))["version"]
+    assert (await api.get(f"/v1/versions/{version + 7}", timeout="60"))["version"] == version
+
+
 async def test_a_command_runs_beside_the_first_ready_replica(api: Api) -> None:
     contexts = tuple(
         ExecContext(instance=name, namespace="default", env={"A": "b"}, working_dir="/") for name in ("a-0", "a-1")

@@ -77,9 +77,21 @@ async def test_what_was_wrong_before_is_not_held_against_a_change(open_world: Op
     async with open_world(report=NOBODY) as world:
         rule = destination_rule("a", subsets=[subset("v1")])
         await changes(world).apply([A, ("rule.yaml", rule), ("b.yaml", virtual_service("a", to("a", "v1")))])
-        deleted = await changes(world).delete([Key("DestinationRule", "default", "a")])
+        deleted = await changes(world).delete([Key("DestinationRule", "default", "a")], force=True)
         assert [problem.code for problem in deleted.warnings] == ["IST0101"]
         await changes(world).apply([("c.yaml", service("c"))])
+
+
+async def test_what_others_need_is_not_deleted(open_world: OpenWorld) -> None:
+    async with open_world(report=NOBODY) as world:
+        rule, route = destination_rule("a", subsets=[subset("v1")]), virtual_service("a", to("a", "v1"))
+        await changes(world).apply([A, ("rule.yaml", rule), ("b.yaml", route)])
+        needed = Key("DestinationRule", "default", "a")
+        with pytest.raises(RefusedError) as refused:
+            await changes(world).delete([needed])
+        assert [problem.code for problem in refused.value.problems] == ["IST0101", "StillNeeded"]
+        assert needed in world._stores.contents.resources
+        await changes(world).delete([needed, Key("VirtualService", "default", "a")])
 
 
 async def test_delete_is_all_or_nothing(open_world: OpenWorld) -> None:

@@ -4,10 +4,11 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.support.worlds import TRUST_DOMAIN, instances_of
-from tests.support.written import service, workload
+from tests.support.written import destination_rule, service, virtual_service, workload
 
-from mizzen.control.views import Inputs, build_desired, build_snapshot, hosts_of, template_digest
+from mizzen.control.views import Inputs, build_desired, build_snapshot, hosts_of, running, template_digest
 from mizzen.registry.reports import Desired, DesiredWorkload, Report
 from mizzen.resources import load
 from mizzen.resources.problems import Problem
@@ -89,3 +90,44 @@ def test_a_snapshot_of_what_runs() -> None:
     found = build_snapshot(dataclasses.replace(given, report=report), 1)
     assert list(found.proxies) == ["a-0.default"]
     assert [len(one) for one in found.endpoints.values()] == [1, 0]
+
+
+def _running_world(*more: str, **fields: Any) -> Inputs:
+    given = inputs(*WORLD, *more, **fields)
+    instances = instances_of(list(inputs(*WORLD).resources.values()))
+    return dataclasses.replace(given, report=Report(node="n", instances=instances))
+
+
+def test_a_change_of_policy_leaves_what_runs_as_the_very_same_objects() -> None:
+    before = running(_running_world())
+    after = _running_world(virtual_service("a"), destination_rule("a"))
+    assert running(after, before) is before
+    assert build_snapshot(after, 2, before) == build_snapshot(after, 2)
+    assert build_snapshot(after, 2, before).proxies is before.proxies
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        _running_world(service("c")),
+        _running_world(workload("c")),
+        _running_world(addresses={"a.default.svc.cluster.local": "240.240.0.9"}),
+        dataclasses.replace(_running_world(), trust_domain="elsewhere"),
+        dataclasses.replace(_running_world(), report=None),
+        inputs(service("a", ("other", 81)), *WORLD[1:]),
+        inputs(*WORLD[:1], workload("a", serviceAccount="other"), *WORLD[2:]),
+    ],
+    ids=["a service", "a workload", "an address", "trust domain", "no report", "a port", "an account"],
+)
+def test_what_runs_is_worked_out_again_whenever_it_may_differ(after: Inputs) -> None:
+    before = running(_running_world())
+    assert running(after, before) == running(after) != before
+    assert build_snapshot(after, 2, before) == build_snapshot(after, 2)
+
+
+def test_addresses_that_change_in_place_are_noticed() -> None:
+    addresses = {"a.default.svc.cluster.local": "240.240.0.1"}
+    given = _running_world(addresses=addresses)
+    before = running(given)
+    addresses["a.default.svc.cluster.local"] = "240.240.0.2"
+    assert running(given, before).services["a.default.svc.cluster.local"].address == "240.240.0.2"

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mizzen.mesh.model import Service, ServicePort, labels_of, selects
-from mizzen.mesh.protocols import Protocol
+from mizzen.resources.protocols import Protocol
 
 LABELS = st.dictionaries(st.sampled_from("abc"), st.sampled_from("xy"))
 

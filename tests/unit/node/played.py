@@ -252,7 +252,10 @@ class PlayedCapture:
             raise CaptureError(self._stage.places_refused.pop(0))
         self._stage.log.append("place is open")
         self._opened += 100
-        given = (InstancePort(number=port.number, application=20000 + self._opened, inbound=21000) for port in ports)
+        given = (
+            InstancePort(number=port.number, name=port.name, application=20000 + free, inbound=30000 + free)
+            for free, port in enumerate(ports, start=self._opened)
+        )
         return Place(namespace, instance, self.mode, "127.0.0.1", tuple(given), http_proxy=22000)
 
     async def close(self, place: Place) -> None:

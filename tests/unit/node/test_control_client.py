@@ -111,11 +111,18 @@ async def test_the_desired_state_is_followed_over_the_ends_of_streams(socket: Pa
 
 
 async def test_acknowledgements(socket: Path) -> None:
-    async with ControlClient(socket) as client:
-        assert not await client.acknowledged(1, 0.05)
+    async with ControlClient(socket) as client, serving(socket):
+        assert await client.acknowledged(1, 5)
+        assert not await client.acknowledged(2, 5)
+
+
+async def test_without_a_control_plane_nothing_counts_as_acknowledged_or_not(socket: Path) -> None:
+    async with ControlClient(socket) as client, asyncio.TaskGroup() as group:
+        task = group.create_task(client.acknowledged(1, 0.01))
+        await asyncio.wait([task], timeout=0.05)
+        assert not task.done()
         async with serving(socket):
-            assert await client.acknowledged(1, 5)
-            assert not await client.acknowledged(2, 5)
+            assert await task
 
 
 async def test_certificates(socket: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from tests.unit.node.played import Stage, desired, pause
@@ -13,7 +14,7 @@ from mizzen.node.host import StartError
 from mizzen.node.instances import InstanceRunner
 from mizzen.node.specs import Workload
 from mizzen.node.workloads import Workloads
-from mizzen.registry.reports import Instance
+from mizzen.registry.reports import DesiredWorkload, Instance
 
 pytestmark = pytest.mark.looptime
 
@@ -23,6 +24,17 @@ def workloads(stage: Stage) -> Workloads:
         return InstanceRunner(stage.host, workload, name, changed)
 
     return Workloads(make, stage.events.append)
+
+
+@contextlib.asynccontextmanager
+async def serving(stage: Stage, *wanted: DesiredWorkload) -> AsyncIterator[Workloads]:
+    """Workloads that run, ready and announced, when the block begins."""
+    running = workloads(stage)
+    async with stage.running(running.run()):
+        running.take(wanted)
+        await pause(1)
+        assert running.settled.is_set()
+        yield running
 
 
 def ready(stage: Stage) -> dict[str, str]:
@@ -48,6 +60,22 @@ async def test_all_replicas_start_and_the_mesh_is_settled_when_the_last_is_annou
         assert running.settled.is_set()
 
 
+async def test_a_mesh_is_not_settled_by_a_replica_that_is_on_its_way_out(stage: Stage) -> None:
+    stage.hanging = {"api-0", "web-1"}
+    stage.drain_time = 20
+    running = workloads(stage)
+    async with stage.running(running.run()):
+        running.take([desired(), desired("api")])
+        await pause(1)
+        running.take([desired("api")])
+        await pause(1)
+        running.take([desired(), desired("api")])
+        stage.hanging.remove("api-0")
+        await pause(1)
+        assert ready(stage) == {"api-0": "1"}
+        assert not running.settled.is_set()
+
+
 async def test_a_mesh_without_workloads_is_settled(stage: Stage) -> None:
     running = workloads(stage)
     async with stage.running(running.run()):
@@ -59,10 +87,7 @@ async def test_a_mesh_without_workloads_is_settled(stage: Stage) -> None:
 
 
 async def test_a_rolling_update_never_has_fewer_ready_than_wanted_and_one_more_at_most(stage: Stage) -> None:
-    running = workloads(stage)
-    async with stage.running(running.run()):
-        running.take([desired(replicas=3)])
-        await pause(1)
+    async with serving(stage, desired(replicas=3)) as running:
         before = len(stage.history)
         running.take([desired(replicas=3, digest="2")])
         await pause(60)
@@ -74,10 +99,7 @@ async def test_a_rolling_update_never_has_fewer_ready_than_wanted_and_one_more_a
 
 
 async def test_a_new_revision_that_is_never_ready_takes_no_place(stage: Stage) -> None:
-    running = workloads(stage)
-    async with stage.running(running.run()):
-        running.take([desired(replicas=2)])
-        await pause(1)
+    async with serving(stage, desired(replicas=2)) as running:
         stage.hanging = {"web-2"}
         running.take([desired(replicas=2, digest="2")])
         await pause(600)
@@ -86,10 +108,7 @@ async def test_a_new_revision_that_is_never_ready_takes_no_place(stage: Stage) -
 
 
 async def test_a_revision_that_comes_while_another_is_rolled_out_replaces_both(stage: Stage) -> None:
-    running = workloads(stage)
-    async with stage.running(running.run()):
-        running.take([desired(replicas=2)])
-        await pause(1)
+    async with serving(stage, desired(replicas=2)) as running:
         stage.hanging = {"web-2"}
         running.take([desired(replicas=2, digest="2")])
         await pause(1)
@@ -102,10 +121,7 @@ async def test_a_revision_that_comes_while_another_is_rolled_out_replaces_both(s
 
 
 async def test_taking_back_a_revision_keeps_what_serves(stage: Stage) -> None:
-    running = workloads(stage)
-    async with stage.running(running.run()):
-        running.take([desired(replicas=2)])
-        await pause(1)
+    async with serving(stage, desired(replicas=2)) as running:
         stage.hanging = {"web-2"}
         running.take([desired(replicas=2, digest="2")])
         await pause(1)
@@ -116,10 +132,7 @@ async def test_taking_back_a_revision_keeps_what_serves(stage: Stage) -> None:
 
 
 async def test_proxies_that_never_acknowledge_slow_a_rolling_update_and_do_not_stop_it(stage: Stage) -> None:
-    running = workloads(stage)
-    async with stage.running(running.run()):
-        running.take([desired()])
-        await pause(1)
+    async with serving(stage, desired()) as running:
         stage.acknowledgements.clear()
         running.take([desired(digest="2")])
         await pause(5)
@@ -129,10 +142,7 @@ async def test_proxies_that_never_acknowledge_slow_a_rolling_update_and_do_not_s
 
 
 async def test_while_the_control_plane_is_away_no_old_replica_goes(stage: Stage) -> None:
-    running = workloads(stage)
-    async with stage.running(running.run()):
-        running.take([desired()])
-        await pause(1)
+    async with serving(stage, desired()) as running:
         stage.reports.clear()
         running.take([desired(digest="2")])
         await pause(600)
@@ -143,10 +153,7 @@ async def test_while_the_control_plane_is_away_no_old_replica_goes(stage: Stage)
 
 
 async def test_scaled_to_nothing_and_back(stage: Stage) -> None:
-    running = workloads(stage)
-    async with stage.running(running.run()):
-        running.take([desired(replicas=2)])
-        await pause(1)
+    async with serving(stage, desired(replicas=2)) as running:
         running.take([desired(replicas=0)])
         await pause(1)
         assert (stage.reported, running.count) == ({}, 0)
@@ -172,10 +179,7 @@ async def test_replicas_that_are_taken_away_while_they_start(stage: Stage) -> No
 
 async def test_a_workload_that_is_gone_and_comes_back_while_it_drains_gets_a_new_replica(stage: Stage) -> None:
     stage.drain_time = 5
-    running = workloads(stage)
-    async with stage.running(running.run()):
-        running.take([desired()])
-        await pause(1)
+    async with serving(stage, desired()) as running:
         running.take([])
         await pause(1)
         running.take([desired()])
@@ -186,10 +190,7 @@ async def test_a_workload_that_is_gone_and_comes_back_while_it_drains_gets_a_new
 
 
 async def test_a_workload_that_cannot_be_read_stays_as_it_is(stage: Stage) -> None:
-    running = workloads(stage)
-    async with stage.running(running.run()):
-        running.take([desired()])
-        await pause(1)
+    async with serving(stage, desired()) as running:
         running.take([desired(digest="2", later=1), desired("api", later=1), desired("ratings")])
         await pause(1)
         assert ready(stage) == {"web-0": "1", "ratings-0": "1"}
@@ -197,10 +198,7 @@ async def test_a_workload_that_cannot_be_read_stays_as_it_is(stage: Stage) -> No
 
 
 async def test_asking_for_a_restart_replaces_all_replicas(stage: Stage) -> None:
-    running = workloads(stage)
-    async with stage.running(running.run()):
-        running.take([desired()])
-        await pause(1)
+    async with serving(stage, desired()) as running:
         running.take([desired(restarts=1)])
         await pause(1)
         assert list(stage.reported) == ["web-1"]
@@ -220,6 +218,17 @@ async def test_stopped_it_ends_when_the_last_replica_has_ended_and_takes_nothing
         assert stage.now - began == pytest.approx(5, abs=0.1)  # all at the same time
     assert running.count == 0
     assert len(stage.told(InstanceStopped)) == len(stage.told(InstanceStarting)) == 3
+
+
+async def test_stopped_while_it_starts_it_was_never_settled(stage: Stage) -> None:
+    stage.envoys_ready.clear()
+    running = workloads(stage)
+    async with stage.running(running.run()) as task:
+        running.take([desired()])
+        await pause(1)
+        running.stop()
+        await task
+    assert not running.settled.is_set()
 
 
 async def test_stopped_before_anybody_said_what_to_run_it_ends(stage: Stage) -> None:

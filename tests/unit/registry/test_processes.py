@@ -8,10 +8,10 @@ from tests.support.worlds import TRUST_DOMAIN, instances_of, read
 from tests.support.written import service, workload
 
 from mizzen.mesh.model import Capture, Endpoint, Proxy
-from mizzen.mesh.protocols import Protocol
 from mizzen.registry.processes import build_endpoints, build_proxies
 from mizzen.registry.reports import Instance
 from mizzen.registry.services import build_services
+from mizzen.resources.protocols import Protocol
 
 HOST = "a.default.svc.cluster.local"
 

@@ -4,9 +4,9 @@ from tests.support.worlds import instances_of, read
 from tests.support.written import service, workload
 
 from mizzen.mesh.model import Service, ServicePort
-from mizzen.mesh.protocols import Protocol
 from mizzen.registry.reports import Instance
 from mizzen.registry.services import build_services, host_of, services_in
+from mizzen.resources.protocols import Protocol
 
 
 def built(*texts: str, instances: tuple[Instance, ...] = ()) -> dict[str, Service]:

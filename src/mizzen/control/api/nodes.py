@@ -10,12 +10,13 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from mizzen.control.api.answers import BadRequestError, answer
+from mizzen.control.api.answers import BadRequestError, answer, refusal
 from mizzen.control.world import World
 from mizzen.identity.authority import Authority
-from mizzen.identity.errors import IdentityError
+from mizzen.identity.errors import AuthorityError, RequestRefusedError
 from mizzen.mesh.spiffe import SpiffeId, SpiffeIdError
 from mizzen.registry.reports import CertificateRequest, Report
+from mizzen.resources.problems import Problem
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
@@ -35,8 +36,10 @@ def routes(world: World, authority: Authority, trust_domain: str, lifetime: floa
         try:
             identity = SpiffeId(trust_domain, wish.namespace, wish.service_account)
             issued = authority.sign(wish.csr, identity, lifetime)
-        except (SpiffeIdError, IdentityError) as error:
+        except (SpiffeIdError, RequestRefusedError) as error:
             raise BadRequestError(str(error)) from error
+        except AuthorityError as error:
+            return refusal(503, [Problem(code="AuthorityError", message=str(error))])
         return answer(issued)
 
     return [

@@ -12,16 +12,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from mizzen.compile.resource import SHORT_NAMES
 from mizzen.control.api.answers import BadRequestError, answer, not_found, refusal
 from mizzen.control.rejections import SetAside
 from mizzen.control.world import Published, World
 from mizzen.registry.reports import Instance
 from mizzen.resources.problems import Problem
+from mizzen.xds.session import short_name
 from mizzen.xds.status import Fleet, Progress, ProxyStatus, Rejection
 
 _ADMIN_TIMEOUT = 10.0
 _LONGEST_WAIT = 3600.0
+# The phases that come after the first start of an instance's Envoy.
+_CONFIGURED = frozenset({"Running", "Draining", "Backoff"})
 
 
 def routes(world: World, fleet: Fleet) -> Sequence[Route]:
@@ -99,14 +101,27 @@ async def _settled(world: World, fleet: Fleet, version: int, timeout: float) -> 
     """
     loop = asyncio.get_running_loop()
     end = loop.time() + timeout
-    first = latest = await fleet.wait(version, timeout)
+    # The number may come from a control plane that was killed before it had noted how far it was. All that was stored
+    # or reported then is in what its successor has published first.
+    version = min(version, (await world.included(0)).snapshot.version)
+
+    def live() -> list[str]:
+        return _live(world.published.get())
+
+    first = latest = await fleet.wait(version, timeout, live)
     rejections = _all(first)
     published = await world.rejections()
     while latest.rejected and latest.version < published.snapshot.version and loop.time() < end:
-        latest = await fleet.wait(published.snapshot.version, end - loop.time())
+        latest = await fleet.wait(published.snapshot.version, end - loop.time(), live)
         rejections += _all(latest)
         published = await world.rejections()
     return _progress(first, latest, rejections, published)
+
+
+def _live(published: Published | None) -> list[str]:
+    """Returns the proxies that have a configuration and serve with it, be they connected or not."""
+    instances = published.report.instances if published and published.report else ()
+    return [f"{one.name}.{one.namespace}" for one in instances if one.proxy_pid and one.phase in _CONFIGURED]
 
 
 def _all(progress: Progress) -> list[Rejection]:
@@ -142,7 +157,7 @@ def _same(rejection: Rejection, aside: Sequence[SetAside]) -> bool:
 def _rejection(rejection: Rejection) -> dict[str, Any]:
     return {
         "proxy": rejection.proxy,
-        "type": SHORT_NAMES.get(rejection.type_url, rejection.type_url),
+        "type": short_name(rejection.type_url),
         "message": f"{rejection.resource}: {rejection.message}",
         "resource": ", ".join(str(key) for key in rejection.origins),
         "position": "",
@@ -153,7 +168,7 @@ def _set_aside(aside: SetAside, published: Published) -> dict[str, Any]:
     written = published.contents.resources.get(aside.key)
     return {
         "proxy": aside.proxy,
-        "type": SHORT_NAMES.get(aside.type_url, aside.type_url),
+        "type": short_name(aside.type_url),
         "message": aside.message,
         "resource": str(aside.key),
         "position": str(aside.position(written)) if written else "",

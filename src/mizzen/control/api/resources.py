@@ -40,6 +40,7 @@ class _Key(msgspec.Struct):
 
 class _Delete(msgspec.Struct):
     keys: list[_Key]
+    force: bool = False
 
 
 def routes(stores: Stores, world: World, changes: Changes) -> Sequence[Route]:
@@ -61,7 +62,8 @@ def routes(stores: Stores, world: World, changes: Changes) -> Sequence[Route]:
 
     async def delete(request: Request) -> Response:
         wish = _convert(await body(request), _Delete)
-        return _changed(await changes.delete([Key(key.kind, key.namespace, key.name) for key in wish.keys]))
+        keys = [Key(key.kind, key.namespace, key.name) for key in wish.keys]
+        return _changed(await changes.delete(keys, force=wish.force))
 
     async def history(request: Request) -> Response:
         query = request.query_params

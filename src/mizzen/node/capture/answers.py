@@ -22,9 +22,9 @@ import dns.rdatatype
 import dns.rrset
 
 from mizzen.registry.reports import ServiceName
+from mizzen.resources.hosts import DEFAULT_DOMAIN
 
 TTL = 30  # seconds, as Istio's
-CLUSTER_DOMAIN = "cluster.local"
 
 # Nobody else knows the services' virtual addresses, and a question about one should not wait for a time-out.
 _VIRTUAL_REVERSE = "240.240.in-addr.arpa"
@@ -41,7 +41,7 @@ class NameTable:
 
     addresses: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     branches: frozenset[str] = frozenset()
-    domain: str = CLUSTER_DOMAIN
+    domain: str = DEFAULT_DOMAIN
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class MalformedQueryError(Exception):
     """The packet is no question that could be answered."""
 
 
-def name_table(services: Iterable[ServiceName], domain: str = CLUSTER_DOMAIN) -> NameTable:
+def name_table(services: Iterable[ServiceName], domain: str = DEFAULT_DOMAIN) -> NameTable:
     """Builds the table of all services that a node knows."""
     addresses = {service.host.rstrip(".").lower(): service.address for service in services}
     branches = {branch for name in addresses for branch in _branches(name) if _inside(branch, domain)}
@@ -106,7 +106,7 @@ def is_truncated(response: bytes) -> bool:
 
 def resolv_conf(client_namespace: str, nameserver: IPv4Address, searched: Sequence[str] = ()) -> str:
     """Returns the file for a workload's resolver, as Kubernetes writes it; ``searched`` are the host's own domains."""
-    domains = [f"{client_namespace}.svc.{CLUSTER_DOMAIN}", f"svc.{CLUSTER_DOMAIN}", CLUSTER_DOMAIN, *searched]
+    domains = [f"{client_namespace}.svc.{DEFAULT_DOMAIN}", f"svc.{DEFAULT_DOMAIN}", DEFAULT_DOMAIN, *searched]
     return f"nameserver {nameserver}\nsearch {' '.join(dict.fromkeys(domains))}\noptions ndots:5\n"
 
 

@@ -9,23 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network
 
+from mizzen.compile.names import INBOUND_CAPTURE_PORT, OUTBOUND_CAPTURE_PORT
+from mizzen.registry.addresses import BLOCK
+
 ENVOY_GROUP = 1337
-OUTBOUND_PORT = 15001
-INBOUND_PORT = 15006
 DNS_PORT = 15053
 
 # Not redirected on the way in, as with Istio: these ports are the proxy's own and are called by their number.
-PROXY_PORTS = (INBOUND_PORT, 15020, 15021, 15090)
-
-# An application cannot have these inside its namespace.
-RESERVED_PORTS = frozenset({OUTBOUND_PORT, DNS_PORT, *PROXY_PORTS})
+PROXY_PORTS = (INBOUND_CAPTURE_PORT, 15020, 15021, 15090)
 
 INSIDE_LINK = "eth0"
 BRIDGE_PREFIX = "mz-"
 FORWARDING_TABLE = "mizzen-forwarding"
-
-# Where the virtual addresses of services are; nothing real ever has one.
-VIRTUAL_ADDRESSES = "240.240.0.0/16"
 
 
 def namespace_rules(nameserver: IPv4Address) -> str:
@@ -52,20 +47,20 @@ table ip mizzen {{
     ip daddr {nameserver} udp dport 53 redirect to :{DNS_PORT}
     ip daddr {nameserver} tcp dport 53 redirect to :{DNS_PORT}
     oifname "lo" ip saddr 127.0.0.6 return
-    oifname "lo" meta skgid {ENVOY_GROUP} ip daddr != 127.0.0.0/8 meta l4proto tcp redirect to :{INBOUND_PORT}
+    oifname "lo" meta skgid {ENVOY_GROUP} ip daddr != 127.0.0.0/8 meta l4proto tcp redirect to :{INBOUND_CAPTURE_PORT}
     meta skgid {ENVOY_GROUP} return
     udp dport 53 redirect to :{DNS_PORT}
     tcp dport 53 redirect to :{DNS_PORT}
     oifname "lo" return
-    meta l4proto tcp redirect to :{OUTBOUND_PORT}
+    meta l4proto tcp redirect to :{OUTBOUND_CAPTURE_PORT}
   }}
   chain virtual {{
     type filter hook output priority 0; policy accept;
-    ip daddr {VIRTUAL_ADDRESSES} reject
+    ip daddr {BLOCK} reject
   }}
   chain prerouting {{
     type nat hook prerouting priority -100; policy accept;
-    iifname "{INSIDE_LINK}" tcp dport != {{ {inward} }} redirect to :{INBOUND_PORT}
+    iifname "{INSIDE_LINK}" tcp dport != {{ {inward} }} redirect to :{INBOUND_CAPTURE_PORT}
   }}
 }}
 """

@@ -17,6 +17,7 @@ from typing import Self, TypeVar
 
 import structlog
 
+from mizzen.compile.names import RESERVED_PORTS
 from mizzen.node.capture import answers, host, rules
 from mizzen.node.capture.addresses import AddressesExhaustedError, AddressPool
 from mizzen.node.capture.entering import namespace_path, socket_in
@@ -175,7 +176,7 @@ async def clean_up(settings: Settings) -> bool:
 
 
 def _check_ports(instance: str, ports: Sequence[DeclaredPort]) -> None:
-    reserved = sorted({port.number for port in ports} & rules.RESERVED_PORTS)
+    reserved = sorted({port.number for port in ports} & RESERVED_PORTS)
     if reserved:
         numbers = ", ".join(map(str, reserved))
         raise CaptureError(

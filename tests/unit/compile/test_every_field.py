@@ -1,0 +1,289 @@
+"""No field is read and ignored: each one that is implemented changes what some proxy receives.
+
+The templates hold two values for every such field. Whoever implements a field adds it here, or the first test fails.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from tests.support.compiled import all_proxies
+from tests.support.fields import ABSENT, Two, Variant, covered, implemented, usual, variants
+from tests.support.worlds import read, snapshot_of
+from tests.support.written import destination_rule, service, virtual_service, workload
+
+from mizzen.compile.compiler import Compiler
+from mizzen.resources.destination_rule import DestinationRuleSpec
+from mizzen.resources.model import Model
+from mizzen.resources.service import ServiceSpec
+from mizzen.resources.virtual_service import VirtualServiceSpec
+from mizzen.resources.workload import WorkloadSpec
+
+SERVICES = (
+    service("reviews", ("http", 9080), ("grpc", 9081), ("tcp", 9082)),
+    service("ratings", ("http", 9080)),
+    service("other", ("http", 9080), namespace="elsewhere"),
+)
+WORKLOADS = (
+    workload(
+        "reviews-v1",
+        ("http", 9080),
+        ("grpc", 9081),
+        ("tcp", 9082),
+        labels={"app": "reviews", "version": "v1", "a": "1"},
+    ),
+    workload("reviews-v2", ("http", 9080), labels={"app": "reviews", "version": "v2", "a": "2"}),
+    workload("ratings", ("http", 9080)),
+    workload("other", ("http", 9080), namespace="elsewhere"),
+)
+SUBSETS = destination_rule("ratings", subsets=[{"name": "v1"}, {"name": "v2"}])
+
+
+def string_matches() -> list[dict[str, Any]]:
+    return [{"exact": Two("/a", "/b")}, {"prefix": Two("/c", "/d")}, {"regex": Two("/e.*", "/f.*")}]
+
+
+def headers() -> dict[str, Any]:
+    return {
+        side: {
+            "set": {"x-set": Two("1", "2")},
+            "add": {"x-add": Two("1", "2")},
+            "remove": [Two("x-remove", "x-remove-2")],
+        }
+        for side in ("request", "response")
+    }
+
+
+def retrying(**fields: Any) -> dict[str, Any]:
+    return {"match": [{"uri": {"prefix": "/retries"}}], **to_ratings(), "retries": {"attempts": 3, **fields}}
+
+
+def to_ratings(**fields: Any) -> dict[str, Any]:
+    return {"route": [{"destination": {"host": "ratings"}, **fields}]}
+
+
+def matches() -> list[dict[str, Any]]:
+    named = [{name: match} for name in ("uri", "scheme", "method", "authority") for match in string_matches()]
+    keyed = [
+        {name: {"x": match}} for name in ("headers", "withoutHeaders", "queryParams") for match in string_matches()
+    ]
+    rest = {
+        "name": Two("one", "another"),
+        "ignoreUriCase": Two(False, True),
+        "port": Two(9080, 9081),
+        "sourceLabels": {"app": Two("ratings", "other")},
+        "sourceNamespace": Two("default", "elsewhere"),
+    }
+    single = [{"uri": {"prefix": f"/{name}"}, name: two} for name, two in rest.items()]
+    # Naming gateways turns the conditions on the source off.
+    gateways = {"uri": {"prefix": "/g"}, "sourceNamespace": "elsewhere", "gateways": Two(ABSENT, ["mesh"])}
+    return [*named, *keyed, *single, gateways]
+
+
+ROUTES = [
+    {"name": Two("first", "second"), **to_ratings()},
+    *({"match": [match], **to_ratings()} for match in matches()),
+    {
+        "match": [{"uri": {"prefix": "/destinations"}}],
+        "timeout": Two("1s", "2s"),
+        "headers": headers(),
+        "route": [
+            {
+                "destination": {
+                    "host": Two("ratings", "reviews"),
+                    "subset": Two("v1", ABSENT),
+                    "port": {"number": Two(9080, 9081)},
+                },
+                "weight": Two(10, 20),
+                "headers": headers(),
+            },
+            {"destination": {"host": "ratings"}, "weight": 90},
+        ],
+    },
+    {
+        "match": [{"uri": {"prefix": "/redirect"}}],
+        "redirect": {
+            "uri": Two("/x", "/y"),
+            "authority": Two("a.example", "b.example"),
+            "scheme": Two("http", "https"),
+            "port": Two(8080, 8081),
+            "redirectCode": Two(301, 302),
+        },
+    },
+    {
+        "match": [{"uri": {"prefix": "/redirect/prefix"}}],
+        "redirect": {"prefixRewrite": Two("/x", "/y"), "derivePort": Two("FROM_REQUEST_PORT", ABSENT)},
+    },
+    {
+        "match": [{"uri": {"prefix": "/direct"}}],
+        "directResponse": {"status": Two(503, 504), "body": {"string": Two("no", "never")}},
+    },
+    {
+        "match": [{"uri": {"prefix": "/direct/bytes"}}],
+        "directResponse": {"status": 503, "body": {"bytes": Two("bm8=", "bmV2ZXI=")}},
+    },
+    {
+        "match": [{"uri": {"prefix": "/rewrite"}}],
+        "rewrite": {"uri": Two("/x", "/y"), "authority": Two("a.example", "b.example")},
+        **to_ratings(),
+    },
+    {
+        "match": [{"uri": {"prefix": "/rewrite/regex"}}],
+        "rewrite": {"uriRegexRewrite": {"match": Two("/a(.*)", "/b(.*)"), "rewrite": Two(r"/x\1", r"/y\1")}},
+        **to_ratings(),
+    },
+    {"match": [{"uri": {"prefix": "/attempts"}}], "retries": {"attempts": Two(3, 4)}, **to_ratings()},
+    retrying(perTryTimeout=Two("1s", "2s")),
+    retrying(retryOn=Two("5xx", "reset,503")),
+    retrying(retryIgnorePreviousHosts=Two(True, False)),
+    retrying(backoff=Two("1s", "2s")),
+]
+VIRTUAL_SERVICES = [
+    {"hosts": [Two("reviews", "ratings")], "exportTo": Two(["*"], ["."]), "http": [to_ratings()]},
+    *({"hosts": ["reviews"], "http": [route]} for route in ROUTES),
+]
+
+
+def policy() -> dict[str, Any]:
+    tcp = {
+        "maxConnections": Two(10, 11),
+        "connectTimeout": Two("1s", "2s"),
+        "tcpKeepalive": {"probes": Two(1, 2), "time": Two("10s", "20s"), "interval": Two("1s", "2s")},
+        "maxConnectionDuration": Two("60s", "61s"),
+    }
+    http = {
+        "http1MaxPendingRequests": Two(10, 11),
+        "http2MaxRequests": Two(20, 21),
+        "maxRequestsPerConnection": Two(30, 31),
+        "maxRetries": Two(40, 41),
+        "idleTimeout": Two("5s", "6s"),
+        "h2UpgradePolicy": Two("UPGRADE", "DO_NOT_UPGRADE"),
+        "maxConcurrentStreams": Two(50, 51),
+        "http2KeepAlive": {"interval": Two("7s", "8s"), "timeout": Two("9s", "10s")},
+    }
+    return {
+        "loadBalancer": {"simple": Two("RANDOM", "ROUND_ROBIN")},
+        "connectionPool": {"tcp": tcp, "http": http},
+        "tls": Two({"mode": "ISTIO_MUTUAL"}, ABSENT),
+    }
+
+
+def rest_of_policy() -> dict[str, Any]:
+    """What other fields of a connection pool would turn off or do not allow."""
+    return {
+        "connectionPool": {"tcp": {"idleTimeout": Two("30s", "31s")}, "http": {"useClientProtocol": Two(False, True)}}
+    }
+
+
+def by_port(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {"portLevelSettings": [{"port": {"number": Two(9080, 9082)}, **settings}]}
+
+
+def in_subset(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {"subsets": [{"name": Two("v1", "v2"), "labels": {"a": Two("1", "2")}, "trafficPolicy": settings}]}
+
+
+def rule(**fields: Any) -> dict[str, Any]:
+    return {"host": Two("reviews", "ratings"), "exportTo": Two(["*"], ["."]), **fields}
+
+
+DESTINATION_RULES = [
+    rule(**where)
+    for settings in (policy, rest_of_policy)
+    for where in (
+        {"trafficPolicy": settings()},
+        {"trafficPolicy": by_port(settings())},
+        in_subset(settings()),
+        in_subset(by_port(settings())),
+    )
+]
+
+SERVICE = {
+    "selector": {"app": Two("reviews", "ratings")},
+    "ports": [
+        {"port": Two(9180, 9181), "targetPort": Two(9080, 9082), "name": Two("http", "tcp")},
+        {"port": 9182, "targetPort": "http", "name": "a", "appProtocol": Two("http", "grpc")},
+    ],
+}
+
+# What else a Workload says concerns the node alone: see tests/unit/node/test_every_field.py.
+WORKLOAD = {
+    "command": ["serve"],
+    "replicas": Two(1, 2),
+    "serviceAccount": Two("default", "shop"),
+    "ports": [{"containerPort": 9190, "name": "a", "appProtocol": Two("http", "tcp")}],
+}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A kind, and a template for its specification."""
+
+    model: type[Model]
+    api_version: str
+    kind: str
+    template: Mapping[str, Any]
+
+    def written(self, spec: Mapping[str, Any]) -> str:
+        metadata = {"name": "subject", "namespace": "default", "labels": {"app": "subject"}}
+        return json.dumps({"apiVersion": self.api_version, "kind": self.kind, "metadata": metadata, "spec": spec})
+
+
+SUBJECTS = [
+    *(Subject(VirtualServiceSpec, "networking.istio.io/v1", "VirtualService", one) for one in VIRTUAL_SERVICES),
+    *(Subject(DestinationRuleSpec, "networking.istio.io/v1", "DestinationRule", one) for one in DESTINATION_RULES),
+    Subject(ServiceSpec, "v1", "Service", SERVICE),
+    Subject(WorkloadSpec, "mizzen.dev/v1alpha1", "Workload", WORKLOAD),
+]
+VARIANTS = [
+    pytest.param(subject, variant, id=f"{subject.kind}-{number}-{variant.path}-{index}")
+    for number, subject in enumerate(SUBJECTS)
+    for index, variant in enumerate(variants(subject.model, subject.template))
+]
+
+Received = dict[tuple[str, ...], bytes]
+
+
+class Mesh:
+    """Compiles worlds with one subject each, and remembers as a control plane does."""
+
+    def __init__(self) -> None:
+        self._compilers = {capture: Compiler() for capture in ("explicit", "transparent")}
+
+    def receives(self, kind: str, subject: str) -> Received:
+        """Returns all that all proxies receive, in both modes of capture."""
+        others = {
+            "Service": service("subject", ("http", 9180)),
+            "VirtualService": virtual_service("ratings"),
+            "DestinationRule": SUBSETS,
+        }
+        resources = read(*SERVICES, *WORKLOADS, *(text for other, text in others.items() if other != kind), subject)
+        bodies: Received = {}
+        for capture, compiler in self._compilers.items():
+            for proxy, given in all_proxies(compiler, snapshot_of(resources, capture)).items():
+                for type_url, named in given.items():
+                    bodies |= {(capture, proxy, type_url, name): one.body for name, one in named.items()}
+        return bodies
+
+
+@pytest.fixture(scope="module")
+def mesh() -> Mesh:
+    return Mesh()
+
+
+@pytest.mark.parametrize(("subject", "variant"), VARIANTS)
+def test_a_field_has_an_effect(mesh: Mesh, subject: Subject, variant: Variant) -> None:
+    before = mesh.receives(subject.kind, subject.written(usual(subject.template)))
+    assert mesh.receives(subject.kind, subject.written(variant.spec)) != before
+
+
+@pytest.mark.parametrize("model", [VirtualServiceSpec, DestinationRuleSpec, ServiceSpec])
+def test_every_field_that_is_implemented_is_looked_at(model: type[Model]) -> None:
+    varied = {
+        variant.path for subject in SUBJECTS if subject.model is model for variant in variants(model, subject.template)
+    }
+    assert [path for path in implemented(model) if not covered(path, varied)] == []
