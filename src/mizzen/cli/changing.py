@@ -88,6 +88,8 @@ def _delete(client: Client, keys: list[Key], *, ignore_not_found: bool, force: b
     except Complaint as complaint:
         missing = {problem.resource for problem in complaint.problems if problem.code == "NotFound"}
         existing = [key for key in keys if key not in missing]
+        if missing and not ignore_not_found and len(keys) > 1:
+            raise Complaint("nothing was deleted", complaint.problems) from complaint
         if not ignore_not_found or len(existing) == len(keys):
             raise
     return client.delete(existing, force=force) if existing else None

@@ -53,7 +53,7 @@ class Mesh:
 
     @property
     def control_log(self) -> Path:
-        return self.settings.log_dir / "control.log"
+        return self.settings.control_log
 
 
 def state_home() -> Path:
@@ -112,6 +112,12 @@ def record(mesh: Mesh) -> None:
         raise Complaint(
             f"cannot write {target}: {error.strerror}", hint="Commands find a mesh by this record."
         ) from error
+
+
+def forget(mesh: Mesh) -> None:
+    """Removes the record of where this mesh lives, unless its name has gone to another."""
+    if _recorded(mesh.name) == mesh.state_dir:
+        (state_home() / _RECORDS / f"{mesh.name}.json").unlink(missing_ok=True)
 
 
 def checked_name(name: str) -> str:

@@ -72,16 +72,16 @@ class Client:
 
     def admin(self, proxy: str, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Returns what the administration interface of a proxy's Envoy says under a path, decoded from JSON."""
-        return self._ask(dict[str, Any], f"/v1/proxies/{quote(proxy)}/admin/{path}", query)
+        return self._ask(dict[str, Any], f"/v1/proxies/{_segment(proxy)}/admin/{path}", query)
 
     def instances(self) -> tuple[Instance, ...]:
         return self._ask(_Instances, "/v1/workloads").items
 
     def exec_context(self, namespace: str, name: str) -> ExecContext:
-        return self._ask(ExecContext, f"/v1/workloads/{quote(namespace)}/{quote(name)}/exec")
+        return self._ask(ExecContext, f"/v1/workloads/{_segment(namespace)}/{_segment(name)}/exec")
 
     def restart(self, namespace: str, name: str) -> answers.Changed:
-        return self._tell(answers.Changed, f"/v1/workloads/{quote(namespace)}/{quote(name)}/restart", None)
+        return self._tell(answers.Changed, f"/v1/workloads/{_segment(namespace)}/{_segment(name)}/restart", None)
 
     @contextlib.contextmanager
     def logs(self, namespace: str, name: str, **options: str) -> Iterator[Iterator[bytes]]:
@@ -139,6 +139,12 @@ class Client:
             ) from error
         except httpx2.TransportError as error:
             raise _away(self.mesh, str(error)) from error
+
+
+def _segment(name: str) -> str:
+    """Returns what a user typed as one part of a path, whatever is in it."""
+    # "." and ".." would be taken for steps.
+    return quote(name, safe="") if name.strip(".") else "%2E" * len(name)
 
 
 def _socket(mesh: Mesh) -> Path:

@@ -29,13 +29,13 @@ _PATIENCE = 1.0  # seconds; a person waits for the word
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    r"""Print the script that makes a shell complete mizzen's words.
+    """Print the script that makes a shell complete mizzen's words.
 
     \b
     bash: source <(mizzen completion bash)      in ~/.bashrc
     zsh:  source <(mizzen completion zsh)       in ~/.zshrc
     fish: mizzen completion fish > ~/.config/fish/completions/mizzen.fish
-    """
+    """  # noqa: D301 - the backspace is click's sign for lines that stay as they are
     known = get_completion_class(shell)
     if known is None:
         raise Complaint(f"completion for {shell} is not available")
@@ -90,5 +90,5 @@ def _offer(context: click.Context, incomplete: str, ask: Callable[[Client], Iter
     with contextlib.suppress(Complaint, OSError):
         mesh = running(choice_of(context))
         with Client(mesh, patience=_PATIENCE) as client:
-            return [CompletionItem(name) for name in dict.fromkeys(ask(client)) if name.startswith(incomplete)]
+            return [CompletionItem(name) for name in sorted(set(ask(client))) if name.startswith(incomplete)]
     return []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import select
@@ -13,22 +12,20 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from mizzen.cli.progress import BAD
+from mizzen.node.node_log import open_log
 from mizzen.settings import Settings
 
 if TYPE_CHECKING:
     from mizzen.cli.progress import Show
-
-_LOG = "node.log"
 
 
 def start(settings: Settings, show: Show, timeout: float) -> str:
     """Returns "" when the mesh is ready, or why it is not: then nothing is left running, unless the text says so."""
     settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings.log_dir.mkdir(exist_ok=True)
-    log = settings.log_dir / _LOG
+    log = settings.node_log
     reader, writer = os.pipe()
-    with os.fdopen(reader, "rb", buffering=0) as events, log.open("ab") as output:
+    with os.fdopen(reader, "rb", buffering=0) as events, open_log(log) as output:
         try:
             node = subprocess.Popen(
                 [sys.executable, "-m", "mizzen.node", "--settings", settings.to_json(), "--events-fd", str(writer)],
@@ -43,12 +40,20 @@ def start(settings: Settings, show: Show, timeout: float) -> str:
         try:
             return _listen(node, events, show, time.monotonic() + timeout) or ""
         except KeyboardInterrupt:
-            with contextlib.suppress(KeyboardInterrupt):
-                node.send_signal(signal.SIGTERM)
-                node.wait()
+            _end(node)
             raise
         except _EndedError:
             return f"the node ended with code {node.wait()} before the mesh was ready; its output is in {log}"
+
+
+def _end(node: subprocess.Popen[bytes]) -> None:
+    """Ends the node in order, and at once where the user asks again."""
+    node.send_signal(signal.SIGTERM)
+    try:
+        node.wait()
+    except KeyboardInterrupt:
+        node.send_signal(signal.SIGTERM)
+        node.wait()
 
 
 class _EndedError(Exception):
@@ -64,7 +69,7 @@ def _listen(node: subprocess.Popen[bytes], events: Any, show: Show, deadline: fl
         if event["event"] == "Failed":
             node.wait()
             return str(event["line"])
-        if event["event"] in BAD:
+        if event["level"] != "info":
             trouble = str(event["line"])
     what = f"; last: {trouble}" if trouble else ""
     return f"the mesh is not ready in time, and goes on starting (see: mizzen status; stop it with: mizzen down){what}"

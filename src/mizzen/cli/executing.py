@@ -9,7 +9,7 @@ import click
 
 from mizzen.cli.choosing import Choice
 from mizzen.cli.completing import complete_workload
-from mizzen.cli.options import connect, mesh_options, namespace_option
+from mizzen.cli.options import WORKLOAD, connect, mesh_options, namespace_option
 from mizzen.cli.output import Complaint
 
 
@@ -20,17 +20,20 @@ from mizzen.cli.output import Complaint
 )
 @namespace_option
 @mesh_options
-@click.argument("workload", shell_complete=complete_workload)
+@click.option("-i", "--stdin", is_flag=True, hidden=True)
+@click.option("-t", "--tty", is_flag=True, hidden=True)
+@click.argument("workload", type=WORKLOAD, shell_complete=complete_workload)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def exec_(choice: Choice, workload: str, command: tuple[str, ...], namespace: str) -> None:
-    r"""Run a COMMAND where a workload (or one of its instances) runs.
+def exec_(choice: Choice, workload: str, command: tuple[str, ...], namespace: str, *, stdin: bool, tty: bool) -> None:
+    """Run a COMMAND where a workload (or one of its instances) runs.
 
     It has the workload's environment, folder and network, so its requests go through the workload's sidecar. Its
     terminal, its signals and its exit code are its own. Options for exec itself stand before WORKLOAD:
 
     \b
     mizzen exec -n shop reviews-v1 -- curl -s http://ratings:9080/ratings/0
-    """
+    """  # noqa: D301 - the backspace is click's sign for lines that stay as they are
+    del stdin, tty  # kubectl's options; here the command always has this terminal
     command = command[1:] if command[0] == "--" else command
     if not command:
         raise click.UsageError("Say which command to run: mizzen exec WORKLOAD -- COMMAND...")

@@ -12,7 +12,7 @@ import click
 from mizzen.cli.choosing import Choice
 from mizzen.cli.completing import complete_workload
 from mizzen.cli.executing import check_may_enter
-from mizzen.cli.options import connect, mesh_options, namespace_option
+from mizzen.cli.options import WORKLOAD, connect, mesh_options, namespace_option
 from mizzen.cli.output import Complaint
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Target:
 
 
 @click.command("port-forward", short_help="Open local ports to an application.")
-@click.argument("workload", shell_complete=complete_workload)
+@click.argument("workload", type=WORKLOAD, shell_complete=complete_workload)
 @click.argument("ports", metavar="[LOCAL:]PORT...", nargs=-1, required=True, type=PortPair())
 @click.option("--address", default="127.0.0.1", show_default=True, help="The local address to listen on.")
 @namespace_option
@@ -72,7 +72,7 @@ def _instance(client: Client, namespace: str, name: str) -> Instance:
     here = [each for each in client.instances() if each.namespace == namespace]
     mine = [each for each in here if each.name == name] or [each for each in here if each.workload == name]
     if not mine:
-        known = ", ".join(dict.fromkeys(each.workload for each in here)) or "none"
+        known = ", ".join(sorted({each.workload for each in here})) or "none"
         raise Complaint(f"there is no workload {name} in namespace {namespace}", hint=f"Workloads: {known}.")
     return next((each for each in mine if each.ready), mine[0])
 

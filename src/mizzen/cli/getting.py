@@ -110,7 +110,7 @@ def _fetch(
     missing = []
     for kind, name in wanted:
         items = client.resources(kind.kind, namespace, name).items
-        found.extend(items)
+        found.extend(sorted(items, key=lambda item: (item["metadata"]["namespace"], item["metadata"]["name"])))
         if name and not items:
             key = Key(kind.kind, namespace, name)
             missing.append(Problem("not found", code="NotFound", resource=key))

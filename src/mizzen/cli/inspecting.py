@@ -14,9 +14,10 @@ from mizzen.cli import envoy_dump
 from mizzen.cli.choosing import Choice
 from mizzen.cli.completing import complete_proxy
 from mizzen.cli.options import connect, mesh_options, mesh_options_beside_name, output_option
-from mizzen.cli.output import Complaint, as_json, as_yaml
+from mizzen.cli.output import Complaint, as_json, as_yaml, note
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 _ALIASES: Mapping[str, str] = {
     **dict.fromkeys(("cluster", "c"), "clusters"),
@@ -55,7 +56,7 @@ def _proxy_command(function: F) -> F:
 
 @proxy.command()
 @_proxy_command
-@click.option("--fqdn", default="", help="Only clusters of this service.")
+@click.option("--fqdn", default="", help="Only clusters of services with this in their names.")
 @click.option("--port", type=int, default=None, help="Only clusters of this service port.")
 @click.option("--direction", type=click.Choice(["inbound", "outbound"]), default=None)
 @click.option("--subset", default="", help="Only clusters of this subset.")
@@ -74,14 +75,15 @@ def clusters(
     def wanted(cluster: envoy_dump.Message) -> bool:
         name = envoy_dump.ClusterName.of(cluster["name"])
         return (
-            fqdn in ("", name.fqdn)
+            fqdn in name.fqdn
             and (port is None or name.port == str(port))
             and direction in (None, name.direction)
             and subset in ("", name.subset)
         )
 
-    found = filter(wanted, envoy_dump.clusters(_ask(choice, proxy, "config_dump")))
-    _print(list(found), output, envoy_tables.clusters)
+    every = envoy_dump.clusters(_ask(choice, proxy, "config_dump"))
+    found = _filtered(every, wanted, "cluster", lambda cluster: str(cluster["name"]))
+    _print(found, output, envoy_tables.clusters)
 
 
 @proxy.command()
@@ -112,7 +114,8 @@ def endpoints(
             and address in ("", own_address)
         )
 
-    found = filter(wanted, envoy_dump.hosts(_ask(choice, proxy, "clusters", {"format": "json"})))
+    every = list(envoy_dump.hosts(_ask(choice, proxy, "clusters", {"format": "json"})))
+    found = _filtered(every, wanted, "endpoint", lambda entry: f"{envoy_tables.endpoint(entry[1])} of {entry[0]}")
     if output in ("json", "yaml"):
         _print([{"cluster": name, **host} for name, host in found], output, str)
     else:
@@ -131,8 +134,9 @@ def listeners(choice: Choice, proxy: str, output: str | None, port: int | None, 
         own_address, own_port = envoy_dump.address_of(listener.get("address", {}))
         return port in (None, own_port) and address in ("", own_address)
 
-    found = filter(wanted, envoy_dump.listeners(_ask(choice, proxy, "config_dump")))
-    _print(list(found), output, envoy_tables.listeners)
+    every = envoy_dump.listeners(_ask(choice, proxy, "config_dump"))
+    found = _filtered(every, wanted, "listener", envoy_tables.endpoint)
+    _print(found, output, envoy_tables.listeners)
 
 
 @proxy.command()
@@ -143,11 +147,10 @@ def routes(choice: Choice, proxy: str, output: str | None, route_name: str) -> N
     """Routes: which requests go where, and which VirtualService says so."""
     from mizzen.cli import envoy_tables
 
-    found = [
-        route
-        for route in envoy_dump.routes(_ask(choice, proxy, "config_dump"))
-        if route_name in ("", route.get("name", ""))
-    ]
+    every = envoy_dump.routes(_ask(choice, proxy, "config_dump"))
+    found = _filtered(
+        every, lambda route: route_name in ("", route.get("name", "")), "route", lambda route: route.get("name", "-")
+    )
     _print(found, output, envoy_tables.routes)
 
 
@@ -174,6 +177,14 @@ def config(choice: Choice, proxy: str, output: str | None) -> None:
     click.echo(as_yaml(dump) if output == "yaml" else as_json(dump))
 
 
+def _filtered(every: list[T], wanted: Callable[[T], bool], noun: str, name: Callable[[T], str]) -> list[T]:
+    """Returns those that are wanted; where that is none, says which there are."""
+    found = [each for each in every if wanted(each)]
+    if every and not found:
+        note(f"no {noun} matches; there are: {', '.join(dict.fromkeys(map(name, every)))}")
+    return found
+
+
 def _print(found: Iterable[Any], output: str | None, draw: Callable[[Iterable[Any]], str]) -> None:
     if output == "json":
         click.echo(as_json(list(found)))
@@ -185,7 +196,7 @@ def _print(found: Iterable[Any], output: str | None, draw: Callable[[Iterable[An
 
 def _ask(choice: Choice, proxy: str, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
     with connect(choice) as client:
-        known = client.instances()
+        known = sorted(client.instances(), key=lambda each: (each.namespace, each.name))
         ids = [f"{each.name}.{each.namespace}" for each in known]
         # A full name is more exact than an instance's, that more than a workload's, with or without the namespace.
         for names in (

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from mizzen.cli.output import Complaint
 
 _ALL = "all"
+_WHAT_RUNS = "See: mizzen get workloads; mizzen status"
+_KUBECTL_SHORT = frozenset({"po", "deploy", "sts", "ds", "rs", "cj"})
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,19 @@ def kinds(text: str) -> list[KindName]:
     return list(found)
 
 
+def workload(text: str) -> str:
+    """Returns the name in ``NAME`` or ``TYPE/NAME`` (``workload/NAME``, ``wl/NAME``), where a workload is meant."""
+    type_, slash, name = text.rpartition("/")
+    if slash and (found := kind(type_)).kind != "Workload":
+        raise Complaint(
+            f"{text}: a {found.kind} is nothing that runs",
+            hint=f"Write workload/NAME, or the name alone. {_WHAT_RUNS}.",
+        )
+    if not name:
+        raise Complaint(f"{text!r} names no workload", hint=f"{_WHAT_RUNS}.")
+    return name
+
+
 def implemented() -> list[KindName]:
     from mizzen.resources.kinds import IMPLEMENTED
 
@@ -64,9 +79,17 @@ def names() -> list[tuple[str, str]]:
 
 
 def _hint(name: str) -> str:
+    if _runs_in_kubernetes(name.lower()):
+        return f"Here a Workload says what runs. {_WHAT_RUNS}."
     known = dict(names())
     near = difflib.get_close_matches(name.lower(), known, n=1)
     return f"Did you mean {near[0]}?" if near else f"Kinds: {_known()}."
+
+
+def _runs_in_kubernetes(name: str) -> bool:
+    from mizzen.resources.kinds import KUBERNETES_WORKLOADS
+
+    return name in _KUBECTL_SHORT or name.removesuffix("s") in {kind.lower() for kind in KUBERNETES_WORKLOADS}
 
 
 def _known() -> str:

@@ -8,11 +8,11 @@ import click
 
 from mizzen.cli.choosing import Choice
 from mizzen.cli.completing import complete_workload
-from mizzen.cli.options import connect, mesh_options, namespace_option
+from mizzen.cli.options import WORKLOAD, connect, mesh_options, namespace_option
 
 
 @click.command(short_help="Print the log of an application or proxy.")
-@click.argument("name", metavar="WORKLOAD|INSTANCE|PROXY", shell_complete=complete_workload)
+@click.argument("name", metavar="WORKLOAD|INSTANCE|PROXY", type=WORKLOAD, shell_complete=complete_workload)
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is printed from now on; ends with Ctrl-C.")
 @click.option("--tail", type=click.IntRange(min=0), default=None, metavar="N", help="Only the last N lines.")
 @click.option("--proxy", is_flag=True, help="The proxy's log instead of the application's.")

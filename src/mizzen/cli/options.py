@@ -43,6 +43,21 @@ class Duration(click.ParamType[float]):
 DURATION = Duration()
 
 
+class WorkloadName(click.ParamType[str]):
+    """The name of a workload or of one of its instances, also in kubectl's form (``workload/reviews-v1``)."""
+
+    name = "workload"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from mizzen.cli import kinds
+
+        del param, ctx
+        return kinds.workload(value)
+
+
+WORKLOAD = WorkloadName()
+
+
 def mesh_selection(long_name: str = "--name", *, envvars: bool = False) -> Callable[[F], F]:
     """Adds ``--name`` and ``--state-dir``; :func:`choice_of` reads them."""
 

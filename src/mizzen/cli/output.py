@@ -94,7 +94,8 @@ def _line(problem: Problem) -> str:
     field = f" {problem.path}:" if problem.path else ""
     hint = f" ({problem.hint})" if problem.hint else ""
     code = click.style(f" [{problem.code}]", dim=True) if problem.code else ""
-    return f"{where}{level}{what}{field} {problem.message}{hint}{code}"
+    # Where a whole file or folder is the matter, the message begins with its name.
+    return f"{where}{level}{what}{field} {shown(problem.message)}{hint}{code}"
 
 
 def as_json(value: object) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
-from mizzen.cli.output import note, on_terminal
+from mizzen.cli.output import note, on_terminal, shown
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -21,17 +21,6 @@ if TYPE_CHECKING:
 Event: TypeAlias = Mapping[str, Any]
 Show: TypeAlias = Callable[[Event], None]
 
-BAD = frozenset(
-    {
-        "CertificateRefused",
-        "ControlCrashed",
-        "ProxyCrashed",
-        "InstanceCrashed",
-        "InstanceNotReady",
-        "WorkloadInvalid",
-        "ResourceProblem",
-    }
-)
 # The words for how far an instance is.
 _STEPS: Mapping[str, str] = {
     "InstanceStarting": "proxy is starting",
@@ -61,7 +50,11 @@ def print_line(event: Event) -> None:
     if event["event"] == "Failed":
         return
     line = str(event["line"])
-    note(f"{click.style('warning:', fg='yellow', bold=True)} {line}" if event["event"] in BAD else line)
+    if event["event"] == "ResourceProblem":
+        line = shown(line)  # It begins with a file, and says itself how bad it is.
+    elif event["level"] != "info":
+        line = f"{click.style('warning:', fg='yellow', bold=True)} {line}"
+    note(line)
 
 
 def _who(event: Event) -> str:
@@ -91,7 +84,7 @@ class Picture:
             self._states[_who(event)] = _STEPS[kind]
         if kind in ("MeshReady", "Failed", "Stopping"):
             self.close()
-        if self._live is None or kind in BAD:
+        if self._live is None or event["level"] != "info" or kind == "AppliedEarlier":
             print_line(event)
 
     def close(self) -> None:

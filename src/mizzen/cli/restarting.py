@@ -9,7 +9,7 @@ import click
 
 from mizzen.cli.choosing import Choice
 from mizzen.cli.completing import complete_workload
-from mizzen.cli.options import DURATION, connect, mesh_options, namespace_option
+from mizzen.cli.options import DURATION, WORKLOAD, connect, mesh_options, namespace_option
 from mizzen.cli.output import Complaint, count, note, on_terminal
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _GLANCE = 1.0
 
 
 @click.command(short_help="Replace the instances of a workload.")
-@click.argument("workload", shell_complete=complete_workload)
+@click.argument("workload", type=WORKLOAD, shell_complete=complete_workload)
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until all instances are new and ready.")
 @click.option("--timeout", type=DURATION, default="5m", show_default=True, help="The longest time to wait.")
 @namespace_option

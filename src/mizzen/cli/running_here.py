@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, TextIO, cast
-
-import structlog
+from typing import TYPE_CHECKING
 
 from mizzen.node import agent
 from mizzen.node.host import StartError
-from mizzen.node.output import LossyText
+from mizzen.node.node_log import log_to, open_log
 from mizzen.settings import Settings
 
 if TYPE_CHECKING:
     from mizzen.cli.progress import Show
     from mizzen.node.events import Event
-
-LOG = "node.log"
 
 
 def run(settings: Settings, show: Show) -> str:
@@ -33,8 +29,8 @@ def run(settings: Settings, show: Show) -> str:
 
     settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings.log_dir.mkdir(exist_ok=True)
-    with (settings.log_dir / LOG).open("ab", buffering=0) as log:
-        _log_to(LossyText(log.fileno()))
+    with open_log(settings.node_log) as log:
+        log_to(log.fileno(), settings.log_format)
         try:
             asyncio.run(agent.run(settings, on_event))
         except StartError as error:
@@ -42,16 +38,3 @@ def run(settings: Settings, show: Show) -> str:
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
     return ""
-
-
-def _log_to(file: LossyText) -> None:
-    """Sends the node's log to a file: the terminal has the events."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper("iso"),
-            structlog.dev.ConsoleRenderer(colors=False),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger("info"),
-        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", file)),
-    )

@@ -17,7 +17,7 @@ import click
 from mizzen.cli import choosing
 from mizzen.cli.choosing import Choice, Mesh
 from mizzen.cli.options import DURATION, mesh_options
-from mizzen.cli.output import Complaint, count, print_problems
+from mizzen.cli.output import Complaint, count, note, print_problems
 from mizzen.cli.progress import Event, Show, showing
 from mizzen.settings import Settings
 
@@ -90,11 +90,15 @@ def up(
     choosing.record(mesh)
     from mizzen.cli import detaching, running_here
 
-    with showing() as show:
-        starter = Starting(settings, detach, show)
-        failure = (
-            detaching.start(settings, starter.show, timeout) if detach else running_here.run(settings, starter.show)
-        )
+    try:
+        with showing() as show:
+            starter = Starting(settings, detach, show)
+            failure = (
+                detaching.start(settings, starter.show, timeout) if detach else running_here.run(settings, starter.show)
+            )
+    except KeyboardInterrupt:
+        note(f"mesh {mesh.name} was stopped; nothing of it runs any more")
+        raise
     if failure:
         raise Complaint(failure)
 

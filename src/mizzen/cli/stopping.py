@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 
 import click
 
+from mizzen.cli import purging
 from mizzen.cli.choosing import DEFAULT_NAME, Choice, Mesh, all_running, described
 from mizzen.cli.options import DURATION, mesh_options, output_option
 from mizzen.cli.output import Complaint, as_json, duration, note, on_terminal, table
@@ -20,14 +21,19 @@ from mizzen.cli.output import Complaint, as_json, duration, note, on_terminal, t
 @click.command(short_help="Stop a mesh, in order.")
 @click.option("--all", "every", is_flag=True, help="All meshes that run.")
 @click.option("--timeout", type=DURATION, default="2m", show_default=True, help="The longest time to wait for the end.")
+@click.option(
+    "--purge", is_flag=True, help="Then remove its state: what was applied, its keys, its logs. Your files stay."
+)
 @mesh_options
-def down(choice: Choice, every: bool, timeout: float) -> None:
+def down(choice: Choice, every: bool, timeout: float, purge: bool) -> None:
     """Stop a mesh: its applications and proxies end in order, its resources and keys stay.
 
     To stop a mesh that does not run is no error.
     """
     for mesh in all_running() if every else [_meant(choice)]:
         _stop(mesh, timeout)
+        if purge:
+            purging.purge(mesh)
     if every:
         note("no mesh is running any more")
 

@@ -7,7 +7,7 @@ import click
 from mizzen import __version__
 from mizzen.cli.choosing import Choice
 from mizzen.cli.options import connect, mesh_options, output_option
-from mizzen.cli.output import Complaint, as_json
+from mizzen.cli.output import Complaint, as_json, note
 
 
 @click.command(short_help="Print versions.")
@@ -15,17 +15,17 @@ from mizzen.cli.output import Complaint, as_json
 @output_option("json")
 @mesh_options
 def version(choice: Choice, client: bool, output: str | None) -> None:
-    """Print the version of this program, and of the mesh if one runs."""
+    """Print the version of this program, and of the mesh if it runs."""
     answer: dict[str, str] = {"client": __version__}
     if not client:
         try:
             with connect(choice) as mesh:
                 about = mesh.version()
             answer |= {"mesh": about.mesh, "control": about.version, "envoy": about.envoy}
-        except Complaint:
-            # Which mesh runs is not what was asked for, unless the user named one.
+        except Complaint as complaint:
+            # This program's own version is an answer in any case. What is with a mesh matters to who has named one.
             if choice.name or choice.state_dir:
-                raise
+                note(complaint.message or complaint.problems[0].message)
     if output == "json":
         click.echo(as_json(answer))
         return

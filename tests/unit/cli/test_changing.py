@@ -170,7 +170,9 @@ def test_delete_of_what_is_not_there_deletes_nothing(api: FakeApi) -> None:
     missing = {"code": "NotFound", "message": "not found", "resource": RESULT | {"name": "gone"}}
     api.on("POST /v1/resources/delete", {"problems": [missing]}, 404)
     result = run("delete", "vs", "reviews", "gone")
-    assert (result.exit_code, result.stderr) == (1, "error: VirtualService default/gone: not found [NotFound]\n")
+    gone = "error: VirtualService default/gone: not found [NotFound]\n"
+    assert (result.exit_code, result.stderr) == (1, f"{gone}error: nothing was deleted\n")
+    assert run("delete", "vs", "gone").stderr == gone
 
 
 def test_ignore_not_found_deletes_the_rest(api: FakeApi) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.unit.cli.fakes import FakeApi, StartMesh, out, run
 
+from mizzen import __version__
 from mizzen.cli import choosing
 from mizzen.cli.choosing import Choice, Mesh
 from mizzen.cli.output import Complaint
@@ -89,7 +90,7 @@ def test_a_name_that_is_typed_is_stronger_than_a_state_directory_in_the_environm
 ) -> None:
     api.on("GET /v1/version", {"version": "0.1.0", "mesh": "default", "envoy": "1.40.0"})
     monkeypatch.setenv("MIZZEN_STATE_DIR", "/nowhere")
-    assert run("version").exit_code == 1
+    assert "mesh default" not in run("version").stdout
     assert "mesh default" in out("version", "--name", "default")
 
 
@@ -114,3 +115,9 @@ def test_list_shows_what_runs(start_mesh: StartMesh, home: Path) -> None:
 def test_list_says_that_nothing_runs() -> None:
     result = run("list")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "No mesh is running.\n")
+
+
+def test_the_own_version_is_told_also_where_the_chosen_mesh_does_not_run(home: Path) -> None:
+    result = run("version", "--name", "shop")
+    assert (result.exit_code, result.stdout) == (0, f"mizzen {__version__}\n")
+    assert result.stderr == f"mesh shop is not running (state directory {home}/shop)\n"

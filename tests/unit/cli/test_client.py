@@ -72,3 +72,16 @@ def test_a_control_plane_that_is_away_is_not_a_mesh_that_is_away(start_mesh: Sta
         "  Its proxies go on without it, and it starts again by itself; try again in a moment."
         f" Its log: {home}/shop/logs/control.log"
     )
+
+
+def test_whatever_is_in_a_name_stays_one_part_of_an_address() -> None:
+    asked: list[bytes] = []
+
+    def respond(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request.url.raw_path)
+        return httpx2.Response(200, json={"version": 1})
+
+    with Client(MESH, httpx2.MockTransport(respond)) as client:
+        client.restart("a/b", "x?y#z")
+        client.restart("default", "..")
+    assert asked == [b"/v1/workloads/a%2Fb/x%3Fy%23z/restart", b"/v1/workloads/default/%2E%2E/restart"]

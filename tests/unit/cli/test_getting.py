@@ -4,6 +4,7 @@ import json
 import time
 from typing import Any
 
+import pytest
 import yaml
 from tests.unit.cli.fakes import LONG_AGO, FakeApi, instance, out, run
 from tests.unit.cli.samples import destination_rule, service, virtual_service, workload
@@ -29,7 +30,7 @@ def _listing(*items: dict[str, Any]) -> Any:
 
 def test_virtual_services_as_kubectl_shows_them(api: FakeApi) -> None:
     api.on("GET /v1/resources", _listing(virtual_service(), virtual_service("ratings")))
-    expected = 'NAME      GATEWAYS   HOSTS\nreviews   <none>     ["reviews"]\nratings   <none>     ["reviews"]\n'
+    expected = 'NAME      GATEWAYS   HOSTS\nratings   <none>     ["reviews"]\nreviews   <none>     ["reviews"]\n'
     assert out("get", "vs") == expected
     assert out("get", "virtualservices.networking.istio.io") == expected
     assert api.queries("GET /v1/resources")[0] == {"kind": "VirtualService", "namespace": "default"}
@@ -89,8 +90,8 @@ def test_json_of_one_resource_is_the_resource_and_of_several_a_list(api: FakeApi
     api.on("GET /v1/resources", _listing(virtual_service(), virtual_service("ratings")))
     assert json.loads(out("get", "vs", "reviews", "-o", "json"))["metadata"]["name"] == "reviews"
     assert [item["metadata"]["name"] for item in json.loads(out("get", "vs", "-o", "json"))["items"]] == [
-        "reviews",
         "ratings",
+        "reviews",
     ]
 
 
@@ -120,6 +121,14 @@ def test_an_unknown_kind_has_a_nearest_name(api: FakeApi) -> None:
     assert (result.exit_code, result.stderr) == (
         1,
         "error: there is no kind 'virtualservise'\n  Did you mean virtualservice?\n",
+    )
+
+
+@pytest.mark.parametrize("kind", ["pods", "po", "deploy", "deployments", "StatefulSet"])
+def test_kinds_of_kubernetes_that_run_point_to_what_runs_here(api: FakeApi, kind: str) -> None:
+    assert run("get", kind).stderr == (
+        f"error: there is no kind {kind!r}\n"
+        "  Here a Workload says what runs. See: mizzen get workloads; mizzen status.\n"
     )
 
 

@@ -45,12 +45,43 @@ def test_clusters(envoy: FakeApi) -> None:
         (["--subset", "v2"], ["outbound|9080|v2|reviews.default.svc.cluster.local"]),
         (["--direction", "inbound"], ["inbound|9080||"]),
         (["--port", "80"], ["outbound|80||details.default.svc.cluster.local"]),
-        (["--port", "1"], []),
+        (["--fqdn", "details"], ["outbound|80||details.default.svc.cluster.local"]),
     ],
 )
 def test_clusters_are_filtered_as_istioctl_does(envoy: FakeApi, filters: list[str], names: list[str]) -> None:
     found = json.loads(out("proxy", "clusters", PROXY, "-o", "json", *filters))
     assert [cluster["name"] for cluster in found] == names
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (
+            ["clusters", PROXY, "--fqdn", "nobody"],
+            (
+                "no cluster matches; there are: inbound|9080||, outbound|80||details.default.svc.cluster.local,"
+                " outbound|9080||reviews.default.svc.cluster.local, outbound|9080|v2|reviews.default.svc.cluster.local,"
+                " xds"
+            ),
+        ),
+        (
+            ["endpoints", PROXY, "--status", "odd"],
+            "no endpoint matches; there are: "
+            + "".join(
+                f"127.0.0.1:{port} of outbound|9080||reviews.default.svc.cluster.local, "
+                for port in (40002, 40012, 40022)
+            )
+            + "unix:///run/xds.sock of xds",
+        ),
+        (["listeners", PROXY, "--port", "1"], "no listener matches; there are: 0.0.0.0:9080, 0.0.0.0:15006"),
+        (["routes", PROXY, "--name", "nobody"], "no route matches; there are: 80, 9080, inbound|9080||"),
+    ],
+)
+def test_where_a_filter_matches_nothing_it_is_said_what_there_is(
+    envoy: FakeApi, arguments: list[str], line: str
+) -> None:
+    result = run("proxy", *arguments, "-o", "json")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "[]\n", f"{line}\n")
 
 
 @pytest.mark.parametrize("name", [PROXY, "reviews-v1-0", "reviews-v1.default", "reviews-v1"])

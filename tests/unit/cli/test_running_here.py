@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -37,13 +38,15 @@ def _run(monkeypatch: pytest.MonkeyPatch, settings: Settings, agent: Agent, show
 
 def test_events_are_shown_and_the_log_goes_to_a_file(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
     async def agent(_settings: Settings, emit: Callable[[Event], None]) -> None:
-        structlog.get_logger("x").info("a detail")
+        structlog.get_logger("x").error("a detail")
         emit(MeshStarting("shop", "explicit"))
 
     shown: list[Any] = []
     assert _run(monkeypatch, settings, agent, shown.append) == ""
     assert [event["event"] for event in shown] == ["MeshStarting"]
-    assert "a detail" in (settings.log_dir / "node.log").read_text()
+    log = settings.log_dir / "node.log"
+    assert re.fullmatch(r"\S+ \[error *\] a detail *\n", log.read_text())  # without colours
+    assert log.stat().st_mode & 0o777 == 0o600
     assert settings.state_dir.stat().st_mode & 0o777 == 0o700
 
 

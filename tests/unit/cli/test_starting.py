@@ -13,7 +13,7 @@ from tests.unit.cli.fakes import StartMesh, run
 
 from mizzen.cli import choosing, detaching, progress
 from mizzen.cli.choosing import Choice
-from mizzen.cli.starting import welcome
+from mizzen.cli.starting import Starting, welcome
 from mizzen.settings import Settings
 
 SERVICE = """\
@@ -44,21 +44,35 @@ spec:
   - route: [{destination: {host: reviews, subset: v7}}]
 """
 
-STARTING = {"event": "MeshStarting", "line": "mesh shop is starting", "name": "shop", "capture": "explicit"}
+STARTING = {
+    "event": "MeshStarting",
+    "level": "info",
+    "line": "mesh shop is starting",
+    "name": "shop",
+    "capture": "explicit",
+}
 READY = {
     "event": "InstanceReady",
+    "level": "info",
     "line": "reviews-v1-0 is ready (0.2 s)",
     "namespace": "default",
     "instance": "reviews-v1-0",
 }
-MESH_READY = {"event": "MeshReady", "line": "mesh is ready: 1 instance in 0.3 s", "instances": 1, "seconds": 0.3}
+MESH_READY = {
+    "event": "MeshReady",
+    "level": "info",
+    "line": "mesh is ready: 1 instance in 0.3 s",
+    "instances": 1,
+    "seconds": 0.3,
+}
 CRASHED = {
     "event": "InstanceCrashed",
+    "level": "error",
     "line": "reviews-v1-0 failed: exit code 1",
     "namespace": "default",
     "instance": "reviews-v1-0",
 }
-FAILED = {"event": "Failed", "line": "port 9080 is in use"}
+FAILED = {"event": "Failed", "level": "error", "line": "port 9080 is in use"}
 
 
 class FakeNode:
@@ -159,12 +173,42 @@ def test_up_detached_does_not_wait_for_ever(node: FakeNode, files: Path) -> None
     )
 
 
+def test_who_interrupts_a_start_is_told_that_nothing_runs(
+    node: FakeNode, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_self: Starting, _event: Mapping[str, Any]) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Starting, "show", interrupt)
+    node.events, node.stays = [STARTING], True
+    result = run("up", "mesh", "--detach")
+    assert (result.exit_code, result.stderr) == (130, "mesh default was stopped; nothing of it runs any more\n\n")
+    assert node.processes[0].returncode is not None
+
+
 def test_nothing_starts_where_a_file_has_an_error(node: FakeNode, files: Path) -> None:
     files.write_text(SERVICE.replace("selector", "selektor"))
     result = run("up", "mesh", "--detach")
     assert result.exit_code == 1
     assert result.stderr.startswith("mesh/reviews.yaml:5:3: error: Service default/reviews: spec.selektor: ")
     assert result.stderr.endswith("error: 1 error; nothing was started\n")
+    assert node.settings == []
+
+
+def test_commands_that_are_not_there_are_found_before_anything_starts(node: FakeNode, files: Path) -> None:
+    files.write_text(SERVICE + WORKLOAD.replace("sleep", "slepp") + WORKLOAD.replace("reviews-v1", "ratings-v1"))
+    elsewhere = WORKLOAD.replace("reviews-v1", "more").replace("spec:", "spec:\n  workingDir: gone")
+    (files.parent / "more.yaml").write_text(elsewhere)
+    result = run("up", "mesh", "--detach")
+    assert result.exit_code == 1
+    lines = result.stderr.splitlines()
+    assert lines[0].startswith(
+        "mesh/more.yaml:6:15: error: Workload default/more: spec.workingDir: the working directory "
+    )
+    assert lines[1].startswith(
+        "mesh/reviews.yaml:12:13: error: Workload default/reviews-v1: spec.command[0]: command not found: slepp ("
+    )
+    assert lines[2:] == ["error: 2 errors; nothing was started"]
     assert node.settings == []
 
 
@@ -239,3 +283,9 @@ def test_the_picture_of_a_start_goes_when_the_mesh_is_ready(capsys: pytest.Captu
     printed = capsys.readouterr().err
     assert "warning: reviews-v1-0 failed: exit code 1" in printed
     assert printed.endswith("mesh is ready: 1 instance in 0.3 s\nreviews-v1-0 is draining\n")
+
+
+def test_a_problem_of_a_resource_says_itself_how_bad_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    line = f"{Path.cwd()}/shop.yaml:3:1: error: not YAML"
+    progress.print_line({"event": "ResourceProblem", "level": "warning", "line": line})
+    assert capsys.readouterr().err == "shop.yaml:3:1: error: not YAML\n"

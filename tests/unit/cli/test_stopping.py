@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from tests.unit.cli.fakes import StartMesh, run
 
+from mizzen.cli import choosing
+
 POLITE = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); print(flush=True); signal.pause()"
 STUBBORN = (
     "import signal; signal.signal(signal.SIGTERM, lambda *_: None); print(flush=True)\nwhile True: signal.pause()"
@@ -84,3 +86,31 @@ def test_a_mesh_of_another_user(start_mesh: StartMesh, monkeypatch: pytest.Monke
     monkeypatch.setattr(os, "kill", refuse)
     result = run("down")
     assert result.stderr.splitlines()[-1] == f"error: mesh shop was started by another user (process {os.getpid()})"
+
+
+def _left_behind(folder: Path) -> None:
+    for name in ("ca", "logs", "children"):
+        (folder / name).mkdir(parents=True)
+    for name in ("mizzen.db", "mizzen.db-wal", "lock", "ca/ca.key", "logs/node.log"):
+        (folder / name).touch()
+
+
+def test_purge_removes_the_state_and_the_record(home: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "elsewhere"
+    _left_behind(folder)
+    choosing.record(choosing.Mesh("shop", folder))
+    result = run("down", "--name", "shop", "--purge")
+    assert (result.exit_code, result.stdout) == (0, f"state of mesh shop removed ({folder})\n")
+    assert not folder.exists()
+    assert run("down", "--name", "shop").stderr.startswith("error: there is no mesh shop")
+
+
+def test_purge_leaves_what_is_not_of_a_mesh(home: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    _left_behind(folder)
+    (folder / "mesh.yaml").touch()
+    assert run("down", "--state-dir", str(folder), "--purge").exit_code == 0
+    assert [path.name for path in folder.iterdir()] == ["mesh.yaml"]
+    (folder / "logs").mkdir()
+    assert run("down", "--state-dir", str(folder), "--purge").exit_code == 0
+    assert sorted(path.name for path in folder.iterdir()) == ["logs", "mesh.yaml"]

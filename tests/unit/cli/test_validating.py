@@ -18,7 +18,7 @@ apiVersion: mizzen.dev/v1alpha1
 kind: Workload
 metadata: {name: reviews-v1, labels: {app: reviews, version: v1}}
 spec:
-  command: [python, reviews.py]
+  command: [sleep, "9"]
   ports: [{containerPort: 9080}]
 """
 ROUTE = """\
@@ -82,3 +82,12 @@ def test_standard_input() -> None:
 
 def test_the_namespace_of_what_names_none() -> None:
     assert run("validate", "-f", "-", "-n", "shop", stdin=GOOD).exit_code == 0
+
+
+def test_what_cannot_run_here_is_a_warning_as_files_are_often_checked_elsewhere(folder: Path) -> None:
+    (folder / "good.yaml").write_text(GOOD.replace("sleep", "no-such-command"))
+    result = run("validate", "-f", ".")
+    assert result.exit_code == 0
+    assert result.stderr.startswith(
+        "good.yaml:12:13: warning: Workload default/reviews-v1: spec.command[0]: command not"
+    )

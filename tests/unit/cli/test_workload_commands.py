@@ -209,3 +209,37 @@ async def test_a_tunnel_to_an_application_that_is_away_closes(capsys: pytest.Cap
         assert await reader.read() == b""
         writer.close()
     assert "does not take connections on port 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["workload/reviews-v1", "wl/reviews-v1", "workloads.mizzen.dev/reviews-v1"])
+def test_a_workload_is_named_as_kubectl_does(api: FakeApi, replaced: list[Any], name: str) -> None:
+    api.on("GET /v1/workloads/default/reviews-v1/exec", CONTEXT)
+    api.on("GET /v1/logs", "hello\n")
+    api.on("GET /v1/workloads", {"items": [instance("reviews-v1-0", "reviews-v1")]})
+    api.on("POST /v1/workloads/default/reviews-v1/restart", {"version": 7})
+    out("exec", "-it", name, "--", "ls")
+    assert replaced[0][1][-2:] == ["--", "ls"]
+    assert out("logs", name) == "hello\n"
+    assert api.queries("GET /v1/logs")[0]["name"] == "reviews-v1"
+    assert out("restart", name, "--no-wait") == "workload.mizzen.dev/reviews-v1 restarted\n"
+    api.on("GET /v1/workloads/default/reviews-v1-0/exec", CONTEXT)
+    assert run("port-forward", name, "1").stderr.startswith("error: reviews-v1-0 has no port 1")
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "hint"),
+    [
+        ("svc/reviews", "svc/reviews: a Service is nothing that runs", "Write workload/NAME, or the name alone."),
+        ("pod/reviews-v1-0", "there is no kind 'pod'", "Here a Workload says what runs. See: mizzen get workloads"),
+        ("deploy/reviews", "there is no kind 'deploy'", "Here a Workload says what runs. See: mizzen get workloads"),
+        ("wl/", "'wl/' names no workload", "See: mizzen get workloads; mizzen status"),
+        ("a/b/c", "there is no kind 'a/b'", "Kinds: "),
+    ],
+)
+def test_another_type_than_workload_is_explained(api: FakeApi, name: str, message: str, hint: str) -> None:
+    for arguments in (["logs", name], ["restart", name], ["exec", name, "--", "ls"], ["port-forward", name, "80"]):
+        result = run(*arguments)
+        assert result.exit_code == 1
+        error, line = result.stderr.splitlines()
+        assert error == f"error: {message}"
+        assert line.startswith(f"  {hint}")
