@@ -59,6 +59,14 @@ class Settings:
         return self.log_dir / f"{_in_files(namespace, instance)}{'-envoy' if proxy else ''}.log"
 
     @property
+    def control_log(self) -> Path:
+        return self.log_dir / "control.log"
+
+    @property
+    def node_log(self) -> Path:
+        return self.log_dir / "node.log"
+
+    @property
     def lock_file(self) -> Path:
         return self.state_dir / "lock"
 

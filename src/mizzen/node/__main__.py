@@ -9,16 +9,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import os
 import sys
-from typing import TextIO, cast
 
 import structlog
 
 from mizzen.node.agent import run
 from mizzen.node.events import Event, Failed
 from mizzen.node.host import StartError
-from mizzen.node.output import LossyText
+from mizzen.node.node_log import log_to
 from mizzen.settings import Settings
 
 
@@ -30,7 +30,7 @@ class _EventWriter:
         self._log = structlog.get_logger("mizzen.node")
 
     def __call__(self, event: Event) -> None:
-        self._log.info(event.line)
+        self._log.log(logging.getLevelNamesMapping()[event.level.upper()], event.line)
         if self._descriptor is None:
             return
         try:
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--settings", type=Settings.from_json, required=True)
     parser.add_argument("--events-fd", type=int)
     options = parser.parse_args(arguments)
-    _configure_log(options.settings.log_format)
+    log_to(sys.stderr.fileno(), options.settings.log_format)
     emit = _EventWriter(options.events_fd)
     try:
         asyncio.run(run(options.settings, emit))
@@ -55,15 +55,6 @@ def main(arguments: list[str] | None = None) -> int:
     except asyncio.CancelledError:  # by a second signal
         return 1
     return 0
-
-
-def _configure_log(log_format: str) -> None:
-    renderer = structlog.processors.JSONRenderer() if log_format == "json" else structlog.dev.ConsoleRenderer()
-    structlog.configure(
-        processors=[structlog.processors.add_log_level, structlog.processors.TimeStamper("iso"), renderer],
-        wrapper_class=structlog.make_filtering_bound_logger("info"),
-        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", LossyText(sys.stderr.fileno()))),
-    )
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from mizzen.node.capture.available import choose_capture
 from mizzen.node.capturing import Capture, CaptureError
 from mizzen.node.control_client import ControlClient, RefusedError
 from mizzen.node.control_process import ControlKeeper
+from mizzen.node.edits import edits
 from mizzen.node.events import (
     CertificateRefused,
     Event,
@@ -42,7 +43,7 @@ from mizzen.node.locking import described, state_directory
 from mizzen.node.sds import Certificates
 from mizzen.node.specs import Workload
 from mizzen.node.workloads import Workloads
-from mizzen.registry.reports import Desired, IssuedCertificate, ServiceName
+from mizzen.registry.reports import Desired, IssuedCertificate, ServiceName, WrittenResource
 from mizzen.settings import Settings
 from mizzen.xds import SECRETS, Discovery, serve
 
@@ -64,10 +65,10 @@ async def run(settings: Settings, on_event: Callable[[Event], None], *, control_
         capture, note = _choose_capture(settings)
         settings = dataclasses.replace(settings, capture=capture.mode)  # the control plane tells how it is
         with described(settings, capture=capture.mode, version=__version__):
-            on_event(MeshStarting(settings.name, capture.mode, note))
+            agent = _Agent(settings, on_event, capture, records, control_command)
             try:
                 with _first_start_error():
-                    await _Agent(settings, on_event, capture, records, control_command).run()
+                    await agent.run(MeshStarting(settings.name, capture.mode, note))
             finally:
                 on_event(Stopped())
 
@@ -86,6 +87,7 @@ class _Agent:
         self._began = asyncio.get_running_loop().time()
         self._services: tuple[ServiceName, ...] = ()
         self._problems: tuple[str, ...] = ()
+        self._written: tuple[WrittenResource, ...] | None = None
         self._settings = settings
         self._records = records
         self._client = ControlClient(settings.api_socket)
@@ -108,8 +110,10 @@ class _Agent:
             env=dict(os.environ),
         )
 
-    async def run(self) -> None:
+    async def run(self, beginning: MeshStarting) -> None:
+        """Runs until a signal; tells of its ``beginning`` as soon as it listens to signals."""
         with _signals(self._stop, self._kill, asyncio.current_task()):
+            self._emit(beginning)
             async with self._capture, self._client, asyncio.TaskGroup() as group:
                 discovery = Discovery(self._certificates, services=[SECRETS])
                 async with serve(self._settings.sds_socket, discovery):
@@ -156,6 +160,9 @@ class _Agent:
             self._workloads.refresh()
         self._workloads.take(desired.workloads)
         self._tell_problems(desired.problems)
+        for event in edits(self._written, desired.written):
+            self._emit(event)
+        self._written = desired.written
 
     def _tell_problems(self, problems: tuple[str, ...]) -> None:
         """Tells each problem when it appears, and when the last is gone."""

@@ -49,6 +49,11 @@ class ApplicationKeeper:
         self.restarts = 0
         self.started = 0.0
 
+    def adopt(self, workload: Workload) -> None:
+        """Takes the workload in another form of the same revision; see :meth:`InstanceRunner.adopt`."""
+        self._workload = workload
+        self.grace = min(_HASTY_GRACE, workload.grace)
+
     async def keep(self) -> None:
         """Keeps it until this is cancelled, and ends it then. Raises :class:`StartError` for a command that cannot be
         started while the mesh starts.

@@ -44,7 +44,7 @@ class ControlKeeper:
         self._records = records
         self._emit = emit
         self._up = up
-        self._output = Output(settings.log_dir / "control.log")
+        self._output = Output(settings.control_log)
         self._was_up = False
 
     async def keep(self) -> None:

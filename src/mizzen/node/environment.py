@@ -1,7 +1,8 @@
 """The environment and the command line of an application, in Kubernetes' way. Pure.
 
-Kubernetes gives a container the services of its namespace as ``<NAME>_SERVICE_HOST`` and ``<NAME>_SERVICE_PORT``, and
-expands ``$(NAME)`` in commands and values; so do we, with ``PORT`` for the port to listen on.
+Kubernetes gives a container the services of its namespace as ``<NAME>_SERVICE_HOST``, ``<NAME>_SERVICE_PORT`` (the
+first) and ``<NAME>_SERVICE_PORT_<PORTNAME>``, and expands ``$(NAME)`` in commands and values; so do we, with ``PORT``
+for the port to listen on.
 """
 
 from __future__ import annotations
@@ -75,8 +76,6 @@ def _services(place: Place, services: Sequence[ServiceName], outbound: Sequence[
         numbers = {port: local.get((service.host, port), port) for port in service.ports}
         variables[f"{prefix}_HOST"] = place.address if outbound else service.address
         variables[f"{prefix}_PORT"] = str(numbers[service.ports[0]])
-        # Not Kubernetes', but a port without a name is found by it, too.
-        variables |= {f"{prefix}_PORT_{port}": str(number) for port, number in numbers.items()}
         names = zip(service.ports, service.port_names, strict=False)  # an older control plane tells no names
         variables |= {f"{prefix}_PORT_{_upper(name)}": str(numbers[port]) for port, name in names if name}
     return variables

@@ -8,19 +8,24 @@ from __future__ import annotations
 import abc
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from pathlib import PurePath
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True)
 class Event(abc.ABC):
+    """``level`` is that of its line in a log: ``info``, ``warning`` or ``error``."""
+
+    level: ClassVar[str] = "info"
+
     @property
     @abc.abstractmethod
     def line(self) -> str:
         """What happened, in one line for people (only a failure may have several)."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the event for JSON: ``event`` is its type, ``line`` its line, and then its fields."""
-        return {"event": type(self).__name__, "line": self.line} | dataclasses.asdict(self)
+        """Returns the event for JSON: ``event`` is its type, then its level, its line, and its fields."""
+        return {"event": type(self).__name__, "level": self.level, "line": self.line} | dataclasses.asdict(self)
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ class ControlStarted(Event):
 
 @dataclass(frozen=True)
 class ControlCrashed(Event):
+    level: ClassVar[str] = "error"
     message: str
     delay: float
 
@@ -48,6 +54,7 @@ class ControlCrashed(Event):
 class ResourceProblem(Event):
     """Something is wrong with a watched file, or Envoy has rejected a resource; ``problem`` says what and where."""
 
+    level: ClassVar[str] = "error"
     problem: str
 
     @property
@@ -60,6 +67,37 @@ class ResourceProblemsSolved(Event):
     @property
     def line(self) -> str:
         return "all problems of resources are solved"
+
+
+@dataclass(frozen=True)
+class ResourceEdited(Event):
+    """An edit of a watched file has come into force; ``action`` is created, configured or deleted, as of a command."""
+
+    resource: str
+    action: str
+    file: str
+
+    @property
+    def line(self) -> str:
+        return f"{self.resource} {self.action} ({PurePath(self.file).name})"
+
+
+@dataclass(frozen=True)
+class AppliedEarlier(Event):
+    """A mesh starts with resources that were applied to it when it ran before, beside those in its files."""
+
+    count: int
+
+    @property
+    def line(self) -> str:
+        what = (
+            "1 resource of an earlier `mizzen apply` is"
+            if self.count == 1
+            else (f"{self.count} resources of earlier `mizzen apply` are")
+        )
+        return (
+            f"{what} in force (`mizzen get all -A -o wide` shows all; `mizzen down --purge` forgets what was applied)"
+        )
 
 
 @dataclass(frozen=True)
@@ -88,6 +126,7 @@ class ProxyReady(InstanceEvent):
 
 @dataclass(frozen=True)
 class ProxyCrashed(InstanceEvent):
+    level: ClassVar[str] = "error"
     message: str
     delay: float
 
@@ -107,6 +146,7 @@ class InstanceReady(InstanceEvent):
 
 @dataclass(frozen=True)
 class InstanceNotReady(InstanceEvent):
+    level: ClassVar[str] = "warning"
     message: str
 
     @property
@@ -118,6 +158,7 @@ class InstanceNotReady(InstanceEvent):
 class InstanceCrashed(InstanceEvent):
     """The application ended by itself, or could not be started, or was ended because its liveness probe failed."""
 
+    level: ClassVar[str] = "error"
     message: str
     delay: float
 
@@ -144,6 +185,7 @@ class InstanceStopped(InstanceEvent):
 class CertificateRefused(Event):
     """The control plane gave no certificate; the proxies of the identity wait, or go on with the one they have."""
 
+    level: ClassVar[str] = "error"
     identity: str
     message: str
 
@@ -154,6 +196,7 @@ class CertificateRefused(Event):
 
 @dataclass(frozen=True)
 class WorkloadInvalid(Event):
+    level: ClassVar[str] = "error"
     namespace: str
     workload: str
     message: str
@@ -207,6 +250,7 @@ class Stopped(Event):
 class Failed(Event):
     """The node gives up: what and where and what to do; nothing is left running."""
 
+    level: ClassVar[str] = "error"
     message: str
 
     @property

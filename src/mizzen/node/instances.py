@@ -88,6 +88,14 @@ class InstanceRunner:
             self._host.board.remove(namespace, self.name)
         self._host.emit(InstanceStopped(namespace, self.name))
 
+    def adopt(self, workload: Workload) -> None:
+        """Takes its workload as it is written now, in the same revision: how it is to be stopped may have changed."""
+        if self.leaving:
+            return
+        self.workload = workload
+        if self._application:
+            self._application.adopt(workload)
+
     def refresh(self) -> None:
         """Reports it anew: what it reads from its surroundings (the services) may have changed."""
         self._update()

@@ -89,9 +89,8 @@ def become(command: list[str]) -> NoReturn:
     except FileNotFoundError:
         if "/" in name and os.path.exists(name):
             raise CannotStartError(f"the interpreter in the first line of {name} does not exist") from None
-        where = f"in {os.getcwd()}" if "/" in name and not name.startswith("/") else ""
-        where = where or ("" if "/" in name else f"on PATH ({os.environ.get('PATH', os.defpath)})")
-        raise CannotStartError(f"command not found: {name} {where}".rstrip(), NOT_FOUND) from None
+        where = f" in {os.getcwd()}" if "/" in name and not name.startswith("/") else ""
+        raise CannotStartError(f"command not found: {name}{where}", NOT_FOUND) from None
     except PermissionError:
         raise CannotStartError(f"permission denied: {name} (is it a file with the executable bit?)") from None
     except OSError as error:

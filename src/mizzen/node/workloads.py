@@ -74,6 +74,7 @@ class Workloads:
                 self._act(group)
 
     def _act(self, group: asyncio.TaskGroup) -> None:
+        self._tell_runners()
         wanted = {key: Wanted(workload.revision, workload.spec.replicas) for key, workload in self._wanted.items()}
         for action in plan(wanted, [_running(runner) for runner in self._runners.values()]):
             namespace, _ = action.workload
@@ -85,6 +86,12 @@ class Workloads:
                 self._runners[namespace, action.name].stop()
         if not self._stopping and self._is_settled(wanted):
             self.settled.set()
+
+    def _tell_runners(self) -> None:
+        for runner in self._runners.values():
+            workload = self._wanted.get(runner.workload.key)
+            if workload and workload is not runner.workload and workload.revision == runner.workload.revision:
+                runner.adopt(workload)
 
     async def _run(self, runner: InstanceRunner) -> None:
         try:

@@ -39,11 +39,22 @@ class ServiceName(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     port_names: tuple[str, ...] = ()
 
 
+class WrittenResource(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A resource as users wrote it: its kind, namespace and name in words, a ``digest`` of what it says, and the
+    watched ``file`` that holds it, or "" for one that was applied.
+    """
+
+    resource: str
+    digest: str
+    file: str = ""
+
+
 class Desired(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """All that a node needs to know: what to run, and which names to answer.
 
     ``problems`` are what is wrong with watched files or was rejected by Envoy, in words: the node tells them where the
-    mesh was started, since nobody gave a command that could answer with them.
+    mesh was started, since nobody gave a command that could answer with them. ``written`` are all resources, for the
+    same reason: the node tells which edits of watched files have come into force.
     """
 
     version: int
@@ -51,6 +62,7 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     workloads: tuple[DesiredWorkload, ...] = ()
     services: tuple[ServiceName, ...] = ()
     problems: tuple[str, ...] = ()
+    written: tuple[WrittenResource, ...] = ()
 
 
 class InstancePort(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

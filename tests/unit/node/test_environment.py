@@ -23,12 +23,18 @@ PLACE = Place(
 TRANSPARENT = dataclasses.replace(PLACE, capture="transparent", address="10.0.0.2", http_proxy=0)
 
 
-def service(name: str, *ports: int, namespace: str = "default") -> ServiceName:
+def service(name: str, *ports: int, namespace: str = "default", port_names: tuple[str, ...] = ()) -> ServiceName:
     host = f"{name}.{namespace}.svc.cluster.local"
-    return ServiceName(host=host, name=name, namespace=namespace, address="240.240.0.7", ports=ports)
+    return ServiceName(
+        host=host, name=name, namespace=namespace, address="240.240.0.7", ports=ports, port_names=port_names
+    )
 
 
-SERVICES = (service("product-page", 9080, 9443), service("other", 80, namespace="prod"), service("headless"))
+SERVICES = (
+    service("product-page", 9080, 9443, 9999, port_names=("http", "grpc-web", "")),
+    service("other", 80, namespace="prod"),
+    service("headless"),
+)
 OUTBOUND = tuple(
     OutboundPort(host=item.host, port=port, local=20100 + index * 10 + number)
     for index, item in enumerate(SERVICES)
@@ -65,14 +71,15 @@ def test_services_of_the_namespace_are_at_local_ports() -> None:
     env = environment({}, PLACE, SERVICES, OUTBOUND, ())
     assert env["PRODUCT_PAGE_SERVICE_HOST"] == "127.0.0.1"
     assert env["PRODUCT_PAGE_SERVICE_PORT"] == "20100"
-    assert env["PRODUCT_PAGE_SERVICE_PORT_9443"] == "20101"
+    by_name = {name: value for name, value in env.items() if name.startswith("PRODUCT_PAGE_SERVICE_PORT_")}
+    assert by_name == {"PRODUCT_PAGE_SERVICE_PORT_HTTP": "20100", "PRODUCT_PAGE_SERVICE_PORT_GRPC_WEB": "20101"}
     assert not [name for name in env if name.startswith(("OTHER_", "HEADLESS_"))]
 
 
 def test_services_have_their_own_addresses_where_capture_is_transparent() -> None:
     env = environment({}, TRANSPARENT, SERVICES, (), ())
     assert env["PRODUCT_PAGE_SERVICE_HOST"] == "240.240.0.7"
-    assert env["PRODUCT_PAGE_SERVICE_PORT"] == "9080"
+    assert env["PRODUCT_PAGE_SERVICE_PORT"] == env["PRODUCT_PAGE_SERVICE_PORT_HTTP"] == "9080"
 
 
 def test_the_sidecar_is_the_http_proxy_where_capture_is_explicit() -> None:

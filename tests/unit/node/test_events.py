@@ -33,8 +33,15 @@ def test_each_event_has_a_line(event: Event, line: str) -> None:
 def test_an_event_as_json() -> None:
     assert events.InstanceReady("default", "web-0", 1.5).to_dict() == {
         "event": "InstanceReady",
+        "level": "info",
         "line": "web-0 is ready (1.5 s)",
         "namespace": "default",
         "instance": "web-0",
         "seconds": 1.5,
     }
+
+
+def test_what_went_wrong_is_not_told_as_if_it_were_usual() -> None:
+    assert events.InstanceReady("default", "web-0", 1.5).level == "info"
+    assert events.InstanceNotReady("default", "web-0", "no answer").level == "warning"
+    assert events.InstanceCrashed("default", "web-0", "exit code 3", 0.2).to_dict()["level"] == "error"

@@ -56,7 +56,7 @@ def test_signals_are_not_ignored() -> None:
 @pytest.mark.parametrize(
     ("command", "code", "message"),
     [
-        (["no-such-command"], 127, "command not found: no-such-command on PATH (/bin:/usr/bin)"),
+        (["no-such-command"], 127, "command not found: no-such-command"),
         (["/no/such/file", "x"], 127, "command not found: /no/such/file"),
         (["./no-such-file"], 127, "command not found: ./no-such-file in {folder}"),
         (["{folder}/plain"], 126, "permission denied: {folder}/plain (is it a file with the executable bit?)"),

@@ -197,6 +197,21 @@ async def test_a_workload_that_cannot_be_read_stays_as_it_is(stage: Stage) -> No
     assert [event.workload for event in stage.told(WorkloadInvalid)] == ["web", "api"]
 
 
+async def test_a_change_that_needs_no_new_replica_reaches_those_that_run(stage: Stage) -> None:
+    alive = {"exec": {"command": ["check"]}, "initialDelaySeconds": 5, "failureThreshold": 1}
+    async with serving(stage, desired(livenessProbe=alive, ports=[])) as running:
+        running.take([desired(livenessProbe=alive, ports=[], terminationGracePeriodSeconds=5)])
+        await pause()
+        stage.hanging = {"web-0"}
+        await pause(5)
+        stage.hanging.clear()
+        await pause(1)
+        running.take([])
+        await pause(60)
+    assert [application.graces for application in stage.applications] == [[5.0], [pytest.approx(5.0, abs=0.1)]]
+    assert [event.instance for event in stage.told(InstanceStarting)] == ["web-0"]
+
+
 async def test_asking_for_a_restart_replaces_all_replicas(stage: Stage) -> None:
     async with serving(stage, desired()) as running:
         running.take([desired(restarts=1)])

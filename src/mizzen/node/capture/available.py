@@ -18,14 +18,14 @@ from mizzen.node.capture.entering import in_namespace, new_namespace
 from mizzen.node.capturing import CaptureError
 
 _NEEDED = {12: "CAP_NET_ADMIN", 21: "CAP_SYS_ADMIN"}  # their bits in linux/capability.h
-_OTHERWISE = "or use --capture explicit"
 
 
 @dataclass(frozen=True)
 class Availability:
-    """Whether transparent capture may be used; ``reason`` says why not and what to do, and is "" where it may."""
+    """Whether transparent capture may be used: ``reason`` says why not, and is "" where it may; ``advice`` what to do."""
 
     reason: str = ""
+    advice: str = ""
 
     @property
     def usable(self) -> bool:
@@ -46,30 +46,31 @@ def choose_capture(wanted: str) -> tuple[str, str]:
     if found.usable:
         return "transparent", ""
     if wanted == "transparent":
-        raise CaptureError(found.reason)
+        otherwise = "or use --capture explicit" if found.advice else "use --capture explicit"
+        raise CaptureError(f"--capture {found.reason}: {', '.join(filter(None, (found.advice, otherwise)))}")
     return "explicit", found.reason
 
 
 def availability() -> Availability:
     """Finds out whether transparent capture may be used by this process; blocks for some 10 ms."""
-    return Availability(_platform() or _privileges() or _packages() or _trial())
+    return _platform() or _privileges() or _packages() or _trial() or Availability()
 
 
-def _platform() -> str:
+def _platform() -> Availability | None:
     if sys.platform == "linux":
-        return ""
-    return f"--capture transparent needs Linux, this is {sys.platform}: use --capture explicit"  # type: ignore[unreachable,unused-ignore]
+        return None
+    return Availability(f"transparent needs Linux, this is {sys.platform}")  # type: ignore[unreachable,unused-ignore]
 
 
-def _privileges() -> str:
+def _privileges() -> Availability | None:
     status = Path("/proc/self/status").read_text()
     held = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapEff:"))
     missing = missing_capabilities(held)
     if len(missing) == len(_NEEDED):
-        return f"--capture transparent needs root: run with sudo, {_OTHERWISE}"
+        return Availability("transparent needs root", "run with sudo")
     if missing:
-        return f"--capture transparent needs {' and '.join(missing)}, which this process has not: add it, {_OTHERWISE}"
-    return ""
+        return Availability(f"transparent needs {' and '.join(missing)}, which this process has not", "add it")
+    return None
 
 
 def missing_capabilities(held: int) -> list[str]:
@@ -77,24 +78,24 @@ def missing_capabilities(held: int) -> list[str]:
     return [name for bit, name in _NEEDED.items() if not held >> bit & 1]
 
 
-def _packages() -> str:
+def _packages() -> Availability | None:
     if shutil.which("nft") is None:
-        return f"--capture transparent needs the nft command: install the package nftables, {_OTHERWISE}"
+        return Availability("transparent needs the nft command", "install the package nftables")
     missing = [
         package
         for module, package in (("dns", "dnspython"), ("pyroute2", "pyroute2"))
         if importlib.util.find_spec(module) is None
     ]
     if missing:
-        return f"--capture transparent needs {' and '.join(missing)}: pip install 'mizzen[capture]', {_OTHERWISE}"
-    return ""
+        return Availability(f"transparent needs {' and '.join(missing)}", "pip install 'mizzen[capture]'")
+    return None
 
 
-def _trial() -> str:
+def _trial() -> Availability | None:
     try:
         namespace = new_namespace(sysctls.disable_ipv6_for_new_links)
         with open(namespace, "rb"):  # noqa: PTH123 - it is a descriptor; this closes it
             in_namespace(namespace, lambda: nft.apply(rules.namespace_rules(IPv4Address("10.0.0.1"))))
     except OSError as error:
-        return f"--capture transparent is not possible on this system ({error}): use --capture explicit"
-    return ""
+        return Availability(f"transparent is not possible on this system ({error})")
+    return None

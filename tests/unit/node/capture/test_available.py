@@ -24,31 +24,32 @@ def test_capabilities(held: int, missing: list[str]) -> None:
 
 def test_another_system_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert availability().reason == "--capture transparent needs Linux, this is darwin: use --capture explicit"
+    assert availability() == Availability("transparent needs Linux, this is darwin")
 
 
 @pytest.fixture
 def privileged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr(available, "_privileges", lambda: "")
+    monkeypatch.setattr(available, "_privileges", lambda: None)
 
 
 def test_the_nft_command_is_needed(privileged: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    assert "install the package nftables" in availability().reason
+    assert availability() == Availability("transparent needs the nft command", "install the package nftables")
 
 
 def test_the_packages_are_needed(privileged: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: "/usr/sbin/nft")
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    assert "pip install 'mizzen[capture]'" in availability().reason
+    assert availability().reason == "transparent needs dnspython and pyroute2"
+    assert availability().advice == "pip install 'mizzen[capture]'"
 
 
 def test_what_the_kernel_refuses_is_told(privileged: None, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: object) -> int:
         raise PermissionError(1, "unshare: Operation not permitted")
 
-    monkeypatch.setattr(available, "_packages", lambda: "")
+    monkeypatch.setattr(available, "_packages", lambda: None)
     monkeypatch.setattr(available, "new_namespace", refuse)
     assert "unshare: Operation not permitted" in availability().reason
 
@@ -57,20 +58,25 @@ def test_what_the_kernel_refuses_is_told(privileged: None, monkeypatch: pytest.M
     ("wanted", "reason", "expected"),
     [
         ("explicit", "", ("explicit", "")),
-        ("explicit", "needs root", ("explicit", "")),
+        ("explicit", "transparent needs root", ("explicit", "")),
         ("auto", "", ("transparent", "")),
-        ("auto", "needs root", ("explicit", "needs root")),
+        ("auto", "transparent needs root", ("explicit", "transparent needs root")),
         ("transparent", "", ("transparent", "")),
     ],
 )
 def test_choice(monkeypatch: pytest.MonkeyPatch, wanted: str, reason: str, expected: tuple[str, str]) -> None:
-    monkeypatch.setattr(available, "availability", lambda: Availability(reason))
+    monkeypatch.setattr(available, "availability", lambda: Availability(reason, "run with sudo"))
     assert choose_capture(wanted) == expected
 
 
 def test_transparent_is_not_replaced_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(available, "availability", lambda: Availability("needs root: run with sudo"))
-    with pytest.raises(CaptureError, match="needs root: run with sudo"):
+    monkeypatch.setattr(available, "availability", lambda: Availability("transparent needs root", "run with sudo"))
+    with pytest.raises(
+        CaptureError, match=r"^--capture transparent needs root: run with sudo, or use --capture explicit$"
+    ):
+        choose_capture("transparent")
+    monkeypatch.setattr(available, "availability", lambda: Availability("transparent needs Linux"))
+    with pytest.raises(CaptureError, match=r"^--capture transparent needs Linux: use --capture explicit$"):
         choose_capture("transparent")
 
 
