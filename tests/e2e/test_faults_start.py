@@ -7,14 +7,13 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from tests.e2e.conftest import CAPTURES
 from tests.support import small
-from tests.support.meshes import MIZZEN, environment, running, start
-from tests.support.polling import eventually
+from tests.support.meshes import MIZZEN, environment, read_until, running, start
 from tests.support.processes import of_mesh
 
 from mizzen.node.capture import host
@@ -100,17 +99,20 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path, state_dir: Path) -> None:
 @pytest.mark.parametrize("capture", CAPTURES)
 def test_a_command_that_does_not_exist(tmp_path: Path, state_dir: Path, capture: str) -> None:
     file = written(tmp_path, small.workload("web", ["no-such-command", "--port", "$(PORT)"]))
-    (complaint,) = up_fails(file, state_dir, capture=capture)
-    assert complaint.startswith("error: Workload default/web: command not found: no-such-command on PATH (")
+    complaint, summary = up_fails(file, state_dir, capture=capture)
+    assert ": error: Workload default/web: spec.command[0]: command not found: no-such-command (" in complaint
+    assert complaint.startswith(f"{file}:")
+    assert summary == "error: 1 error; nothing was started"
 
 
 def test_a_working_directory_that_does_not_exist(tmp_path: Path, state_dir: Path) -> None:
     file = written(tmp_path, small.workload("web", more="  workingDir: gone"))
-    (complaint,) = up_fails(file, state_dir)
+    complaint, summary = up_fails(file, state_dir)
     folder = tmp_path / "gone"
-    assert complaint == (
-        f"error: Workload default/web: cannot enter the working directory {folder}: No such file or directory"
+    assert (
+        f": error: Workload default/web: spec.workingDir: the working directory {folder} does not exist (" in complaint
     )
+    assert summary == "error: 1 error; nothing was started"
 
 
 def test_a_command_that_ends_at_once(tmp_path: Path, state_dir: Path) -> None:
@@ -140,17 +142,6 @@ def test_an_application_that_ignores_its_port(tmp_path: Path, state_dir: Path) -
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 0, seen + output
     assert of_mesh(state_dir) == {}
-
-
-def read_until(process: subprocess.Popen[str], line: str) -> str:
-    """Reads what a process prints up to a line with this expression; the test's own time limit ends a wait in vain."""
-    assert process.stdout
-    seen = ""
-    for text in process.stdout:
-        seen += text
-        if re.search(line, text):
-            return seen
-    raise AssertionError(f"{line!r} was not printed:\n{seen}")
 
 
 def command(state_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -234,54 +225,3 @@ def test_a_root_key_that_others_can_read(stopped: Path, state_dir: Path) -> None
     key.chmod(0o600)
     with running(stopped, state_dir=state_dir) as mesh:
         assert json.loads((state_dir / "mesh.json").read_text())["pid"] == mesh.process.pid
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 400 KiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "mizzen-test", str(disk)], check=True)
-    try:
-        yield disk
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
-
-
-def fill(disk: Path, left: int) -> Path:
-    """Fills the disk but for some KiB; returns the file to remove."""
-    ballast = disk / "ballast"
-    ballast.write_bytes(b"x" * (400 - left) * 1024)
-    return ballast
-
-
-@pytest.mark.privileged
-@pytest.mark.parametrize("left", [0, 8, 32])
-def test_a_full_disk(tmp_path: Path, disk: Path, left: int) -> None:
-    """Wherever it is found out, one message names the file; and as soon as there is space the mesh starts."""
-    state_dir = disk / "state"
-    ballast = fill(disk, left)
-    complaint, *more = up_fails(written(tmp_path, WEB), state_dir)
-    assert re.match(rf"error: .*{re.escape(str(disk))}/\S*.*(No space left on device|is full)", complaint)
-    assert all(line.startswith("  ") for line in more)
-    ballast.unlink()
-    with running(tmp_path / "mesh.yaml", state_dir=state_dir) as mesh:
-        assert "1 of 1 instance ready" in mesh.cli("status").stdout
-
-
-@pytest.mark.privileged
-def test_a_disk_that_fills_up_while_the_mesh_starts(tmp_path: Path, disk: Path) -> None:
-    """What can be done without the disk goes on; what cannot waits for space, and says so."""
-    state_dir = disk / "state"
-    ballast = fill(disk, 96)
-    process = start([written(tmp_path, WEB)], state_dir)
-    seen = read_until(
-        process, r"warning: no certificate for .*authority.json: cannot be written: No space left on device"
-    )
-    assert "StateNotRemembered" in command(state_dir, "status").stderr
-    ballast.unlink()
-    seen += read_until(process, "mesh is ready")
-    eventually(lambda: "StateNotRemembered" not in command(state_dir, "status").stderr, "the state is remembered")
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=30)
-    assert process.returncode == 0, seen + output

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -190,6 +191,17 @@ def start(
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def read_until(process: subprocess.Popen[str], line: str) -> str:
+    """Reads what a process prints up to a line with this expression; the test's own time limit ends a wait in vain."""
+    assert process.stdout
+    seen = ""
+    for text in process.stdout:
+        seen += text
+        if re.search(line, text):
+            return seen
+    raise AssertionError(f"{line!r} was not printed:\n{seen}")
 
 
 @contextlib.contextmanager

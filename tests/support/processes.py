@@ -11,7 +11,12 @@ def of_mesh(state_dir: Path) -> dict[int, str]:
     Commands on a mesh have its state directory in their environment (``tests.support.meshes.environment``), and so has
     everything that `mizzen up` starts, whoever its parent is by now.
     """
-    mark = b"MIZZEN_STATE_DIR=" + bytes(state_dir) + b"\0"
+    return with_variable("MIZZEN_STATE_DIR", str(state_dir))
+
+
+def with_variable(name: str, value: str) -> dict[int, str]:
+    """Returns the command lines of all living processes that were started with this variable, by process id."""
+    mark = f"{name}={value}".encode() + b"\0"
     found = {}
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit() and mark in _read(folder / "environ") + b"\0":

@@ -10,6 +10,7 @@ SERVER = """
 import http.server, os, sys
 class Answer(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = 65536
     def do_GET(self):
         body = os.environ["ANSWER"].encode()
         self.send_response(200)

@@ -27,7 +27,7 @@ def main() -> int:
     parser.add_argument("--settings", required=True, help="the settings of the mesh, as JSON")
     settings = Settings.from_json(parser.parse_args().settings)
     _tune_collector()
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    _configure_log()
     try:
         asyncio.run(run(settings))
     except BaseExceptionGroup as group:
@@ -38,6 +38,18 @@ def main() -> int:
     except _MENDABLE as error:
         return _complain([error])
     return 0
+
+
+def _configure_log() -> None:
+    """Logs to standard error, which is a file, so without colours whatever the environment says of them."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper("iso"),
+            structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
 
 
 def _tune_collector() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from mizzen.mesh.model import Endpoint, Proxy, Service, Snapshot
 from mizzen.registry.processes import build_endpoints, build_proxies
-from mizzen.registry.reports import Desired, DesiredWorkload, Instance, Report, ServiceName
+from mizzen.registry.reports import Desired, DesiredWorkload, Instance, Report, ServiceName, WrittenResource
 from mizzen.registry.services import build_services, host_of, services_in, workloads_in
 from mizzen.resources.destination_rule import DestinationRuleSpec
 from mizzen.resources.key import Key
@@ -18,6 +18,7 @@ from mizzen.resources.problems import Problem
 from mizzen.resources.resource import Resource
 from mizzen.resources.virtual_service import VirtualServiceSpec
 from mizzen.resources.workload import WorkloadSpec, working_folder
+from mizzen.store.contents import Contents
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,11 @@ def _in_order(inputs: Inputs) -> list[Resource[Any]]:
 
 
 def build_desired(
-    inputs: Inputs, services: Mapping[str, Service], version: int, problems: Iterable[Problem] = ()
+    inputs: Inputs,
+    services: Mapping[str, Service],
+    version: int,
+    problems: Iterable[Problem] = (),
+    contents: Contents | None = None,
 ) -> Desired:
     """Returns what a node should run, and the names that applications may call."""
     workloads = sorted(workloads_in(inputs.resources.values()), key=lambda workload: workload.key)
@@ -97,6 +102,14 @@ def build_desired(
         workloads=tuple(_desired(workload, inputs.restarts) for workload in workloads),
         services=tuple(_name(service) for service in services.values()),
         problems=tuple(str(problem) for problem in problems),
+        written=_written(contents) if contents else (),
+    )
+
+
+def _written(contents: Contents) -> tuple[WrittenResource, ...]:
+    return tuple(
+        WrittenResource(resource=str(key), digest=one.digest, file=one.source.file if key in contents.watched else "")
+        for key, one in contents.resources.items()
     )
 
 

@@ -231,7 +231,7 @@ class World:
             inputs=number,
             contents=self._contents,
             snapshot=snapshot,
-            desired=build_desired(inputs, snapshot.services, self._version, errors(problems)),
+            desired=build_desired(inputs, snapshot.services, self._version, errors(problems), self._contents),
             report=self._report,
             set_aside=dict(self._set_aside),
             problems=problems,

@@ -27,8 +27,8 @@ def identify(value: Any, default_namespace: str) -> tuple[Kind | None, Key | Non
     if kind is None:
         return None, key, [_unknown(value["apiVersion"], value["kind"])]
     if not kind.implemented:
-        message = f"kind {kind.kind} is part of {kind.api}'s API but not implemented yet in this version of Mizzen"
-        return None, key, [Finding("kind", message, code="NotImplemented", hint=_usable())]
+        message = f"kind {kind.kind} is part of {kind.api_name} but not implemented yet in this version of Mizzen"
+        return None, key, [Finding("kind", message, code="NotImplemented", hint=kind.instead or _usable())]
     return kind, key, []
 
 

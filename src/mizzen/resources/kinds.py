@@ -26,7 +26,10 @@ CORE = ""
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of resource. ``versions`` are those accepted, the preferred one first; all have one schema."""
+    """One kind of resource. ``versions`` are those accepted, the preferred one first; all have one schema.
+
+    ``instead`` says of a kind that is not implemented what Mizzen does without it.
+    """
 
     kind: str
     plural: str
@@ -34,6 +37,7 @@ class Kind:
     versions: tuple[str, ...]
     model: type[Model] | None = None
     short_names: tuple[str, ...] = ()
+    instead: str = ""
 
     @property
     def implemented(self) -> bool:
@@ -58,6 +62,12 @@ class Kind:
         return "Mizzen" if self.group == MIZZEN else "Kubernetes"
 
     @property
+    def api_name(self) -> str:
+        """``Istio's API``, ``the Gateway API``."""
+        possessive = f"{self.api}'" if self.api.endswith("s") else f"{self.api}'s"
+        return self.api if self.api.endswith("API") else f"{possessive} API"
+
+    @property
     def names(self) -> tuple[str, ...]:
         """All names by which users may ask for the kind, in lower case."""
         return (self.singular, self.plural, *self.short_names)
@@ -77,8 +87,22 @@ KINDS: tuple[Kind, ...] = (
     Kind("WorkloadEntry", "workloadentries", NETWORKING, _ALL, short_names=("we",)),
     Kind("WorkloadGroup", "workloadgroups", NETWORKING, _ALL, short_names=("wg",)),
     Kind("ProxyConfig", "proxyconfigs", NETWORKING, ("v1beta1",)),
-    Kind("AuthorizationPolicy", "authorizationpolicies", SECURITY, ("v1", "v1beta1"), short_names=("ap",)),
-    Kind("PeerAuthentication", "peerauthentications", SECURITY, ("v1", "v1beta1"), short_names=("pa",)),
+    Kind(
+        "AuthorizationPolicy",
+        "authorizationpolicies",
+        SECURITY,
+        ("v1", "v1beta1"),
+        short_names=("ap",),
+        instead="remove it: only workloads of the mesh get in, by mutual TLS, but each of them may call each other",
+    ),
+    Kind(
+        "PeerAuthentication",
+        "peerauthentications",
+        SECURITY,
+        ("v1", "v1beta1"),
+        short_names=("pa",),
+        instead="remove it: here mutual TLS is always STRICT",
+    ),
     Kind("RequestAuthentication", "requestauthentications", SECURITY, ("v1", "v1beta1"), short_names=("ra",)),
     Kind("Telemetry", "telemetries", TELEMETRY, ("v1", "v1alpha1")),
     Kind("WasmPlugin", "wasmplugins", EXTENSIONS, ("v1alpha1",)),

@@ -183,7 +183,7 @@ def _without_duplicates(resources: list[Resource[Any]], problems: list[Problem])
             refused.append(
                 Problem(
                     code="DuplicateResource",
-                    message=f"{resource.key} is written twice: at {there} and at {here}",
+                    message=f"it is written twice: at {there} and at {here}",
                     position=here,
                     resource=resource.key,
                     path="metadata.name",
@@ -202,8 +202,8 @@ def _files(path: Path, problems: list[Problem]) -> list[Path]:
         problems.append(_unreadable(path, error.strerror or str(error)))
         return []
     if not found:
-        message = f"no resources in {path}: it has no file that ends in .yaml, .yml or .json"
-        problems.append(Problem("NoResources", message, Level.WARNING, Position(str(path), 1)))
+        message = f"{path}: no file ends in .yaml, .yml or .json"
+        problems.append(Problem("NoResources", message, Level.WARNING))
     return found
 
 
@@ -222,5 +222,4 @@ def _text(path: Path, problems: list[Problem]) -> str | None:
 
 
 def _unreadable(path: Path, why: str) -> Problem:
-    hint = "check the path" if not path.exists() else ""
-    return Problem("NotReadable", f"cannot read {path}: {why}", position=Position(str(path), 1), hint=hint)
+    return Problem("NotReadable", f"{path}: {why}")

@@ -27,6 +27,8 @@ _SHORT_BOOLEANS = frozenset({"y", "Y", "n", "N"})
 
 # Aliases can make a short text a huge value ("billion laughs"); nobody writes this many fields by hand.
 _MOST_NODES = 100_000
+# Digits; Python refuses to read or write whole numbers of some thousands, and a problem should fit a line.
+_LONGEST_NUMBER = 100
 DEEPEST = 100
 """How deep values may be nested; no resource comes near it."""
 
@@ -147,7 +149,8 @@ class Reader:
     def _scalar(self, node: yaml.ScalarNode, path: str) -> Any:
         value = _plain(node)
         if isinstance(value, float) and not math.isfinite(value):
-            self._problem("WrongType", f"{node.value} is no number that can be used", node, path)
+            text = node.value if len(node.value) <= _LONGEST_NUMBER else f"{node.value[:_LONGEST_NUMBER]}..."
+            self._problem("WrongType", f"{text} is no number that can be used", node, path)
             return None
         return value
 
@@ -163,13 +166,26 @@ def _plain(node: yaml.ScalarNode) -> Any:
         return _integer(text.replace("_", ""))
     number = text.replace("_", "").lower()
     if node.tag == _TAG + "float" and ":" not in text:
-        return float(number.replace(".inf", "inf").replace(".nan", "nan"))
+        return _real(number.replace(".inf", "inf").replace(".nan", "nan"))
     if node.tag == _TEXT and not node.style and _FLOAT.fullmatch(text):
         return float(text)
     return text
 
 
-def _integer(text: str) -> int:
+def _real(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:  # the tag says that it is a number
+        return math.nan
+
+
+def _integer(text: str) -> int | float:
+    """Returns a whole number, or what is not finite for one that nobody means: Python itself refuses some of them."""
+    if len(text) > _LONGEST_NUMBER:
+        return math.inf
     digits = text.lstrip("+-")
     base = 8 if digits.startswith("0") and digits.isdecimal() else 0
-    return int(text, base)
+    try:
+        return int(text, base)
+    except ValueError:  # YAML takes 0x_ for a number, or a tag says that it is one
+        return math.nan

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeAlias
 
 from mizzen.resources.key import Key
-from mizzen.resources.problems import Position, Problem
+from mizzen.resources.problems import Problem
 from mizzen.resources.resource import Resource
 
 # What any kind's resource is where the kind does not matter.
@@ -33,12 +33,13 @@ class Contents:
 
     ``version`` grows whenever a resource comes, goes, or is written differently. Contents of one version hold equal
     resources but may differ in what does not count: where resources are written, and which problems there are. Each
-    resource is stamped with its age (``created``).
+    resource is stamped with its age (``created``). ``watched`` are those that are written in watched files.
     """
 
     version: int = 0
     resources: Mapping[Key, AnyResource] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+    watched: frozenset[Key] = frozenset()
 
 
 class Store(Protocol):
@@ -77,9 +78,12 @@ class StoreError(Exception):
         return cls(Problem(code=cls.code, message=message, hint=hint))
 
     def __str__(self) -> str:
-        return "\n".join(
-            f"{problem.message}; {problem.hint}" if problem.hint else problem.message for problem in self.problems
-        )
+        return "\n".join(map(_in_words, self.problems))
+
+
+def _in_words(problem: Problem) -> str:
+    what = f"{problem.resource}: " if problem.resource else ""
+    return f"{what}{problem.message}{f'; {problem.hint}' if problem.hint else ''}"
 
 
 class ReadOnlyError(StoreError):
@@ -88,14 +92,15 @@ class ReadOnlyError(StoreError):
     code = "ReadOnly"
 
     @classmethod
-    def of(cls, resources: Iterable[AnyResource]) -> ReadOnlyError:
+    def of(cls, resources: Iterable[AnyResource], given: Mapping[Key, AnyResource] | None = None) -> ReadOnlyError:
+        """``resources`` are those in watched files, ``given`` what a command wanted to put in their place."""
+        given = given or {}
         return cls(
             *(
                 Problem(
                     code=cls.code,
-                    message=f"{resource.key} is written in {resource.source.file}:{resource.source.line},"
-                    " which the mesh watches",
-                    position=Position(resource.source.file, resource.source.line),
+                    message=f"it is written in {resource.source.file}:{resource.source.line}, which the mesh watches",
+                    position=given.get(resource.key, resource).source.position("metadata.name"),
                     resource=resource.key,
                     hint="edit that file",
                 )
@@ -111,7 +116,7 @@ class NotFoundError(StoreError):
 
     @classmethod
     def of(cls, keys: Iterable[Key]) -> NotFoundError:
-        return cls(*(Problem(code=cls.code, message=f"{key} does not exist", resource=key) for key in keys))
+        return cls(*(Problem(code=cls.code, message="it does not exist", resource=key) for key in keys))
 
 
 class StoreFullError(StoreError):

@@ -12,7 +12,7 @@ import enum
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -149,11 +149,10 @@ class Database:
             rows = self._connection.execute("SELECT name, value FROM meta WHERE section = ?", (section,)).fetchall()
         return {name: json.loads(value) for name, value in rows}
 
-    def write_section(self, section: str, values: Mapping[str, Json], remove: Sequence[str] = ()) -> None:
-        """Remembers values under a heading, and forgets those in ``remove``, in one transaction."""
+    def write_section(self, section: str, values: Mapping[str, Json]) -> None:
+        """Remembers values under a heading, in one transaction."""
         rows = [(section, name, json.dumps(value, sort_keys=True)) for name, value in values.items()]
         with self._transaction() as sql:
-            sql.executemany("DELETE FROM meta WHERE section = ? AND name = ?", [(section, name) for name in remove])
             sql.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", rows)
 
     def _created(self) -> dict[Key, int]:

@@ -80,16 +80,16 @@ def scan(paths: Iterable[Path], before: Mapping[str, WatchedFile], now: float) -
         try:
             listed = list(_list(path))
         except FileNotFoundError:
-            problems.append(_path_problem(path, "does not exist; it is read as soon as it does", "PathMissing"))
+            problems.append(_path_problem(path, "it does not exist; it is read as soon as it does", "PathMissing"))
             continue
         except OSError as error:
             unreadable.append(path)
             problems.append(
-                _path_problem(path, f"cannot be read: {error.strerror}; what it said stays in force", "NotReadable")
+                _path_problem(path, f"it cannot be read: {error.strerror}; what it said stays in force", "NotReadable")
             )
             continue
         if not listed:
-            problems.append(_path_problem(path, "has no file that ends in .yaml, .yml or .json", "NoResources"))
+            problems.append(_path_problem(path, "no file ends in .yaml, .yml or .json", "NoResources"))
         # One file that is reached in two ways, say by its own name and by its directory's, is one file.
         found |= {file.path: file.name for file in listed if file.real not in real}
         real.update(file.real for file in listed)
@@ -199,4 +199,4 @@ def _broken(before: WatchedFile, name: str, problems: tuple[Problem, ...]) -> Wa
 
 def _path_problem(path: Path, what: str, code: str) -> Problem:
     level = Level.ERROR if code == "NotReadable" else Level.WARNING
-    return Problem(code, f"{path} {what}", level, Position(str(path), 1), hint="check the path and its permissions")
+    return Problem(code, f"{path}: {what}", level, hint="check the path and its permissions")

@@ -136,12 +136,12 @@ class SqliteStore:
         """Returns the JSON values that are remembered under a heading, by name. Raises StoreError."""
         return await _finished(self._thread, partial(self._database.section, section))
 
-    async def write_section(self, section: str, values: Mapping[str, Json], remove: Sequence[str] = ()) -> None:
-        """Remembers JSON values under a heading, and forgets the names in ``remove``, all or nothing.
+    async def write_section(self, section: str, values: Mapping[str, Json]) -> None:
+        """Remembers JSON values under a heading, all or nothing.
 
         They are on disk when this returns. Raises StoreError, and TypeError for a value that JSON does not have.
         """
-        await _finished(self._thread, partial(self._database.write_section, section, dict(values), tuple(remove)))
+        await _finished(self._thread, partial(self._database.write_section, section, dict(values)))
 
     async def _write(self, change: Callable[[], T]) -> T:
         try:
@@ -183,7 +183,7 @@ def _require_distinct(keys: Sequence[Key]) -> None:
     if twice:
         raise StoreError(
             *(
-                Problem(code="DuplicateResource", message=f"{key} is named twice in one change", resource=key)
+                Problem(code="DuplicateResource", message="it is named twice in one change", resource=key)
                 for key in twice
             )
         )

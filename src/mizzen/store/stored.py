@@ -87,7 +87,7 @@ def _unusable(record: Record) -> Problem:
     key = record.key
     return Problem(
         code="StoredResource",
-        message=f"{key} was applied earlier, but this version of Mizzen does not accept it: it is not in force",
+        message="it was applied earlier, but this version of Mizzen does not accept it: it is not in force",
         position=Position(record.file, max(record.line, 1)),
         resource=key,
         hint=f"apply a corrected version, or run {delete_command(key)}",

@@ -22,7 +22,7 @@ from mizzen.resources.problems import Level, Position, Problem
 from mizzen.store.contents import AnyResource, Contents, NotFoundError, ReadOnlyError, StoreError
 from mizzen.store.database import Json
 from mizzen.store.directory import Directory
-from mizzen.store.history import Change, Outcome
+from mizzen.store.history import Action, Change, Outcome
 from mizzen.store.sqlite import SqliteStore
 from mizzen.store.stored import Stored, delete_command
 
@@ -108,13 +108,21 @@ class Stores:
     ) -> Outcome:
         """Applies and deletes in one transaction, and tells what became of each resource; see SqliteStore.change.
 
+        What says the same as a watched file is unchanged.
         A resource that is both applied and in a file can be deleted: the applied one goes, the file stays in force.
         Raises NotFoundError for keys that exist nowhere, ReadOnlyError for those that only a file has, StoreError.
         """
         async with self._changing:
-            self._refuse([resource.key for resource in apply], delete)
+            files = self._sqlite.stored.files
+            same = [one for one in apply if one.key in files and files[one.key].digest == one.digest]
+            named = [*(one.key for one in apply), *delete]
+            apply = [one for one in apply if one not in same]
+            self._refuse({one.key: one for one in apply}, delete)
             try:
-                return await self._sqlite.change(apply=apply, delete=delete, dry_run=dry_run)
+                outcome = await self._sqlite.change(apply=apply, delete=delete, dry_run=dry_run)
+                unchanged = dict.fromkeys((one.key for one in same), Action.UNCHANGED)
+                actions = {**unchanged, **outcome.actions}
+                return Outcome(outcome.version, {key: actions[key] for key in named})
             finally:
                 if not dry_run:
                     self._publish()
@@ -131,11 +139,11 @@ class Stores:
         """Returns the JSON values that are remembered under a heading, by name. Raises StoreError."""
         return await self._sqlite.section(section)
 
-    async def write_section(self, section: str, values: Mapping[str, Json], remove: Sequence[str] = ()) -> None:
+    async def write_section(self, section: str, values: Mapping[str, Json]) -> None:
         """Remembers JSON values under a heading, on disk, all or nothing; see SqliteStore.write_section."""
-        await self._sqlite.write_section(section, values, remove)
+        await self._sqlite.write_section(section, values)
 
-    def _refuse(self, apply: Sequence[Key], delete: Sequence[Key]) -> None:
+    def _refuse(self, apply: Mapping[Key, AnyResource], delete: Sequence[Key]) -> None:
         now = self._sqlite.stored
         unknown = [key for key in delete if key not in now.files and not now.has_applied(key)]
         if unknown:
@@ -143,7 +151,7 @@ class Stores:
         owned = [key for key in apply if key in now.files]
         owned += [key for key in delete if not now.has_applied(key)]
         if owned:
-            raise ReadOnlyError.of(now.files[key] for key in owned)
+            raise ReadOnlyError.of((now.files[key] for key in owned), apply)
 
     async def _follow(self) -> None:
         watch = self._directory.watch()
@@ -179,7 +187,8 @@ def union(stored: Stored, problems: Sequence[Problem] = ()) -> Contents:
     both = {**stored.applied, **stored.files}
     aged = sorted((resource.stamped(stored.created[key]) for key, resource in both.items()), key=lambda one: one.age)
     twice = [_twice(stored.files[key], applied) for key, applied in stored.applied.items() if key in stored.files]
-    return Contents(stored.version, {resource.key: resource for resource in aged}, (*problems, *twice))
+    resources = {resource.key: resource for resource in aged}
+    return Contents(stored.version, resources, (*problems, *twice), frozenset(stored.files))
 
 
 def _twice(in_file: AnyResource, applied: AnyResource) -> Problem:

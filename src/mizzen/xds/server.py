@@ -122,15 +122,25 @@ async def serve(path: Path, *discoveries: Discovery, grace: float = 1.0) -> Asyn
         server.add_insecure_port(f"unix:{path}")
     except RuntimeError as error:
         raise OSError(f"cannot listen on {path}: {error}") from error
-    await server.start()
-    log.info("serving xDS", socket=str(path))
     try:
+        await _start(server)
+        log.info("serving xDS", socket=str(path))
         yield server
     finally:
         for discovery in discoveries:
             discovery.close()
         await server.stop(grace)
         _discard(path)
+
+
+async def _start(server: grpc.aio.Server) -> None:
+    """Starts it whole: gRPC breaks when its start is cancelled half-way, so a cancellation waits for the moment it takes."""
+    starting = asyncio.ensure_future(server.start())  # noqa: TID251 - it is awaited here in any case
+    try:
+        await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await asyncio.wait([starting])
+        raise
 
 
 def _discard(path: Path) -> None:

@@ -118,8 +118,9 @@ async def test_a_body_that_does_not_follow_the_api(api: Api, body: object) -> No
     assert codes(await api.post("/v1/resources/apply", body, 400)) == ["BadRequest"]
 
 
-async def test_a_body_that_is_no_json(api: Api) -> None:
-    said = await api.client.post("/v1/resources/apply", content=b"{")
+@pytest.mark.parametrize("body", [b"{", b"[" * 100_000])
+async def test_a_body_that_is_no_json(api: Api, body: bytes) -> None:
+    said = await api.client.post("/v1/resources/apply", content=body)
     assert (said.status_code, codes(said.json())) == (400, ["BadRequest"])
 
 
@@ -152,8 +153,9 @@ async def test_a_node_reports_and_asks_what_to_run(api: Api) -> None:
     assert [(one["id"], one["connected"]) for one in proxies] == [("a-0.default", False), ("a-1.default", False)]
 
 
-async def test_a_report_that_is_none(api: Api) -> None:
-    said = await api.client.put("/v1/node/report", content=b'{"instances": 1}')
+@pytest.mark.parametrize("body", [b'{"instances": 1}', b'{"x":' * 100_000])
+async def test_a_report_that_is_none(api: Api, body: bytes) -> None:
+    said = await api.client.put("/v1/node/report", content=body)
     assert said.status_code == 400
 
 
@@ -171,7 +173,8 @@ async def test_waiting_for_a_version(api: Api) -> None:
         "pending": [],
         "rejected": [],
     }
-    assert codes(await api.get(f"/v1/versions/{version}", 400, timeout="soon")) == ["BadRequest"]
+    for timeout in ("soon", "nan"):
+        assert codes(await api.get(f"/v1/versions/{version}", 400, timeout=timeout)) == ["BadRequest"]
 
 
 async def test_a_proxy_that_runs_and_is_not_connected_has_not_acknowledged(api: Api) -> None:

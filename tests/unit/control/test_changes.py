@@ -11,6 +11,7 @@ from mizzen.control.world import World
 from mizzen.registry.reports import Report
 from mizzen.resources.key import Key
 from mizzen.store.contents import NotFoundError, ReadOnlyError
+from mizzen.store.history import Action
 
 NOBODY = Report(node="n")
 A, B = ("a.yaml", service("a") + workload("a")), ("b.yaml", virtual_service("a"))
@@ -112,5 +113,10 @@ async def test_what_a_watched_file_says_is_not_applied_over(open_world: OpenWorl
     file = tmp_path / "mesh.yaml"
     file.write_text(service("a"))
     async with open_world(file, report=NOBODY) as world:
-        with pytest.raises(ReadOnlyError):
-            await changes(world).apply([A])
+        same = ("mine.yaml", service("a"))
+        assert (await changes(world).apply([same])).actions == {Key("Service", "default", "a"): Action.UNCHANGED}
+        with pytest.raises(ReadOnlyError) as caught:
+            await changes(world).apply([("mine.yaml", "# Mine.\n" + service("a").replace("9080", "9081"))])
+        (problem,) = caught.value.problems
+        assert str(problem.position).startswith("mine.yaml:")
+        assert f"{file}:" in problem.message

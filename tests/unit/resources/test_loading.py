@@ -203,6 +203,21 @@ def test_all_problems_are_reported_at_once_and_the_good_documents_are_kept(read:
             ),
         ),
         (
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: r}",
+            (
+                "f:2:7: error: HTTPRoute default/r: kind: kind HTTPRoute is part of the Gateway API but not implemented "
+                "yet in this version of Mizzen (the kinds that can be used are Workload, Service, VirtualService, "
+                "DestinationRule) [NotImplemented]"
+            ),
+        ),
+        (
+            "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: p}",
+            (
+                "f:2:7: error: PeerAuthentication default/p: kind: kind PeerAuthentication is part of Istio's API but not "
+                "implemented yet in this version of Mizzen (remove it: here mutual TLS is always STRICT) [NotImplemented]"
+            ),
+        ),
+        (
             "apiVersion: v1\nkind: Service\nspec: {ports: [{port: 80}]}",
             (
                 "f:1:1: error: metadata: `metadata` is required (its fields are `name`, `namespace`, `labels`, "
@@ -247,7 +262,7 @@ def test_a_resource_that_is_written_twice_shows_both_places(read: Read) -> None:
     assert len(loaded.resources) == 1
     assert only_problems(loaded) == [
         (
-            "f.yaml:16:9: error: VirtualService default/reviews: metadata.name: VirtualService default/reviews is written "
+            "f.yaml:16:9: error: VirtualService default/reviews: metadata.name: it is written "
             "twice: at f.yaml:4:9 and at f.yaml:16:9 (keep one of them, or give one another name or namespace) "
             "[DuplicateResource]"
         )
@@ -379,7 +394,7 @@ def test_paths_that_cannot_be_read_are_problems(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     loaded = load_paths([tmp_path / "none.yaml", tmp_path / "latin.yaml", tmp_path / "empty"])
     assert [(problem.code, problem.level.value, problem.position) for problem in loaded.problems] == [
-        ("NoResources", "warning", Position(str(tmp_path / "empty"), 1)),
-        ("NotReadable", "error", Position(str(tmp_path / "none.yaml"), 1)),
+        ("NoResources", "warning", None),
+        ("NotReadable", "error", None),
         ("YAMLSyntax", "error", Position(str(tmp_path / "latin.yaml"), 2)),
     ]

@@ -206,6 +206,18 @@ def test_values_nested_too_deep_are_a_problem_and_no_crash(text: str) -> None:
     assert problem.code == "YAMLSyntax"
 
 
+_NO_NUMBERS = ["9" * 5000, "-0x" + "f" * 5000, "0b" + "1" * 20_000, "0x_", "!!int x", "!!float y"]
+
+
+@pytest.mark.parametrize("number", _NO_NUMBERS)
+def test_a_number_that_python_cannot_read_or_write_is_a_problem(number: str) -> None:
+    (document,) = documents(f"a: {number}", "f.yaml")
+    assert isinstance(document, Document)
+    (problem,) = document.problems
+    assert problem.message.endswith("is no number that can be used")
+    assert len(problem.message) < 200
+
+
 @pytest.mark.parametrize("text", ["a: \ud800", "a: \x00", "%YAML 1.1\n", "!!python/object:os.system x", "a: .nan"])
 def test_no_text_raises(text: str) -> None:
     for document in documents(text, "f.yaml"):

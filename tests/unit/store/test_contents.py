@@ -14,15 +14,15 @@ from mizzen.store import NotFoundError, ReadOnlyError, StoreCorruptError, StoreE
 def test_read_only_says_where_the_resource_is_written() -> None:
     error = ReadOnlyError.of([resource("reviews", file="mesh/reviews.yaml")])
     assert str(error) == (
-        "VirtualService default/reviews is written in mesh/reviews.yaml:1, which the mesh watches; edit that file"
+        "VirtualService default/reviews: it is written in mesh/reviews.yaml:1, which the mesh watches; edit that file"
     )
-    assert error.problems[0].position == Position("mesh/reviews.yaml", 1)
+    assert error.problems[0].position == Position("mesh/reviews.yaml", 4, 9)
     assert error.problems[0].resource == key("reviews")
 
 
 def test_not_found_lists_every_resource() -> None:
     error = NotFoundError.of([key("a"), key("b")])
-    assert str(error) == "VirtualService default/a does not exist\nVirtualService default/b does not exist"
+    assert str(error) == "VirtualService default/a: it does not exist\nVirtualService default/b: it does not exist"
     assert [problem.resource for problem in error.problems] == [key("a"), key("b")]
     assert {problem.code for problem in error.problems} == {"NotFound"}
 

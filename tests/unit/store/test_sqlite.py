@@ -84,7 +84,7 @@ async def test_unknown_resources_are_all_named_and_nothing_is_deleted(store: Sql
 
 
 async def test_a_resource_that_is_named_twice_is_refused(store: SqliteStore) -> None:
-    with pytest.raises(StoreError, match="VirtualService default/a is named twice in one change"):
+    with pytest.raises(StoreError, match="VirtualService default/a: it is named twice in one change"):
         await store.apply([resource("a", 1), resource("a", 2)])
     await store.apply([resource("a")])
     with pytest.raises(StoreError, match="named twice"):
@@ -234,9 +234,9 @@ async def test_sections_outlive_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "mizzen.db"
     async with opened(path) as store:
         await store.write_section("restarts", {"default/reviews": 1, "default/ratings": 2})
-        await store.write_section("restarts", {"default/reviews": 2}, remove=["default/ratings"])
+        await store.write_section("restarts", {"default/reviews": 2})
     async with opened(path) as store:
-        assert await store.section("restarts") == {"default/reviews": 2}
+        assert await store.section("restarts") == {"default/reviews": 2, "default/ratings": 2}
 
 
 async def test_a_database_that_cannot_be_opened(tmp_path: Path) -> None:

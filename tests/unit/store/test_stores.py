@@ -13,7 +13,18 @@ import pytest
 from tests.unit.store.written import codes, documents, key, limit_pages, resource, timeouts, virtual_service
 
 from mizzen.resources import Level, errors
-from mizzen.store import Action, Contents, NotFoundError, ReadOnlyError, Store, StoreError, Stores, directory, stores
+from mizzen.store import (
+    Action,
+    Contents,
+    NotFoundError,
+    Outcome,
+    ReadOnlyError,
+    Store,
+    StoreError,
+    Stores,
+    directory,
+    stores,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -103,19 +114,32 @@ async def test_a_resource_in_a_file_cannot_be_changed_by_a_command(root: Path) -
     async with opened(root) as mesh:
         before = mesh.contents
         with pytest.raises(ReadOnlyError) as caught:
-            await mesh.apply([resource("new"), resource("a", 2), resource("b")])
+            await mesh.apply([resource("new"), resource("a", 2, file="mine.yaml"), resource("b", 2, file="mine.yaml")])
         assert str(caught.value).splitlines() == [
-            f"VirtualService default/{name} is written in {root}/a.yaml:{line}, which the mesh watches; edit that file"
+            f"VirtualService default/{name}: it is written in {root}/a.yaml:{line}, which the mesh watches; edit that file"
             for name, line in (("a", 1), ("b", 13))
         ]
+        assert {problem.position and problem.position.file for problem in caught.value.problems} == {"mine.yaml"}
         with pytest.raises(ReadOnlyError):
             await mesh.delete([key("a")])
         with pytest.raises(ReadOnlyError):
-            await mesh.change(apply=[resource("a")], dry_run=True)
+            await mesh.change(apply=[resource("a", 2)], dry_run=True)
         with pytest.raises(NotFoundError) as unknown:
             await mesh.delete([key("a"), key("x")])
         assert [problem.resource for problem in unknown.value.problems] == [key("x")]
         assert mesh.contents == before
+
+
+async def test_to_apply_what_a_file_says_changes_nothing(root: Path) -> None:
+    write(root / "a.yaml", virtual_service("a"), virtual_service("b"))
+    async with opened(root) as mesh:
+        before = mesh.contents
+        outcome = await mesh.change(apply=[resource("a"), resource("b")])
+        assert outcome == Outcome(before.version, {key("a"): Action.UNCHANGED, key("b"): Action.UNCHANGED})
+        assert mesh.contents == before
+        outcome = await mesh.change(apply=[resource("b"), resource("c")], dry_run=True)
+        assert list(outcome.actions.items()) == [(key("b"), Action.UNCHANGED), (key("c"), Action.CREATED)]
+        assert outcome.version == before.version
 
 
 async def test_a_file_wins_over_what_was_applied_and_both_are_named(root: Path) -> None:

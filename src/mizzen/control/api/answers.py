@@ -32,7 +32,7 @@ async def body(request: Request) -> Any:
     """Returns the decoded JSON body; raises :class:`BadRequestError`."""
     try:
         return msgspec.json.decode(await request.body())
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise BadRequestError(f"the request's body is no JSON: {error}") from error
 
 

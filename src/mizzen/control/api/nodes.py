@@ -65,5 +65,5 @@ async def _desired(world: World) -> AsyncIterator[bytes]:
 async def _decode(request: Request, struct: type[StructT]) -> StructT:
     try:
         return msgspec.json.decode(await request.body(), type=struct)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise BadRequestError(str(error)) from error

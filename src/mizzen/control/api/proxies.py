@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -62,7 +63,9 @@ def _timeout(request: Request) -> float:
     try:
         timeout = float(text)
     except ValueError:
-        raise BadRequestError(f"timeout={text} is no number of seconds") from None
+        timeout = math.nan
+    if math.isnan(timeout):
+        raise BadRequestError(f"timeout={text} is no number of seconds")
     return min(max(timeout, 0.0), _LONGEST_WAIT)
 
 

@@ -19,7 +19,9 @@ def weighted(path: str, routes: Sequence[HTTPRouteDestination | RouteDestination
         else:
             yield from destination(f"{where}.destination", route.destination)
         if route.weight < 0:
-            yield Finding(f"{where}.weight", f"weight {route.weight} < 0")
+            yield Finding(
+                f"{where}.weight", f"weight {route.weight} < 0", hint="a weight is a share of the requests: 0 or more"
+            )
         if isinstance(route, HTTPRouteDestination):
             yield from http_headers.headers(f"{where}.headers", route.headers)
     total = sum(route.weight for route in routes)
