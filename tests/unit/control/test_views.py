@@ -13,6 +13,7 @@ from mizzen.registry.reports import Desired, DesiredWorkload, Report
 from mizzen.resources import load
 from mizzen.resources.problems import Problem
 from mizzen.resources.resource import Resource
+from mizzen.store.contents import Contents
 
 WORLD = (service("a"), workload("a", workingDir="here"), service("b", namespace="far"))
 
@@ -76,6 +77,16 @@ def test_the_order_in_which_a_workload_is_written_does_not_count() -> None:
 def test_problems_are_told_in_words() -> None:
     (told,) = desired(inputs(*WORLD), Problem(code="X", message="is wrong")).problems
     assert "is wrong" in told
+
+
+def test_a_node_is_told_what_is_written_and_which_file_says_it() -> None:
+    given = inputs(*WORLD)
+    in_file, applied, *_ = keys = list(given.resources)
+    contents = Contents(3, given.resources, watched=frozenset(keys) - {applied})
+    found = {one.resource: one for one in build_desired(given, {}, 7, (), contents).written}
+    assert list(found) == [str(key) for key in keys]
+    assert (found[str(in_file)].file, found[str(applied)].file) == ("/world/mesh.yaml", "")
+    assert found[str(applied)].digest == given.resources[applied].digest
 
 
 def test_a_snapshot_without_a_report_has_services_and_nothing_that_runs() -> None:

@@ -136,6 +136,7 @@ async def test_to_apply_what_a_file_says_changes_nothing(root: Path) -> None:
         before = mesh.contents
         outcome = await mesh.change(apply=[resource("a"), resource("b")])
         assert outcome == Outcome(before.version, {key("a"): Action.UNCHANGED, key("b"): Action.UNCHANGED})
+        assert before.watched == {key("a"), key("b")}
         assert mesh.contents == before
         outcome = await mesh.change(apply=[resource("b"), resource("c")], dry_run=True)
         assert list(outcome.actions.items()) == [(key("b"), Action.UNCHANGED), (key("c"), Action.CREATED)]
