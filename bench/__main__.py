@@ -11,6 +11,9 @@ import time
 
 from bench import machine, report
 from bench.measures import MEASURES
+from bench.quiet import await_quiet
+
+_PATIENCE = 120.0
 
 
 def main() -> int:
@@ -24,7 +27,8 @@ def main() -> int:
     results = {}
     for name in options.measure or MEASURES:
         print(f"{name} ...", file=sys.stderr, flush=True)
-        started, about = time.monotonic(), machine.describe()
+        busy = 0.0 if options.quick else await_quiet(_PATIENCE)
+        started, about = time.monotonic(), {**machine.describe(), "busy": busy}
         found = MEASURES[name](quick=options.quick)
         results[name] = {"machine": about, "seconds": round(time.monotonic() - started), "result": found}
         print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)

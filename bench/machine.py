@@ -17,7 +17,7 @@ _PACKAGES = ("grpcio", "protobuf")
 
 
 def describe() -> dict[str, Any]:
-    """Returns the machine as it is now; ``load`` is the load average of the last minute."""
+    """Returns the machine as it is now."""
     envoy = subprocess.run([str(envoy_path()), "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
@@ -29,7 +29,6 @@ def describe() -> dict[str, Any]:
         "envoy": envoy.rpartition("version: ")[2].split("/")[1],
         "mizzen": __version__,
         **{package: importlib.metadata.version(package) for package in _PACKAGES},
-        "load": round(os.getloadavg()[0], 1),
     }
 
 

@@ -94,7 +94,7 @@ def _measured(kept: Mapping[str, Any]) -> str:
     return (
         f"*{on['date']}; {on['processor']}, {on['processors']} processors, {on['memory'] / 2**30:.0f} GiB, {on['kernel']};"
         f" Mizzen {on['mizzen']}, Envoy {on['envoy']}, Python {on['python']}, grpcio {on['grpcio']},"
-        f" protobuf {on['protobuf']}; load average before it {on['load']}.*"
+        f" protobuf {on['protobuf']}; before it the processors were {on['busy'] * 100:.0f} % busy with other things.*"
     )
 
 
@@ -165,10 +165,18 @@ def _throughput(result: Mapping[str, Any]) -> tuple[str, str]:
 
 def _start(result: Mapping[str, Any]) -> tuple[str, str]:
     rows = [
-        (capture, _seconds(found["answered"]), _seconds(found["ready"]), str(found["plan"]["starts"]))
+        (
+            capture,
+            _seconds(found["answered"]),
+            _seconds(found["ready"]),
+            str(found["plan"]["starts"]),
+            f"{found['busy']['median'] * 100:.0f}",
+        )
         for capture, found in result.items()
     ]
-    return "Start", _START + "\n" + _table(("capture", "first answer s", "mesh is ready s", "starts"), rows)
+    return "Start", _START + "\n" + _table(
+        ("capture", "first answer s", "mesh is ready s", "starts", "% busy before"), rows
+    )
 
 
 def _push(result: Mapping[str, Any]) -> tuple[str, str]:

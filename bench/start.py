@@ -19,6 +19,7 @@ import httpx2
 
 from bench.mesh import BOOKINFO, Mesh, await_ready, starting
 from bench.paths import EXPLICIT
+from bench.quiet import await_quiet
 from bench.spread import spread
 from bench.waiting import eventually
 from mizzen.node.capture.entering import in_namespace
@@ -31,20 +32,29 @@ _WANTED = ("Publisher", "Reviewer1")
 
 @dataclass(frozen=True)
 class Plan:
+    """``patience`` is how long to wait, in seconds, for the machine to be quiet before each start."""
+
     starts: int = 5
+    patience: float = 120.0
 
 
-QUICK = Plan(starts=1)
+QUICK = Plan(starts=1, patience=0.0)
 
 
 def measure(plan: Plan, capture: str) -> dict[str, Any]:
     """Returns seconds from the start of the command."""
-    answered, ready = [], []
+    answered, ready, busy = [], [], []
     for _ in range(plan.starts):
+        busy.append(await_quiet(plan.patience))
         first, said = _start(capture)
         answered.append(first)
         ready.append(said)
-    return {"plan": asdict(plan), "answered": asdict(spread(answered)), "ready": asdict(spread(ready))}
+    return {
+        "plan": asdict(plan),
+        "answered": asdict(spread(answered)),
+        "ready": asdict(spread(ready)),
+        "busy": asdict(spread(busy)),
+    }
 
 
 def _start(capture: str) -> tuple[float, float]:

@@ -96,10 +96,9 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path, state_dir: Path) -> None:
     assert summary == "error: 2 errors; nothing was started"
 
 
-@pytest.mark.parametrize("capture", CAPTURES)
-def test_a_command_that_does_not_exist(tmp_path: Path, state_dir: Path, capture: str) -> None:
+def test_a_command_that_does_not_exist(tmp_path: Path, state_dir: Path) -> None:
     file = written(tmp_path, small.workload("web", ["no-such-command", "--port", "$(PORT)"]))
-    complaint, summary = up_fails(file, state_dir, capture=capture)
+    complaint, summary = up_fails(file, state_dir)
     assert ": error: Workload default/web: spec.command[0]: command not found: no-such-command (" in complaint
     assert complaint.startswith(f"{file}:")
     assert summary == "error: 1 error; nothing was started"
@@ -115,20 +114,26 @@ def test_a_working_directory_that_does_not_exist(tmp_path: Path, state_dir: Path
     assert summary == "error: 1 error; nothing was started"
 
 
+@pytest.mark.parametrize("capture", CAPTURES)
+def test_a_command_that_shows_its_fault_only_when_it_is_started(tmp_path: Path, state_dir: Path, capture: str) -> None:
+    script = tmp_path / "serve"
+    script.write_text("#!/no/such/interpreter\n")
+    script.chmod(0o755)
+    (complaint,) = up_fails(written(tmp_path, small.workload("web", [str(script)])), state_dir, capture=capture)
+    assert complaint == (f"error: Workload default/web: the interpreter in the first line of {script} does not exist")
+
+
 def test_a_command_that_ends_at_once(tmp_path: Path, state_dir: Path) -> None:
-    """It is tried again, as it may wait for another; whoever waits for the mesh is told why it is not ready."""
+    """It is tried again, as it may wait for another; and the user is told why."""
     file = written(tmp_path, small.workload("web", ["sh", "-c", "echo the database is locked >&2; exit 3"]))
-    process = start([file], state_dir, "--detach", "--timeout", "4s")
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 1
-    last = output.splitlines()[-1]
-    assert last.startswith(
-        "error: the mesh is not ready in time, and goes on starting (see: mizzen status; stop it with:"
-    )
-    assert "web-0 failed: exit code 3: the database is locked; starts again in" in last
+    process = start([file], state_dir)
+    why = "warning: web-0 failed: exit code 3: the database is locked; starts again in"
+    seen = read_until(process, why) + read_until(process, why)
     status = command(state_dir, "status").stdout
-    assert re.search(r"web-0\.default +Backoff +no +[2-9]\d*/0 .*exit code 3: the database is locked", status)
-    assert command(state_dir, "down").returncode == 0
+    assert re.search(r"web-0\.default +\w+ +no +[1-9]\d*/0 .*exit code 3: the database is locked", status)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, seen + output
     assert of_mesh(state_dir) == {}
 
 
@@ -147,6 +152,17 @@ def test_an_application_that_ignores_its_port(tmp_path: Path, state_dir: Path) -
 def command(state_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     line = [str(MIZZEN), *arguments]
     return subprocess.run(line, env=environment(state_dir), capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.mark.parametrize("name", ["a" * 64, "Shop", "-shop", "meshes"])
+def test_a_name_that_no_mesh_may_have(tmp_path: Path, state_dir: Path, name: str) -> None:
+    process = start([written(tmp_path, WEB)], state_dir, name=name)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 1
+    error, hint = output.splitlines()
+    assert error == f"error: '{name}' cannot be the name of a mesh"
+    assert "up to 63 small letters, digits and '-'" in hint
+    assert not state_dir.exists()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ change of the folder; it looks now and then all the same, for a change that came
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,21 +23,29 @@ async def tail(files: Mapping[str, Path], lines: int) -> AsyncIterator[bytes]:
         yield _prefixed(last_lines(path, lines), name if len(files) > 1 else "")
 
 
-async def follow(files: Mapping[str, Path], lines: int) -> AsyncIterator[bytes]:
-    """Yields what :func:`tail` does, then whatever is appended, each byte once, for as long as somebody reads."""
+async def follow(
+    files: Mapping[str, Path], lines: int, files_now: Callable[[], Mapping[str, Path]] = dict
+) -> AsyncIterator[bytes]:
+    """Yields what :func:`tail` does, then whatever is appended, each byte once, for as long as somebody reads.
+
+    ``files_now`` tells which files there are at any later time; what comes to be in new ones is yielded, too.
+    """
     folders = {path.parent for path in files.values()}
-    prefixes = {name: name if len(files) > 1 else "" for name in files}
+    known = {path: path.stat() for folder in folders for path in folder.iterdir()}
     followed = {name: _Followed(path) for name, path in files.items()}
     try:
         for name, file in followed.items():
-            yield _prefixed(file.last_lines(lines), prefixes[name])
+            yield _prefixed(file.last_lines(lines), name if len(followed) > 1 else "")
         async for _ in awatch(
             *folders, recursive=False, debounce=50, step=20, rust_timeout=_LOOK_AGAIN, yield_on_timeout=True
         ):
+            for name, path in files_now().items():
+                if name not in followed:
+                    followed[name] = _Followed(path, after=known.get(path))
             for name, file in followed.items():
                 # Of several files whole lines are told, so that none gets into the middle of another's.
-                if data := file.appended(whole_lines=len(files) > 1):
-                    yield _prefixed(data, prefixes[name])
+                if data := file.appended(whole_lines=len(followed) > 1):
+                    yield _prefixed(data, name if len(followed) > 1 else "")
     finally:
         for file in followed.values():
             file.close()
@@ -75,12 +83,17 @@ def _lines(data: bytes) -> list[bytes]:
 
 
 class _Followed:
-    """A file, its last lines and what comes after them; when it is replaced by a new one, that from its beginning."""
+    """A file, its last lines and what comes after them; when it is replaced by a new one, that from its beginning.
 
-    def __init__(self, path: Path) -> None:
+    ``after`` leaves out what it held when it was as told there.
+    """
+
+    def __init__(self, path: Path, after: os.stat_result | None = None) -> None:
         self._path = path
         self._file = _opened(path)
         self._unfinished = b""
+        if self._file and after and _same_file(self._file, after.st_dev, after.st_ino):
+            self._file.seek(after.st_size)
 
     def last_lines(self, lines: int) -> bytes:
         return _last_lines(self._file, lines) if self._file else b""

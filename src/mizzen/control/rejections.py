@@ -16,6 +16,7 @@ from mizzen.resources.key import Key
 from mizzen.resources.paths import join
 from mizzen.resources.problems import Position, Problem
 from mizzen.resources.resource import Resource
+from mizzen.xds.facts import address_taken
 from mizzen.xds.status import Rejection
 
 # What Envoy quotes in its messages: names, expressions, values. Shorter ones stand in too many files to tell anything.
@@ -64,6 +65,8 @@ def culprits(
     shaped what was rejected, those count that changed last or that the proxy has not accepted before; of these, those
     that hold what Envoy quotes; and if none does, those for which most speaks.
     """
+    if address_taken(rejection.message):
+        return []  # the machine's fault
     shaped = [resources[key] for key in rejection.origins if key in resources]
     latest = max((changed.get(resource.key, 0) for resource in shaped), default=0)
     added = [resource for resource in shaped if resource.key not in rejection.accepted_origins]

@@ -40,6 +40,14 @@ def empty(type_url: TypeUrl, name: str) -> XdsResource | None:
     return None
 
 
+def address_taken(message: str) -> bool:
+    """Tells whether Envoy refused a listener because of the machine that it is on, not because of what it was sent.
+
+    Somebody else has the port: nobody's resource is to blame, and it may be free again at any time.
+    """
+    return "cannot bind '" in message
+
+
 class AssignmentNames:
     """Knows the ClusterLoadAssignment that a cluster waits for, once for all proxies."""
 

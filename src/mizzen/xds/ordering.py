@@ -33,7 +33,7 @@ from typing import Final
 
 from mizzen.compile.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, TypeUrl, XdsResource
 from mizzen.xds.exchange import Answer, Batch, Missing
-from mizzen.xds.facts import PARENTS, AssignmentNames, empty, needle
+from mizzen.xds.facts import PARENTS, AssignmentNames, address_taken, empty, needle
 from mizzen.xds.source import Config
 from mizzen.xds.subscription import Subscription
 
@@ -79,6 +79,7 @@ class Ordering:
         self._warming: dict[str, _Warming] = {}  # by the name of the assignment
         self._blocked = False
         self._removing_from: float | None = None
+        self._binding_again: float | None = None
 
     def subscription(self, type_url: TypeUrl) -> Subscription:
         if type_url not in self.subscriptions:
@@ -110,6 +111,7 @@ class Ordering:
         if self.config is None:
             return []
         self._blocked = False
+        self._bind_again(now)
         self._warming = {name: warming for name, warming in self._warming.items() if warming.deadline > now}
         return [
             *self._send_updates(CLUSTER, now),
@@ -124,8 +126,7 @@ class Ordering:
     def deadline(self, now: float) -> float | None:
         """Returns when :meth:`take` should be called again even if nothing happens; None if that is not needed."""
         moments = [warming.deadline for warming in self._warming.values()]
-        if self._removing_from is not None and self._removing_from > now:
-            moments.append(self._removing_from)
+        moments += [at for at in (self._removing_from, self._binding_again) if at is not None and at > now]
         if self._blocked:
             for subscription in self.subscriptions.values():
                 moments += [sent + self._patience for sent in subscription.sent_since(self._since(now))]
@@ -153,6 +154,17 @@ class Ordering:
         return unfinished
 
     # --- make
+
+    def _bind_again(self, now: float) -> None:
+        """Has listeners sent again, now and then, whose address somebody else had."""
+        listeners = self.subscriptions.get(LISTENER)
+        if listeners is None or not any(address_taken(refusal.message) for refusal in listeners.refused.values()):
+            self._binding_again = None
+        elif self._binding_again is None:
+            self._binding_again = now + self._patience
+        elif self._binding_again <= now:
+            self._binding_again = None
+            listeners.retry()
 
     def _refreshed(self, type_url: TypeUrl) -> Subscription | None:
         """Returns the subscription, if the proxy has one, with its ``todo`` up to date."""

@@ -90,3 +90,21 @@ async def test_a_file_that_is_replaced_is_read_to_its_end_and_then_the_new_one(t
     file.write_text("first\n")
     assert await read_until(parts, b"first\n") == b"last\nfirst\n"
     await parts.aclose()  # type: ignore[attr-defined]
+
+
+async def test_files_that_come_later_are_followed_from_where_they_were(tmp_path: Path) -> None:
+    first, earlier, new = (tmp_path / name for name in "abc")
+    first.write_text("first\n")
+    earlier.write_text("of an earlier run\n")
+    now = {"a-0": first}
+    parts = follow(now, -1, lambda: now)
+    assert await anext(parts) == b"first\n"
+    with earlier.open("a") as appending:
+        appending.write("second\n")
+    now["a-1"] = earlier
+    assert await read_until(parts, b"second\n") == b"[a-1] second\n"
+    new.write_text("third\n")
+    now["a-2"] = new
+    del now["a-0"]
+    assert await read_until(parts, b"third\n") == b"[a-2] third\n"
+    await parts.aclose()  # type: ignore[attr-defined]

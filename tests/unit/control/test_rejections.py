@@ -84,6 +84,13 @@ ALL = ("reviews", "ratings", "details")
         pytest.param(
             '"detail" no', {"reviews": 7}, ("reviews",), ["details"], id="a quoted one that is new to the proxy"
         ),
+        pytest.param(
+            "cannot bind '127.0.0.1:20001': Address already in use",
+            {"reviews": 7},
+            (),
+            [],
+            id="nobody, where a port is taken",
+        ),
         pytest.param("'x-long-name'", {"reviews": 7, "ratings": 7}, ("details",), ["ratings", "reviews"], id="a name"),
     ],
 )

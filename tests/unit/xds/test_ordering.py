@@ -211,6 +211,35 @@ def test_refused_listener_is_tried_again_when_another_has_gone(proxy: Proxy) -> 
     assert proxy.ack("LDS") == ["LDS +l2"]
 
 
+BOTH = group(LISTENER, listener("l", 80, "r"), listener("l2", 81, "r"))
+
+
+def test_listener_whose_address_is_taken_is_tried_again_until_it_is_free(proxy: Proxy) -> None:
+    taken = "Error adding/updating listener(s) l2: cannot bind '127.0.0.1:81': Address already in use"
+    proxy.config(group(CLUSTER, A), group(ENDPOINTS, EA), BOTH, to("a"))
+    proxy.ack("LDS", taken)
+    proxy.settle()
+    for _ in range(2):
+        assert proxy.take() == []
+        assert proxy.ordering.deadline(proxy.now) == proxy.now + PATIENCE
+        proxy.now += PATIENCE
+        assert proxy.take() == ["LDS +l2"]
+        proxy.ack("LDS", taken)
+    proxy.now += PATIENCE
+    assert proxy.take() == ["LDS +l2"]
+    proxy.settle()
+    assert proxy.ordering.deadline(proxy.now) is None
+
+
+def test_listener_that_is_refused_for_what_it_is_is_not_tried_again(proxy: Proxy) -> None:
+    proxy.config(group(CLUSTER, A), group(ENDPOINTS, EA), BOTH, to("a"))
+    proxy.nack("LDS")
+    proxy.settle()
+    assert proxy.ordering.deadline(proxy.now) is None
+    proxy.now += PATIENCE
+    assert proxy.take() == []
+
+
 @pytest.mark.parametrize(("short", "type_url"), [("EDS", ENDPOINTS), ("RDS", ROUTES)])
 def test_unknown_endpoints_and_routes_are_answered_with_empty_ones(short: str, type_url: str) -> None:
     proxy = Proxy()

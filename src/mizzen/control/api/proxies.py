@@ -78,7 +78,7 @@ async def _ask_envoy(instance: Instance, path: str, query: str) -> Response:
         except httpx2.HTTPError as error:
             problem = Problem(
                 code="ProxyUnreachable",
-                message=f"the Envoy of {instance.name}.{instance.namespace} does not answer: {error or type(error).__name__}",
+                message=f"the Envoy of {instance.name}.{instance.namespace} does not answer: {str(error) or type(error).__name__}",
                 hint=f"it may be starting; `mizzen logs {instance.name} --proxy` shows what it says",
             )
             return refusal(502, [problem])

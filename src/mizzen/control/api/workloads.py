@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -44,12 +45,19 @@ def routes(world: World, settings: Settings) -> Sequence[Route]:
         query = request.query_params
         namespace, name = query.get("namespace", "default"), query.get("name", "")
         proxy = query.get("proxy") == "true"
-        chosen = _chosen(await _instances(world), namespace, name)
-        files = {one.name: settings.log_file(namespace, one.name, proxy=proxy) for one in chosen}
-        if not files:
+
+        def files() -> dict[str, Path]:
+            published = world.published.get()
+            instances = published.report.instances if published and published.report else ()
+            chosen = _chosen(instances, namespace, name)
+            return {one.name: settings.log_file(namespace, one.name, proxy=proxy) for one in chosen}
+
+        await world.included(0)
+        if not (now := files()):
             return not_found(f"there is no workload or instance {name} in namespace {namespace}", _HINT)
         lines = _number(query.get("tail", "-1"))
-        source = follow(files, lines) if query.get("follow") == "true" else tail(files, lines)
+        # A workload that is restarted has other instances than before.
+        source = follow(now, lines, files) if query.get("follow") == "true" else tail(now, lines)
         return StreamingResponse(source, media_type="text/plain; charset=utf-8")
 
     return [
