@@ -91,10 +91,16 @@ def page(results: Mapping[str, Any]) -> str:
 
 def _measured(kept: Mapping[str, Any]) -> str:
     on = kept["machine"]
+    # What was measured before `busy` was recorded has the load average.
+    before = (
+        f"before it the processors were {on['busy'] * 100:.0f} % busy with other things"
+        if "busy" in on
+        else f"load average before it {on['load']}"
+    )
     return (
         f"*{on['date']}; {on['processor']}, {on['processors']} processors, {on['memory'] / 2**30:.0f} GiB, {on['kernel']};"
         f" Mizzen {on['mizzen']}, Envoy {on['envoy']}, Python {on['python']}, grpcio {on['grpcio']},"
-        f" protobuf {on['protobuf']}; before it the processors were {on['busy'] * 100:.0f} % busy with other things.*"
+        f" protobuf {on['protobuf']}; {before}.*"
     )
 
 

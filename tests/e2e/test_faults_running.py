@@ -141,7 +141,7 @@ def test_a_new_command_that_ends_at_once_takes_nobody_s_place(mesh: Mesh, file: 
     old = [one for one in instances(mesh).values() if one["workload"] == "web" and one["ready"]]
     assert len(old) == 2
     assert_served(mesh)
-    assert re.search(r"web .*Backoff", mesh.cli("get", "workloads").stdout)
+    eventually(lambda: re.search(r"web .*Backoff", mesh.cli("get", "workloads").stdout), "get tells of it, too")
     assert "no such table" in mesh.cli("logs", row.split(".")[0]).stdout
 
 
