@@ -22,7 +22,7 @@ from mizzen.compile.compiler import Compiler
 from mizzen.compile.protos import socket_address
 from mizzen.compile.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, Resources, TypeUrl, pack
 from mizzen.mesh.model import ProxyKind
-from mizzen.node.bootstrap import Sidecar, bootstrap
+from mizzen.node.bootstrap import BootstrapView, bootstrap
 from mizzen.node.envoy import envoy_path
 from mizzen.stubs.envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
@@ -53,7 +53,7 @@ async def validated(config: Bootstrap, folder: Path) -> tuple[int, str]:
 
 def empty(folder: Path) -> Bootstrap:
     return bootstrap(
-        Sidecar(
+        BootstrapView(
             instance="golden-0",
             namespace="default",
             workload="golden",
@@ -66,6 +66,7 @@ def empty(folder: Path) -> Bootstrap:
             admin_socket=folder / "admin.sock",
             xds_socket=folder / "xds.sock",
             sds_socket=folder / "sds.sock",
+            kind=ProxyKind.NODE,
         )
     )
 
@@ -74,7 +75,7 @@ def messages(resources: Resources, type_url: TypeUrl) -> Iterator[Message]:
     return (decode(type_url, one.body) for one in resources[type_url].values())
 
 
-def add(config: Bootstrap, prefix: str, resources: Resources, ports: Iterator[int], *, sidecar: bool) -> None:
+def add(config: Bootstrap, prefix: str, resources: Resources, ports: Iterator[int], *, envoy: bool) -> None:
     """Adds what a proxy receives. What only gRPC's own client understands is left to that client."""
     static = config.static_resources
     for message in messages(resources, ROUTES):
@@ -84,7 +85,7 @@ def add(config: Bootstrap, prefix: str, resources: Resources, ports: Iterator[in
         assert isinstance(message, ClusterLoadAssignment)
         message.cluster_name = f"{prefix}: EDS {message.cluster_name}"
         static.clusters.add(name=message.cluster_name, type=Cluster.STATIC, load_assignment=message)
-    if not sidecar:
+    if not envoy:
         return
     for message in messages(resources, CLUSTER):
         assert isinstance(message, Cluster)
@@ -93,7 +94,8 @@ def add(config: Bootstrap, prefix: str, resources: Resources, ports: Iterator[in
     for message in messages(resources, LISTENER):
         assert isinstance(message, Listener)
         message.name = f"{prefix}: {message.name}"
-        message.address.CopyFrom(socket_address("127.0.0.1", next(ports)))
+        if not message.HasField("internal_listener"):
+            message.address.CopyFrom(socket_address("127.0.0.1", next(ports)))
         static.listeners.append(message)
 
 
@@ -112,8 +114,7 @@ def add_case(config: Bootstrap, case: Case, ports: Iterator[int]) -> None:
     compiler = Compiler()
     for proxy in case.subjects():
         resources = compiler.compile(proxy, case.snapshot)
-        sidecar = proxy.kind is ProxyKind.SIDECAR
-        add(config, f"{case.name}/{proxy.id}", resources, ports, sidecar=sidecar)
+        add(config, f"{case.name}/{proxy.id}", resources, ports, envoy=proxy.kind is not ProxyKind.PROXYLESS)
 
 
 async def test_envoy_accepts_what_all_golden_cases_compile_to(tmp_path: Path) -> None:

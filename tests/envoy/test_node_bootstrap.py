@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from mizzen.node.bootstrap import Sidecar, bootstrap_json
+from mizzen.node.bootstrap import BootstrapView, bootstrap_json
 from mizzen.node.envoy import envoy_path
 
 pytestmark = pytest.mark.envoy
 
 
 def test_envoy_accepts_it_without_a_warning(tmp_path: Path) -> None:
-    sidecar = Sidecar(
+    sidecar = BootstrapView(
         instance="reviews-v1-0",
         namespace="default",
         workload="reviews-v1",

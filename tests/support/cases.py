@@ -1,6 +1,6 @@
 """The golden cases: folders of ``tests/golden/cases`` with resources in, and what proxies receive out.
 
-``case.yaml`` says ``capture`` (explicit unless it says transparent), ``proxies`` (sidecars, by id), ``clients`` (gRPC's own
+``case.yaml`` says ``capture`` (explicit unless it says transparent or node), ``proxies`` (sidecars, by id), ``clients`` (gRPC's own
 clients, by namespace), ``show``: which resources of which type the expected files hold, as patterns of names, and
 ``hide``: the fields that they leave out, because the case is not about them.
 """

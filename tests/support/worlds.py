@@ -14,6 +14,7 @@ from mizzen.resources.problems import errors
 from mizzen.resources.resource import Resource
 
 TRUST_DOMAIN = "cluster.local"
+NODE_PROXY = "host.mizzen-system"
 
 
 def read(*texts: str) -> list[Resource[Any]]:
@@ -26,7 +27,7 @@ def read(*texts: str) -> list[Resource[Any]]:
 
 
 def instances_of(resources: list[Resource[Any]], capture: str = "explicit") -> tuple[Instance, ...]:
-    """Returns a ready instance for each replica of each Workload."""
+    """Returns a ready instance for each replica of each Workload; ``capture`` may be ``node``, too: one proxy for all."""
     made = []
     callable_ports = [
         (host_of(service), port.port) for service in services_in(resources) for port in service.spec.ports
@@ -34,10 +35,11 @@ def instances_of(resources: list[Resource[Any]], capture: str = "explicit") -> t
     for number, workload in enumerate(workloads_in(resources)):
         for replica in range(workload.spec.replicas):
             base = 20000 + 100 * number + 1000 * replica
-            transparent = capture == "transparent"
+            transparent = capture != "explicit"
+            instance = f"{workload.name}-{replica}"
             made.append(
                 Instance(
-                    name=f"{workload.name}-{replica}",
+                    name=instance,
                     namespace=workload.namespace,
                     workload=workload.name,
                     digest=workload.digest,
@@ -45,7 +47,9 @@ def instances_of(resources: list[Resource[Any]], capture: str = "explicit") -> t
                     ready=True,
                     labels=dict(workload.labels),
                     service_account=workload.spec.service_account,
-                    capture=capture,
+                    capture="transparent" if transparent else "explicit",
+                    proxies=(NODE_PROXY,) if capture == "node" else (),
+                    netns=f"/run/netns/{instance}" if transparent else "",
                     address=f"10.99.{replica}.{number + 2}" if transparent else "127.0.0.1",
                     ports=tuple(
                         InstancePort(

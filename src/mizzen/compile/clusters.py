@@ -14,6 +14,7 @@ from typing import Any
 from mizzen.compile import names, pools, tls
 from mizzen.compile.protos import ads, config_path, duration, metadata, socket_address, uint32
 from mizzen.compile.resource import XdsResource, encode, pack
+from mizzen.compile.seats import ALONE, Seat
 from mizzen.mesh.destination_rules import effective_policy, merged_policy, merged_subsets
 from mizzen.mesh.model import Capture, DestinationRule, InboundPort, Labels, ServicePort, labels_of
 from mizzen.mesh.scope import ScopedService
@@ -51,13 +52,14 @@ class ClusterView:
     rules: tuple[DestinationRule, ...]
     identities: tuple[SpiffeId, ...]
     origin: Key
+    seat: Seat = ALONE
 
     @property
     def cluster(self) -> str:
-        return names.outbound_cluster(self.port.number, self.subset, self.host)
+        return self.seat.named(names.outbound_cluster(self.port.number, self.subset, self.host))
 
 
-def cluster_views(scoped: ScopedService) -> Iterator[tuple[ClusterView, Labels]]:
+def cluster_views(scoped: ScopedService, seat: Seat = ALONE) -> Iterator[tuple[ClusterView, Labels]]:
     """Yields the clusters of a service, each with the labels of its endpoints: the whole service, then the subsets."""
     service, rules = scoped.service, scoped.destination_rules
     subsets = [("", ()), *((subset.name, labels_of(subset.labels)) for subset in merged_subsets(rules))]
@@ -72,6 +74,7 @@ def cluster_views(scoped: ScopedService) -> Iterator[tuple[ClusterView, Labels]]
                 rules=rules,
                 identities=service.identities,
                 origin=service.origin,
+                seat=seat,
             )
             yield view, labels
 
@@ -95,14 +98,19 @@ def build_cluster(view: ClusterView) -> XdsResource:
     _set_metadata(cluster, view)
     pool = policy.connection_pool if policy else None
     codec = pools.outbound_codec(pool, view.port.protocol)
-    pools.apply(cluster, pool, codec)
+    pools.apply(cluster, pool, codec, telling_caller=view.seat.shared)
     _set_tls(cluster, view, policy, codec)
+    view.seat.open_inside(cluster)
     return encode(view.cluster, cluster, [view.origin, *(rule.key for rule in view.rules)])
 
 
 def _set_tls(cluster: Cluster, view: ClusterView, policy: TrafficPolicy | None, codec: pools.Codec) -> None:
     sni = names.sni(view.port.number, view.subset, view.host)
-    mutual = tls.upstream(map(str, view.identities), sni, codec)
+    mutual = tls.upstream(map(str, view.identities), sni, codec, view.seat.secret)
+    if view.seat.shared:
+        # What never leaves the proxy needs no encryption.
+        inside = cluster.transport_socket_matches.add(name="tlsMode-neighbour", transport_socket=tls.plaintext())
+        inside.match.update({"tlsMode": "neighbour"})
     if policy and policy.tls:  # there is no other mode than ISTIO_MUTUAL yet
         cluster.transport_socket.CopyFrom(mutual)
         return
@@ -137,17 +145,19 @@ class InboundClusterView:
     port: InboundPort
     rules: tuple[DestinationRule, ...]
     origin: Key
+    seat: Seat = ALONE
 
 
 def build_inbound_cluster(view: InboundClusterView) -> XdsResource:
     """Builds the cluster that leads from a sidecar to its application, with the pool of its service's own rule."""
-    name = names.inbound_cluster(view.port.number)
+    name = view.seat.named(names.inbound_cluster(view.port.number))
     policy = policy_for(view.rules, "", view.port.service_port)
     cluster = _defaults(name)
     cluster.type = Cluster.STATIC
     cluster.load_assignment.CopyFrom(_one_endpoint(name, "127.0.0.1", view.port.application))
     pool = policy.connection_pool if policy else None
     pools.apply(cluster, pool, pools.inbound_codec(pool, view.port.protocol))
+    view.seat.open_inside(cluster, "127.0.0.1")
     return encode(name, cluster, [view.origin, *(rule.key for rule in view.rules)])
 
 
@@ -163,16 +173,25 @@ def build_black_hole() -> XdsResource:
     return encode(names.BLACK_HOLE, cluster)
 
 
-def build_passthrough(capture: Capture) -> XdsResource:
+@dataclass(frozen=True)
+class PassthroughView:
+    """Everything that the cluster for what the mesh does not know depends on."""
+
+    capture: Capture
+    seat: Seat = ALONE
+
+
+def build_passthrough(view: PassthroughView) -> XdsResource:
     """Builds the cluster for what the mesh does not know: where the application wanted to go.
 
     Where capture is transparent that is the connection's original destination; a forward proxy has only the name in
     the request, and resolves it.
     """
-    cluster = Cluster(name=names.PASSTHROUGH, connect_timeout=duration(pools.CONNECT_TIMEOUT))
+    name = view.seat.named(names.PASSTHROUGH)
+    cluster = Cluster(name=name, connect_timeout=duration(pools.CONNECT_TIMEOUT))
     cluster.lb_policy = Cluster.CLUSTER_PROVIDED
     options = HttpProtocolOptions()
-    if capture is Capture.TRANSPARENT:
+    if view.capture is Capture.TRANSPARENT:
         cluster.type = Cluster.ORIGINAL_DST
     else:
         cluster.cluster_type.name = "envoy.clusters.dynamic_forward_proxy"
@@ -185,7 +204,8 @@ def build_passthrough(capture: Capture) -> XdsResource:
     options.use_downstream_protocol_config.SetInParent()
     options.use_downstream_protocol_config.http2_protocol_options.SetInParent()
     cluster.typed_extension_protocol_options[pools.HTTP_OPTIONS].CopyFrom(pack(options))
-    return encode(names.PASSTHROUGH, cluster)
+    view.seat.open_inside(cluster)
+    return encode(name, cluster)
 
 
 def forward_proxy_dns() -> DnsCacheConfig:

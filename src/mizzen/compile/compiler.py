@@ -1,16 +1,18 @@
 """Puts the parts together: (proxy, snapshot) to all xDS resources of the proxy.
 
-Each part is a pure function of its view, and the Compiler remembers what it built from which view. Two proxies with
-equal views share the encoded resource; a new snapshot re-makes only what has a new view; what a proxy has as before is
-given as the same objects as before. A Compiler that has just started gives the same answer as one that has run for a
-year.
+A proxy has what each of its instances has: a sidecar those of one, a node proxy those of all that run on its host, told
+apart by their seats. Each part is a pure function of its view, and the Compiler remembers what it built from which
+view. Two proxies with equal views share the encoded resource; a new snapshot re-makes only what has a new view; what a
+proxy has as before is given as the same objects as before. A Compiler that has just started gives the same answer as one
+that has run for a year.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from mizzen.compile import clusters, listener_views, listeners, proxyless
 from mizzen.compile.listener_views import Target
@@ -18,15 +20,19 @@ from mizzen.compile.listeners import OutboundView
 from mizzen.compile.outbound import Builders, Named, Outbound, by_name, kept, remember
 from mizzen.compile.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, Resources, XdsResource
 from mizzen.compile.route_views import source_of
-from mizzen.mesh.model import Capture, Proxy, ProxyKind, Snapshot
-from mizzen.mesh.scope import scope_of
+from mizzen.compile.seats import ALONE, Seat, seat_of
+from mizzen.mesh.model import Capture, Instance, Proxy, ProxyKind, Snapshot
+from mizzen.mesh.scope import Scope, scope_of
+
+# An instance by the proxy that serves it: it may change from one to another, and for a while both have it.
+_Served: TypeAlias = tuple[str, str]
 
 
 @dataclass(frozen=True)
 class _Compiled:
-    """What a proxy was given, and what from: the last of these serves as long as they stay the same."""
+    """What was made for an instance, and what from: the last of these serves as long as they stay the same."""
 
-    proxy: Proxy
+    instance: Instance
     outbound: Outbound
     trust_domain: str
     resources: Resources
@@ -40,103 +46,143 @@ class Compiler:
     def __init__(self) -> None:
         self._snapshot: Snapshot | None = None
         self._builders = Builders()
-        self._outbound: dict[str, Outbound] = {}
-        self._stale: dict[str, Outbound] = {}
-        self._endpoints: dict[str, Named] = {}
-        self._compiled: dict[str, _Compiled] = {}
+        self._scopes: dict[str, Scope] = {}
+        self._outbound: dict[tuple[str, Seat], Outbound] = {}
+        self._stale: dict[tuple[str, Seat], Outbound] = {}
+        self._endpoints: dict[tuple[str, Seat], Named] = {}
+        self._compiled: dict[_Served, _Compiled] = {}
+        self._whole: dict[str, tuple[list[Resources], Resources]] = {}
         self._for_grpc: dict[str, Resources] = {}
         self._inbound_cluster = remember(clusters.build_inbound_cluster)
         self._passthrough = remember(clusters.build_passthrough)
         self._inbound_listener = remember(listeners.build_inbound)
+        self._inside_listener = remember(listeners.build_inside)
         self._proxyless = proxyless.Builder()
 
     def compile(self, proxy: Proxy, snapshot: Snapshot) -> Resources:
         """Returns all resources of a proxy, by type and name."""
         if snapshot is not self._snapshot:
             self._turn_to(snapshot)
-        outbound = self._outbound_of(snapshot, proxy.namespace)
         if proxy.kind is ProxyKind.PROXYLESS:
-            return self._compile_proxyless(outbound, snapshot)
-        before = self._compiled.get(proxy.id)
-        assigned = self._endpoints_of(outbound, snapshot)
-        if before is None or not _still(before, proxy, outbound, snapshot):
-            compiled = self._compile_sidecar(proxy, outbound, assigned, snapshot, before)
-        elif before.resources[ENDPOINTS] is not assigned:
-            resources = {**before.resources, ENDPOINTS: assigned}
-            compiled = dataclasses.replace(before, proxy=proxy, outbound=outbound, resources=resources)
-        else:
-            return before.resources
-        self._compiled[proxy.id] = compiled
-        return compiled.resources
+            return self._compile_proxyless(proxy.namespace, snapshot)
+        served = frozenset(one.id for one in proxy.instances) if proxy.kind is ProxyKind.NODE else frozenset()
+        parts = [self._compile_instance(proxy, instance, served, snapshot) for instance in proxy.instances]
+        return parts[0] if proxy.kind is ProxyKind.SIDECAR else self._together(proxy.id, parts)
 
     def _turn_to(self, snapshot: Snapshot) -> None:
         before, self._snapshot = self._snapshot, snapshot
         self._endpoints = {}
-        self._compiled = {name: one for name, one in self._compiled.items() if name in snapshot.proxies}
+        served = {(proxy.id, one.id) for proxy in snapshot.proxies.values() for one in proxy.instances}
+        self._compiled = {key: one for key, one in self._compiled.items() if key in served}
+        self._whole = {name: one for name, one in self._whole.items() if name in snapshot.proxies}
         if before is None or not _same_policy(before, snapshot):
             # Those that nobody has asked for since the last change are dropped.
-            self._stale, self._outbound = self._outbound, {}
+            self._stale, self._outbound, self._scopes = self._outbound, {}, {}
 
-    def _outbound_of(self, snapshot: Snapshot, namespace: str) -> Outbound:
-        if namespace not in self._outbound:
-            scope, before = scope_of(snapshot, namespace), self._stale.pop(namespace, None)
+    def _together(self, proxy: str, parts: list[Resources]) -> Resources:
+        """Returns the resources of all instances of a proxy: of each type the same object for as long as it is equal."""
+        earlier, before = self._whole.get(proxy, (None, {}))
+        if earlier is not None and [*map(id, earlier)] == [*map(id, parts)]:
+            return before
+        whole: Resources = {
+            type_url: kept(_union(part[type_url] for part in parts), before.get(type_url))
+            for type_url in (CLUSTER, ENDPOINTS, LISTENER, ROUTES)
+        }
+        self._whole[proxy] = (parts, whole)
+        return whole
+
+    def _outbound_of(self, snapshot: Snapshot, namespace: str, seat: Seat) -> Outbound:
+        key = (namespace, seat)
+        if key not in self._outbound:
+            if namespace not in self._scopes:
+                self._scopes[namespace] = scope_of(snapshot, namespace)
+            scope, before = self._scopes[namespace], self._stale.pop(key, None)
             if before is None or before.scope != scope:
-                before = Outbound(scope, self._builders, before)
-            self._outbound[namespace] = before
-        return self._outbound[namespace]
+                before = Outbound(scope, self._builders, before, seat)
+            self._outbound[key] = before
+        return self._outbound[key]
 
-    def _endpoints_of(self, outbound: Outbound, snapshot: Snapshot) -> Named:
-        namespace = outbound.scope.namespace
-        if namespace not in self._endpoints:
-            self._endpoints[namespace] = outbound.endpoints(snapshot.endpoints)
-        return self._endpoints[namespace]
+    def _endpoints_of(self, outbound: Outbound, served: frozenset[str], snapshot: Snapshot) -> Named:
+        key = (outbound.scope.namespace, outbound.seat)
+        if key not in self._endpoints:
+            self._endpoints[key] = outbound.endpoints(snapshot.endpoints, served)
+        return self._endpoints[key]
 
-    def _compile_proxyless(self, outbound: Outbound, snapshot: Snapshot) -> Resources:
+    def _compile_proxyless(self, namespace: str, snapshot: Snapshot) -> Resources:
+        outbound = self._outbound_of(snapshot, namespace, ALONE)
         made = self._proxyless.build(outbound.scope, outbound.views, snapshot)
-        before = self._for_grpc.get(outbound.scope.namespace, {})
+        before = self._for_grpc.get(namespace, {})
         resources = {type_url: kept(named, before.get(type_url)) for type_url, named in made.items()}
-        self._for_grpc[outbound.scope.namespace] = resources
+        self._for_grpc[namespace] = resources
         return resources
 
-    def _compile_sidecar(
-        self, proxy: Proxy, outbound: Outbound, assigned: Named, snapshot: Snapshot, before: _Compiled | None
+    def _compile_instance(
+        self, proxy: Proxy, instance: Instance, served: frozenset[str], snapshot: Snapshot
+    ) -> Resources:
+        """Returns what an instance has in its proxy, with as little work as its changes ask for."""
+        outbound = self._outbound_of(snapshot, instance.namespace, seat_of(proxy.kind, instance))
+        key = (proxy.id, instance.id)
+        before = self._compiled.get(key)
+        assigned = self._endpoints_of(outbound, served, snapshot)
+        if before is None or not _still(before, instance, outbound, snapshot):
+            compiled = self._make(instance, outbound, assigned, snapshot, before)
+        elif before.resources[ENDPOINTS] is not assigned:
+            resources = {**before.resources, ENDPOINTS: assigned}
+            compiled = dataclasses.replace(before, instance=instance, outbound=outbound, resources=resources)
+        else:
+            return before.resources
+        self._compiled[key] = compiled
+        return compiled.resources
+
+    def _make(
+        self, instance: Instance, outbound: Outbound, assigned: Named, snapshot: Snapshot, before: _Compiled | None
     ) -> _Compiled:
-        source = source_of(proxy, outbound.asked)
+        source = source_of(instance, outbound.asked)
         own: dict[OutboundView, XdsResource] = {}
         ports: tuple[tuple[str, int], ...] = ()
-        if proxy.capture is Capture.TRANSPARENT:
+        if instance.capture is Capture.TRANSPARENT:
             routes = outbound.port_routes(source)
-            outward = [listeners.build_virtual_outbound(), *outbound.port_listeners().values()]
+            outward = list(outbound.captured_listeners().values())
         else:
             # No other proxy has its loopback ports, so it remembers its own listeners.
-            if before and before.outbound.targets is outbound.targets and before.proxy == proxy:
+            if before and before.outbound.targets is outbound.targets and before.instance == instance:
                 own, ports = before.listeners, before.ports
             else:
-                own = _own_listeners(proxy, outbound, before.listeners if before else {})
-                ports = _http_ports(proxy, outbound.targets)
-            routes = outbound.own_routes(source, ports, forward_proxy=bool(proxy.http_proxy))
+                own = _own_listeners(instance, outbound, before.listeners if before else {})
+                ports = _http_ports(instance, outbound.targets)
+            routes = outbound.own_routes(source, ports, forward_proxy=bool(instance.http_proxy))
             outward = list(own.values())
-        inward = map(self._inbound_listener, listener_views.inbound(proxy, snapshot.trust_domain))
+        inward = self._inward(instance, outbound, snapshot.trust_domain)
         made = {
-            CLUSTER: {**outbound.clusters, **by_name(self._own_clusters(proxy, outbound))},
+            CLUSTER: {**outbound.clusters, **by_name(self._own_clusters(instance, outbound))},
             ENDPOINTS: assigned,
             LISTENER: by_name([*inward, *outward]),
             ROUTES: routes,
         }
         earlier = before.resources if before else {}
         resources = {type_url: kept(named, earlier.get(type_url)) for type_url, named in made.items()}
-        return _Compiled(proxy, outbound, snapshot.trust_domain, resources, own, ports)
+        return _Compiled(instance, outbound, snapshot.trust_domain, resources, own, ports)
 
-    def _own_clusters(self, proxy: Proxy, outbound: Outbound) -> Iterator[XdsResource]:
-        yield self._passthrough(proxy.capture)
+    def _inward(self, instance: Instance, outbound: Outbound, trust_domain: str) -> Iterator[XdsResource]:
+        seat = outbound.seat
+        yield from map(self._inbound_listener, listener_views.inbound(instance, trust_domain, seat))
+        if seat.shared:
+            yield from map(self._inside_listener, listener_views.inside(instance, outbound.rules, seat))
+
+    def _own_clusters(self, instance: Instance, outbound: Outbound) -> Iterator[XdsResource]:
+        yield self._passthrough(clusters.PassthroughView(instance.capture, outbound.seat))
         yield clusters.build_black_hole()
-        for port in proxy.inbound:
+        for port in instance.inbound:
             rules = outbound.rules.get(port.host, ())
-            yield self._inbound_cluster(clusters.InboundClusterView(port, rules, proxy.origin))
+            yield self._inbound_cluster(clusters.InboundClusterView(port, rules, instance.origin, outbound.seat))
 
 
-def _still(before: _Compiled, proxy: Proxy, outbound: Outbound, snapshot: Snapshot) -> bool:
-    return before.outbound is outbound and before.trust_domain == snapshot.trust_domain and before.proxy == proxy
+def _union(parts: Iterable[Named]) -> Named:
+    return {name: one for part in parts for name, one in part.items()}
+
+
+def _still(before: _Compiled, instance: Instance, outbound: Outbound, snapshot: Snapshot) -> bool:
+    return before.outbound is outbound and before.trust_domain == snapshot.trust_domain and before.instance == instance
 
 
 def _same_policy(one: Snapshot, other: Snapshot) -> bool:
@@ -148,13 +194,13 @@ def _same_policy(one: Snapshot, other: Snapshot) -> bool:
     )
 
 
-def _http_ports(proxy: Proxy, targets: Mapping[tuple[str, int], Target]) -> tuple[tuple[str, int], ...]:
-    ports = ((port.host, port.port) for port in proxy.outbound)
+def _http_ports(instance: Instance, targets: Mapping[tuple[str, int], Target]) -> tuple[tuple[str, int], ...]:
+    ports = ((port.host, port.port) for port in instance.outbound)
     return tuple(port for port in ports if (target := targets.get(port)) and target.protocol.is_http)
 
 
 def _own_listeners(
-    proxy: Proxy, outbound: Outbound, made: Mapping[OutboundView, XdsResource]
+    instance: Instance, outbound: Outbound, made: Mapping[OutboundView, XdsResource]
 ) -> dict[OutboundView, XdsResource]:
-    views = listener_views.explicit(proxy, outbound.targets)
+    views = listener_views.explicit(instance, outbound.targets)
     return {view: made.get(view) or listeners.build_outbound(view) for view in views}

@@ -6,24 +6,40 @@ from dataclasses import dataclass
 
 from mizzen.compile.protos import metadata, socket_address, uint32
 from mizzen.compile.resource import XdsResource, encode
+from mizzen.compile.seats import inside_listener
 from mizzen.mesh.model import Endpoint, Labels, selects
 from mizzen.stubs.envoy.config.core.v3.health_check_pb2 import HealthStatus
 from mizzen.stubs.envoy.config.endpoint.v3.endpoint_components_pb2 import LbEndpoint, LocalityLbEndpoints
 from mizzen.stubs.envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 
+NEIGHBOUR_METADATA = "mizzen.neighbour"
+
 
 @dataclass(frozen=True)
 class EndpointsView:
-    """Everything that a load assignment depends on: the cluster's name and its endpoints, in order."""
+    """Everything that a load assignment depends on: the cluster's name and its endpoints, in order.
+
+    ``neighbours`` are the instances among them that the caller's own proxy serves; ``caller`` is the identity that these
+    are told.
+    """
 
     cluster: str
     endpoints: tuple[Endpoint, ...]
+    neighbours: frozenset[str] = frozenset()
+    caller: str = ""
 
 
-def endpoints_view(cluster: str, endpoints: tuple[Endpoint, ...], labels: Labels) -> EndpointsView:
-    """Returns the view of a subset: the endpoints that carry its labels."""
+def endpoints_view(
+    cluster: str,
+    endpoints: tuple[Endpoint, ...],
+    labels: Labels,
+    served: frozenset[str] = frozenset(),
+    caller: str = "",
+) -> EndpointsView:
+    """Returns the view of a subset: the endpoints that carry its labels. ``served`` is all that the proxy serves."""
     chosen = tuple(endpoint for endpoint in endpoints if selects(labels, endpoint.labels)) if labels else endpoints
-    return EndpointsView(cluster, chosen)
+    neighbours = frozenset(endpoint.instance for endpoint in chosen if endpoint.instance in served)
+    return EndpointsView(cluster, chosen, neighbours, caller if neighbours else "")
 
 
 def build_endpoints(view: EndpointsView) -> XdsResource:
@@ -32,7 +48,10 @@ def build_endpoints(view: EndpointsView) -> XdsResource:
     if view.endpoints:
         locality = LocalityLbEndpoints(load_balancing_weight=uint32(len(view.endpoints)))
         locality.locality.SetInParent()  # without it gRPC refuses the endpoints
-        locality.lb_endpoints.extend(_endpoint(endpoint) for endpoint in view.endpoints)
+        locality.lb_endpoints.extend(
+            _neighbour(endpoint, view.caller) if endpoint.instance in view.neighbours else _endpoint(endpoint)
+            for endpoint in view.endpoints
+        )
         assignment.endpoints.append(locality)
     return encode(view.cluster, assignment)
 
@@ -43,4 +62,23 @@ def _endpoint(endpoint: Endpoint) -> LbEndpoint:
     if endpoint.tls:
         # The cluster chooses mutual TLS for the endpoints that can, one by one (Istio's auto mTLS).
         made.metadata.CopyFrom(metadata(**{"envoy.transport_socket_match": {"tlsMode": "istio"}}))
+    return made
+
+
+def _neighbour(endpoint: Endpoint, caller: str) -> LbEndpoint:
+    """Makes the endpoint of an instance that the caller's proxy serves as well: the way there is inside the proxy.
+
+    There is no TLS to tell the application who calls, so the header that would say it (XFCC) is given here.
+    """
+    made = LbEndpoint(health_status=HealthStatus.HEALTHY, load_balancing_weight=uint32(1))
+    inside = made.endpoint.address.envoy_internal_address
+    inside.server_listener_name = inside_listener(endpoint.instance, endpoint.port)
+    made.metadata.CopyFrom(
+        metadata(
+            **{
+                "envoy.transport_socket_match": {"tlsMode": "neighbour"},
+                NEIGHBOUR_METADATA: {"xfcc": f"By={endpoint.identity};URI={caller}"},
+            }
+        )
+    )
     return made

@@ -7,6 +7,7 @@ from mizzen.compile.clusters import forward_proxy_dns
 from mizzen.compile.protos import ads, duration
 from mizzen.compile.resource import pack
 from mizzen.compile.route_actions import timeouts
+from mizzen.compile.seats import ALONE, Seat
 from mizzen.mesh.model import InboundPort
 from mizzen.resources.protocols import Protocol
 from mizzen.stubs.envoy.config.listener.v3.listener_components_pb2 import Filter
@@ -37,16 +38,22 @@ def outbound(route: str, *, forward_proxy: bool = False) -> Filter:
     return _filter(manager)
 
 
-def inbound(port: InboundPort) -> Filter:
-    """Builds the connection manager before an application; it tells the application who calls (XFCC)."""
-    cluster = names.inbound_cluster(port.number)
+def inbound(port: InboundPort, seat: Seat = ALONE, *, inside: bool = False) -> Filter:
+    """Builds the connection manager before an application; it tells the application who calls (XFCC).
+
+    ``inside`` is for callers whose side is in the same proxy: it has told already.
+    """
+    cluster = seat.named(names.inbound_cluster(port.number))
     manager = _defaults(f"{cluster};")
     manager.server_name = "istio-envoy"
-    manager.forward_client_cert_details = HttpConnectionManager.APPEND_FORWARD
-    details = manager.set_current_client_cert_details
-    details.subject.value = True
-    details.dns = True
-    details.uri = True
+    if inside:
+        manager.forward_client_cert_details = HttpConnectionManager.ALWAYS_FORWARD_ONLY
+    else:
+        manager.forward_client_cert_details = HttpConnectionManager.APPEND_FORWARD
+        details = manager.set_current_client_cert_details
+        details.subject.value = True
+        details.dns = True
+        details.uri = True
     manager.route_config.CopyFrom(_inbound_routes(cluster, port))
     manager.http_filters.append(_router())
     return _filter(manager)

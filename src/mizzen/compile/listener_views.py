@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from mizzen.compile import names
-from mizzen.compile.listeners import ANY_ADDRESS, InboundView, OutboundView, TcpLimits
-from mizzen.mesh.model import Capture, Host, Proxy
+from mizzen.compile.clusters import policy_for
+from mizzen.compile.listeners import ANY_ADDRESS, InboundView, InsideView, OutboundView, TcpLimits
+from mizzen.compile.seats import ALONE, Seat
+from mizzen.mesh.model import NOWHERE, Capture, DestinationRule, Host, Instance
 from mizzen.resources.key import Key
 from mizzen.resources.protocols import Protocol
 
@@ -21,25 +23,34 @@ class Target(NamedTuple):
     origin: Key
 
 
-def inbound(proxy: Proxy, trust_domain: str) -> Iterator[InboundView]:
+def inbound(instance: Instance, trust_domain: str, seat: Seat = ALONE) -> Iterator[InboundView]:
     """Yields the inbound listeners: one for all ports where capture is transparent, else one for each."""
-    if not proxy.inbound:  # a listener needs at least one filter chain
+    if not instance.inbound:  # a listener needs at least one filter chain
         return
-    groups = [proxy.inbound] if proxy.capture is Capture.TRANSPARENT else [(port,) for port in proxy.inbound]
+    groups = [instance.inbound] if instance.capture is Capture.TRANSPARENT else [(port,) for port in instance.inbound]
     for ports in groups:
-        yield InboundView(proxy.address, ports, trust_domain, proxy.capture, proxy.origin)
+        around = instance.around if any(port.published for port in ports) else NOWHERE
+        yield InboundView(instance.address, ports, trust_domain, instance.capture, instance.origin, around, seat)
 
 
-def transparent(targets: Mapping[tuple[Host, int], Target]) -> Iterator[OutboundView]:
-    """Yields the listeners to which 15001 hands connections: one for each HTTP port, one for each TCP service's address."""
+def inside(instance: Instance, rules: Mapping[Host, tuple[DestinationRule, ...]], seat: Seat) -> Iterator[InsideView]:
+    """Yields the internal listeners through which neighbours call an instance (see :mod:`mizzen.compile.seats`)."""
+    for port in instance.inbound:
+        policy = policy_for(rules.get(port.host, ()), "", port.service_port)
+        own_pass = bool(policy and policy.connection_pool and policy.connection_pool.http)
+        yield InsideView(instance.id, port, seat, own_pass, instance.origin)
+
+
+def transparent(targets: Mapping[tuple[Host, int], Target], seat: Seat = ALONE) -> Iterator[OutboundView]:
+    """Yields where 15001 hands connections to: one for each HTTP port, one for each TCP service's address."""
     ports = sorted({number for (_, number), target in targets.items() if target.protocol.is_http})
     for number in ports:
         if number not in names.RESERVED_PORTS:
             # It does not depend on which services have the port, so that a new one leaves it alone.
-            yield OutboundView(ANY_ADDRESS, number, Protocol.HTTP, str(number), bound=False)
+            yield OutboundView(ANY_ADDRESS, number, Protocol.HTTP, seat.named(str(number)), bound=False)
     for (host, number), target in targets.items():
         if not target.protocol.is_http and target.address:
-            cluster = names.outbound_cluster(number, "", host)
+            cluster = seat.named(names.outbound_cluster(number, "", host))
             yield OutboundView(
                 target.address,
                 number,
@@ -51,13 +62,13 @@ def transparent(targets: Mapping[tuple[Host, int], Target]) -> Iterator[Outbound
             )
 
 
-def explicit(proxy: Proxy, targets: Mapping[tuple[Host, int], Target]) -> Iterator[OutboundView]:
+def explicit(instance: Instance, targets: Mapping[tuple[Host, int], Target]) -> Iterator[OutboundView]:
     """Yields the listeners on a sidecar's loopback ports: one for each service port, and the forward proxy."""
-    if proxy.http_proxy:
+    if instance.http_proxy:
         yield OutboundView(
-            proxy.address, proxy.http_proxy, Protocol.HTTP, names.HTTP_PROXY, bound=True, forward_proxy=True
+            instance.address, instance.http_proxy, Protocol.HTTP, names.HTTP_PROXY, bound=True, forward_proxy=True
         )
-    for host, number, local in proxy.outbound:
+    for host, number, local in instance.outbound:
         target = targets.get((host, number))
         if target is None:  # the service is gone, the node has not heard of it yet
             continue
@@ -65,5 +76,5 @@ def explicit(proxy: Proxy, targets: Mapping[tuple[Host, int], Target]) -> Iterat
             names.service_route(host, number) if target.protocol.is_http else names.outbound_cluster(number, "", host)
         )
         yield OutboundView(
-            proxy.address, local, target.protocol, route, bound=True, limits=target.limits, origins=(target.origin,)
+            instance.address, local, target.protocol, route, bound=True, limits=target.limits, origins=(target.origin,)
         )

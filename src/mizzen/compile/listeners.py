@@ -14,18 +14,15 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from mizzen.compile import http_connections, names, tls
-from mizzen.compile.protos import duration, socket_address
+from mizzen.compile.protos import duration, socket_address, uint32
 from mizzen.compile.resource import XdsResource, encode, pack
-from mizzen.mesh.model import Capture, InboundPort
+from mizzen.compile.seats import ALONE, Seat, inside_listener
+from mizzen.mesh.model import NOWHERE, Capture, InboundPort, Surroundings
 from mizzen.resources.key import Key
 from mizzen.resources.protocols import Protocol
+from mizzen.stubs.envoy.config.core.v3.address_pb2 import CidrRange
 from mizzen.stubs.envoy.config.core.v3.base_pb2 import TrafficDirection
-from mizzen.stubs.envoy.config.listener.v3.listener_components_pb2 import (
-    Filter,
-    FilterChain,
-    FilterChainMatch,
-    ListenerFilter,
-)
+from mizzen.stubs.envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain, ListenerFilter
 from mizzen.stubs.envoy.config.listener.v3.listener_pb2 import Listener
 from mizzen.stubs.envoy.extensions.filters.listener.original_dst.v3.original_dst_pb2 import OriginalDst
 from mizzen.stubs.envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
@@ -68,12 +65,14 @@ def build_outbound(view: OutboundView) -> XdsResource:
     )
     if not view.bound:
         listener.bind_to_port.value = False
-    if view.protocol.is_http:
-        taker = http_connections.outbound(view.route, forward_proxy=view.forward_proxy)
-    else:
-        taker = _tcp(view.route, view.limits)
-    listener.filter_chains.append(FilterChain(filters=[taker]))
+    listener.filter_chains.append(FilterChain(filters=[_taker(view)]))
     return encode(name, listener, view.origins)
+
+
+def _taker(view: OutboundView) -> Filter:
+    if view.protocol.is_http:
+        return http_connections.outbound(view.route, forward_proxy=view.forward_proxy)
+    return _tcp(view.route, view.limits)
 
 
 def build_virtual_outbound() -> XdsResource:
@@ -84,12 +83,66 @@ def build_virtual_outbound() -> XdsResource:
         traffic_direction=TrafficDirection.OUTBOUND,
     )
     listener.use_original_dst.value = True
-    # A connection to this very port would go round in circles.
-    loop = FilterChain(name="virtualOutbound-blackhole", filters=[_tcp(names.BLACK_HOLE)])
-    loop.filter_chain_match.destination_port.value = names.OUTBOUND_CAPTURE_PORT
-    listener.filter_chains.append(loop)
-    listener.filter_chains.append(FilterChain(name="virtualOutbound-catchall-tcp", filters=[_tcp(names.PASSTHROUGH)]))
+    listener.filter_chains.append(_loop())
+    listener.filter_chains.append(_catch_all(names.PASSTHROUGH))
     return encode(names.VIRTUAL_OUTBOUND, listener)
+
+
+def _loop() -> FilterChain:
+    """A connection to this very port would go round in circles."""
+    chain = FilterChain(name="virtualOutbound-blackhole", filters=[_tcp(names.BLACK_HOLE)])
+    chain.filter_chain_match.destination_port.value = names.OUTBOUND_CAPTURE_PORT
+    return chain
+
+
+def _catch_all(cluster: str) -> FilterChain:
+    return FilterChain(name="virtualOutbound-catchall-tcp", filters=[_tcp(cluster)])
+
+
+@dataclass(frozen=True)
+class SeatOutboundView:
+    """Everything that the outbound listener of one seat of several depends on; ``targets`` as for 15001's listeners."""
+
+    seat: Seat
+    targets: tuple[OutboundView, ...]
+
+
+def build_seat_outbound(view: SeatOutboundView) -> XdsResource:
+    """Builds the listener for all that is redirected in the network namespace of a seat.
+
+    Envoy looks for the listener to hand a connection on to by its destination alone, whatever namespace that is in. So
+    what are listeners of their own for a sidecar are filter chains here, with their names. A chain that comes or goes
+    leaves the connections of the others alone (Envoy updates the listener in place).
+    """
+    name = view.seat.named(names.VIRTUAL_OUTBOUND)
+    listener = Listener(
+        name=name,
+        address=view.seat.address(ANY_ADDRESS, names.OUTBOUND_CAPTURE_PORT),
+        traffic_direction=TrafficDirection.OUTBOUND,
+        listener_filters=[_original_destination()],
+        default_filter_chain=_catch_all(view.seat.named(names.PASSTHROUGH)),
+    )
+    listener.filter_chains.append(_loop())
+    listener.filter_chains.extend(map(_destination_chain, view.targets))
+    return encode(name, listener, {origin for target in view.targets for origin in target.origins})
+
+
+def _destination_chain(view: OutboundView) -> FilterChain:
+    chain = FilterChain(name=names.listener(view.address, view.port), filters=[_taker(view)])
+    chain.filter_chain_match.destination_port.value = view.port
+    if view.address != ANY_ADDRESS:
+        chain.filter_chain_match.prefix_ranges.append(_network(view.address))
+    return chain
+
+
+def _network(text: str) -> CidrRange:
+    address, _, length = text.partition("/")
+    return CidrRange(address_prefix=address, prefix_len=uint32(int(length or 32)))
+
+
+def _original_destination() -> ListenerFilter:
+    """Restores the destination that the client dialled, by which filter chains are told apart."""
+    return ListenerFilter(name="envoy.filters.listener.original_dst", typed_config=pack(OriginalDst()))
 
 
 @dataclass(frozen=True)
@@ -101,35 +154,91 @@ class InboundView:
     trust_domain: str
     capture: Capture
     origin: Key
+    around: Surroundings = NOWHERE
+    seat: Seat = ALONE
 
 
 def build_inbound(view: InboundView) -> XdsResource:
-    """Builds an inbound listener: only mutual TLS, only declared ports."""
+    """Builds an inbound listener: only mutual TLS, only declared ports; but see :func:`_published_chain`."""
     transparent = view.capture is Capture.TRANSPARENT
     if transparent:
         name, address, port = names.VIRTUAL_INBOUND, ANY_ADDRESS, names.INBOUND_CAPTURE_PORT
     else:
         (only,) = view.ports
         name, address, port = names.listener(view.address, only.listen), view.address, only.listen
-    listener = Listener(name=name, address=socket_address(address, port), traffic_direction=TrafficDirection.INBOUND)
+    name = view.seat.named(name)
+    listener = Listener(name=name, address=view.seat.address(address, port), traffic_direction=TrafficDirection.INBOUND)
     if transparent:
-        # Restores the destination that the client dialled, by which the chains are told apart.
-        listener.listener_filters.append(
-            ListenerFilter(name="envoy.filters.listener.original_dst", typed_config=pack(OriginalDst()))
-        )
+        listener.listener_filters.append(_original_destination())
     for inbound in view.ports:
-        listener.filter_chains.append(_inbound_chain(inbound, view.trust_domain, match_port=transparent))
+        chain = _inbound_chain(view, inbound)
+        if transparent:
+            chain.filter_chain_match.destination_port.value = inbound.number
+        if inbound.published:
+            chain.filter_chain_match.source_prefix_ranges.extend(map(_network, view.around.networks))
+            listener.filter_chains.append(_published_chain(view, inbound))
+        listener.filter_chains.append(chain)
     return encode(name, listener, [view.origin])
 
 
-def _inbound_chain(port: InboundPort, trust_domain: str, *, match_port: bool) -> FilterChain:
-    cluster = names.inbound_cluster(port.number)
-    taker = http_connections.inbound(port) if port.protocol.is_http else _tcp(cluster)
-    chain = FilterChain(name=cluster, filters=[taker], transport_socket=tls.downstream(trust_domain, port.protocol))
-    if match_port:
-        chain.filter_chain_match.CopyFrom(FilterChainMatch())
-        chain.filter_chain_match.destination_port.value = port.number
+def _inbound_chain(view: InboundView, port: InboundPort) -> FilterChain:
+    return FilterChain(
+        name=view.seat.named(names.inbound_cluster(port.number)),
+        filters=[_application(port, view.seat)],
+        transport_socket=tls.downstream(view.trust_domain, port.protocol, view.seat.secret),
+    )
+
+
+def _published_chain(view: InboundView, port: InboundPort) -> FilterChain:
+    """Lets those call in plaintext to whom a container's engine has opened a port: whoever is outside its networks.
+
+    Such calls come from another subnet, or from the gateway's address if the engine hides where they come from. The
+    chain is chosen by that alone: nothing is sniffed, so protocols in which the server speaks first work.
+    """
+    chain = FilterChain(name=view.seat.named(f"published_{port.number}"), filters=[_application(port, view.seat)])
+    chain.filter_chain_match.destination_port.value = port.number
+    outside = ("0.0.0.0/0", *view.around.gateways)
+    chain.filter_chain_match.source_prefix_ranges.extend(map(_network, outside))
     return chain
+
+
+@dataclass(frozen=True)
+class InsideView:
+    """Everything that the internal listener for one port of an instance depends on.
+
+    ``own_pass`` says that the callee's side has rules for requests that only a connection manager of its own can enforce.
+    """
+
+    instance: str
+    port: InboundPort
+    seat: Seat
+    own_pass: bool
+    origin: Key
+
+
+def build_inside(view: InsideView) -> XdsResource:
+    """Builds the listener through which neighbours call an instance. No socket leads there, only endpoints of this proxy.
+
+    The caller's side has read the request and knows who calls; where the callee's side has no rule of its own the bytes
+    go on as they are. Reading them again costs as much as a second proxy.
+    """
+    name = inside_listener(view.instance, view.port.listen)
+    listener = Listener(name=name, traffic_direction=TrafficDirection.INBOUND)
+    listener.internal_listener.SetInParent()
+    own_pass = view.own_pass and view.port.protocol.is_http
+    taker = _application(view.port, view.seat, inside=True) if own_pass else _to_application(view.port, view.seat)
+    listener.filter_chains.append(FilterChain(name=name, filters=[taker]))
+    return encode(name, listener, [view.origin])
+
+
+def _application(port: InboundPort, seat: Seat, *, inside: bool = False) -> Filter:
+    if port.protocol.is_http:
+        return http_connections.inbound(port, seat, inside=inside)
+    return _to_application(port, seat)
+
+
+def _to_application(port: InboundPort, seat: Seat) -> Filter:
+    return _tcp(seat.named(names.inbound_cluster(port.number)))
 
 
 def _tcp(cluster: str, limits: TcpLimits = _NO_LIMITS) -> Filter:

@@ -17,6 +17,11 @@ INBOUND_CAPTURE_PORT = 15006
 RESERVED_PORTS = frozenset({OUTBOUND_CAPTURE_PORT, INBOUND_CAPTURE_PORT, 15020, 15021, 15053, 15090})
 
 
+def seat_prefix(instance: str) -> str:
+    """What the names of an instance's resources begin with in a proxy that serves several."""
+    return f"{instance}/"
+
+
 def outbound_cluster(port: int, subset: str, host: str) -> str:
     return f"outbound|{port}|{subset}|{host}"
 

@@ -1,4 +1,6 @@
-"""What all proxies of one namespace have alike, built from a scope: clusters, endpoints, routes.
+"""What all sidecars of one namespace have alike, built from a scope: clusters, endpoints, routes.
+
+An instance of a node proxy has an Outbound of its own, built in the same way for its seat.
 
 An Outbound lives as long as its scope says the same, through snapshots in which nothing changed but endpoints or other
 namespaces. A new one takes over from the one before it what is equal, as the same objects.
@@ -14,10 +16,11 @@ from typing import TypeVar
 from mizzen.compile import clusters, endpoints, listener_views, listeners, routes
 from mizzen.compile.clusters import policy_for
 from mizzen.compile.listener_views import Target
-from mizzen.compile.listeners import TcpLimits
+from mizzen.compile.listeners import SeatOutboundView, TcpLimits
 from mizzen.compile.resource import XdsResource
 from mizzen.compile.route_views import RouteViews, asked_labels
 from mizzen.compile.routes import RoutesView, Source
+from mizzen.compile.seats import ALONE, Seat
 from mizzen.mesh.model import Endpoint, Host, Labels
 from mizzen.mesh.scope import Scope, ScopedService
 from mizzen.resources.protocols import Protocol
@@ -35,6 +38,7 @@ class Builders:
         self.cluster = remember(clusters.build_cluster)
         self.endpoints = remember(endpoints.build_endpoints)
         self.listener = remember(listeners.build_outbound)
+        self.seat_listener = remember(listeners.build_seat_outbound)
         host = lru_cache(maxsize=_REMEMBERED)(routes.build_host)
         self.routes = remember(partial(routes.build_routes, build=host))
 
@@ -60,15 +64,16 @@ class _Assigned:
 
 
 class Outbound:
-    """The outbound side of a namespace's proxies."""
+    """The outbound side of a namespace's sidecars, or of one seat of a node proxy."""
 
-    def __init__(self, scope: Scope, builders: Builders, before: Outbound | None = None) -> None:
+    def __init__(self, scope: Scope, builders: Builders, before: Outbound | None = None, seat: Seat = ALONE) -> None:
         self.scope = scope
-        self.views = RouteViews(scope)
+        self.seat = seat
+        self.views = RouteViews(scope, seat)
         self.asked = asked_labels(scope)
         self.rules = {scoped.service.host: scoped.destination_rules for scoped in scope.services}
         self._builders = builders
-        views = [view for scoped in scope.services for view in clusters.cluster_views(scoped)]
+        views = [view for scoped in scope.services for view in clusters.cluster_views(scoped, seat)]
         self.clusters: Named = kept(
             {view.cluster: builders.cluster(view) for view, _ in views}, before.clusters if before else None
         )
@@ -80,21 +85,33 @@ class Outbound:
         self.targets: Mapping[tuple[Host, int], Target] = kept(_targets(scope), before.targets if before else None)
         self._listeners: Named | None = before._listeners if before and before.targets is self.targets else None  # noqa: SLF001
 
-    def endpoints(self, ready: Mapping[tuple[Host, int], tuple[Endpoint, ...]]) -> Named:
-        """Returns the load assignments of all clusters, an empty one where no endpoint is ready (Envoy waits for it)."""
+    def endpoints(
+        self, ready: Mapping[tuple[Host, int], tuple[Endpoint, ...]], served: frozenset[str] = frozenset()
+    ) -> Named:
+        """Returns the load assignments of all clusters, an empty one where no endpoint is ready (Envoy waits for it).
+
+        ``served`` are the instances that the same proxy serves.
+        """
         made = {
             one.cluster: self._builders.endpoints(
-                endpoints.endpoints_view(one.cluster, ready.get((one.host, one.port), ()), one.labels)
+                endpoints.endpoints_view(
+                    one.cluster, ready.get((one.host, one.port), ()), one.labels, served, self.seat.caller
+                )
             )
             for one in self._assigned
         }
         self._endpoints = kept(made, self._endpoints)
         return self._endpoints
 
-    def port_listeners(self) -> Named:
-        """Returns the listeners to which redirected connections are handed (transparent capture)."""
+    def captured_listeners(self) -> Named:
+        """Returns the listeners for redirected connections (transparent capture)."""
         if self._listeners is None:
-            self._listeners = by_name(map(self._builders.listener, listener_views.transparent(self.targets)))
+            views = tuple(listener_views.transparent(self.targets, self.seat))
+            if self.seat.shared:
+                made = [self._builders.seat_listener(SeatOutboundView(self.seat, views))]
+            else:
+                made = [listeners.build_virtual_outbound(), *map(self._builders.listener, views)]
+            self._listeners = by_name(made)
         return self._listeners
 
     def port_routes(self, source: Source) -> Named:

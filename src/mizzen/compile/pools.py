@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
 
 from google.protobuf.wrappers_pb2 import UInt32Value
 
+from mizzen.compile.endpoints import NEIGHBOUR_METADATA
 from mizzen.compile.protos import duration, uint32
 from mizzen.compile.resource import pack
 from mizzen.resources.destination_rule import ConnectionPoolSettings
 from mizzen.resources.protocols import Protocol
 from mizzen.stubs.envoy.config.cluster.v3.circuit_breaker_pb2 import CircuitBreakers
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
+from mizzen.stubs.envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
 from mizzen.stubs.envoy.config.core.v3.protocol_pb2 import Http2ProtocolOptions
+from mizzen.stubs.envoy.extensions.filters.http.header_mutation.v3.header_mutation_pb2 import HeaderMutation
+from mizzen.stubs.envoy.extensions.filters.http.upstream_codec.v3.upstream_codec_pb2 import UpstreamCodec
+from mizzen.stubs.envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
+    HttpFilter,
+)
 from mizzen.stubs.envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 
 CONNECT_TIMEOUT = 10.0
@@ -46,12 +54,29 @@ def inbound_codec(pool: ConnectionPoolSettings | None, protocol: Protocol) -> Co
     return Codec.HTTP2 if protocol.is_http2 else Codec.HTTP1
 
 
-def apply(cluster: Cluster, pool: ConnectionPoolSettings | None, codec: Codec) -> None:
-    """Sets what of a connection pool a cluster obeys; without a pool there are no limits (Istio's default)."""
+def apply(cluster: Cluster, pool: ConnectionPoolSettings | None, codec: Codec, *, telling_caller: bool = False) -> None:
+    """Sets what of a connection pool a cluster obeys; without a pool there are no limits (Istio's default).
+
+    ``telling_caller`` adds the header that says who calls (XFCC) for the endpoints that have it in their metadata.
+    """
     _apply_limits(cluster, pool)
     _apply_tcp(cluster, pool)
     if codec is not Codec.BYTES:
-        cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(_http_options(pool, codec)))
+        options = _http_options(pool, codec)
+        if telling_caller:
+            options.http_filters.extend(_caller_filters())
+        cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))
+
+
+def _caller_filters() -> Iterator[HttpFilter]:
+    """Yields filters that act when the endpoint is chosen: what it has in its metadata becomes a header, if it has any."""
+    header = HeaderValue(key="x-forwarded-client-cert", value=f"%UPSTREAM_METADATA({NEIGHBOUR_METADATA}:xfcc)%")
+    mutation = HeaderMutation()
+    mutation.mutations.request_mutations.add(
+        append=HeaderValueOption(header=header, append_action=HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD)
+    )
+    yield HttpFilter(name="envoy.filters.http.header_mutation", typed_config=pack(mutation))
+    yield HttpFilter(name="envoy.filters.http.upstream_codec", typed_config=pack(UpstreamCodec()))
 
 
 def _limit(value: int | None) -> UInt32Value:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from mizzen.compile import names
 from mizzen.compile.routes import RoutesView, Source, VirtualHostView, domains_of, mentioned_labels
-from mizzen.mesh.model import Host, Proxy, VirtualService
+from mizzen.compile.seats import ALONE, Seat
+from mizzen.mesh.model import Host, Instance, VirtualService
 from mizzen.mesh.scope import DEFAULT_HTTP_PORT, Scope, ScopedService
 from mizzen.resources.hosts import resolve
 from mizzen.resources.key import Key
@@ -21,16 +22,17 @@ def asked_labels(scope: Scope) -> frozenset[str]:
     return mentioned_labels({rule.key: rule for rules in claimants for rule in rules}.values())
 
 
-def source_of(proxy: Proxy, asked: frozenset[str]) -> Source:
-    """Returns what of a proxy its routes may depend on: only the labels that some rule asks for."""
-    return Source(proxy.namespace, tuple(label for label in proxy.labels if label[0] in asked))
+def source_of(instance: Instance, asked: frozenset[str]) -> Source:
+    """Returns what of an instance its routes may depend on: only the labels that some rule asks for."""
+    return Source(instance.namespace, tuple(label for label in instance.labels if label[0] in asked))
 
 
 class RouteViews:
-    """The views of all routes that proxies in a scope may have; made once for a scope."""
+    """The views of all routes that instances in a scope may have, at one seat; made once for a scope."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, seat: Seat = ALONE) -> None:
         self._scope = scope
+        self._seat = seat
         self._services = {scoped.service.host: scoped for scoped in scope.services}
         self._ports = {
             host: tuple(port.number for port in scoped.service.ports) for host, scoped in self._services.items()
@@ -43,7 +45,8 @@ class RouteViews:
         """The routes of all services on a port: those of a listener that all of them share (Istio 2.15)."""
         hosts = [self._service(scoped, number, source) for scoped in self.by_port.get(number, ())]
         hosts += [self._literal(host, port, rules, source) for host, port, rules in self._literals() if port == number]
-        return RoutesView(str(number), self._in_order_of_claim(hosts), passthrough=True)
+        ordered = self._in_order_of_claim(hosts)
+        return RoutesView(self._seat.named(str(number)), ordered, passthrough=True, seat=self._seat)
 
     def of_service(self, host: Host, number: int, source: Source) -> RoutesView:
         """The routes of one port of one service, whatever the request calls it: those of its own loopback port."""
@@ -105,13 +108,14 @@ class RouteViews:
             ports=self._destination_ports(rules),
             origin=service.origin,
             proxyless=proxyless,
+            seat=self._seat,
         )
 
     def _literal(
         self, host: Host, port: int, rules: tuple[VirtualService, ...], source: Source, *, with_port: bool = False
     ) -> VirtualHostView:
         domains = _with_port((host,), port) if with_port else (host,)
-        return VirtualHostView(host, port, domains, source, rules, self._destination_ports(rules))
+        return VirtualHostView(host, port, domains, source, rules, self._destination_ports(rules), seat=self._seat)
 
     def _destination_ports(self, rules: tuple[VirtualService, ...]) -> tuple[tuple[Host, tuple[int, ...]], ...]:
         """Returns the ports of every service to which rules lead."""

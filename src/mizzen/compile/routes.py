@@ -17,6 +17,7 @@ from mizzen.compile.protos import config_path, metadata
 from mizzen.compile.resource import XdsResource, encode
 from mizzen.compile.route_actions import apply_action, timeouts
 from mizzen.compile.route_matches import build_match, described_path, is_catch_all
+from mizzen.compile.seats import ALONE, Seat
 from mizzen.mesh.model import Host, Labels, VirtualService, labels_of, selects
 from mizzen.mesh.virtual_services import MESH_GATEWAY
 from mizzen.resources.hosts import resolve
@@ -43,7 +44,7 @@ class VirtualHostView:
 
     Of ``virtual_services`` the first that has a route routes the host; ``ports`` are the ports of the hosts to which they
     lead, for destinations that name none. ``origin`` is the Service behind the host, if there is one. ``proxyless`` is for
-    gRPC's own client.
+    gRPC's own client. ``seat`` says whose clusters the routes lead to.
     """
 
     host: Host
@@ -54,6 +55,7 @@ class VirtualHostView:
     ports: tuple[tuple[Host, tuple[int, ...]], ...] = ()
     origin: Key | None = None
     proxyless: bool = False
+    seat: Seat = ALONE
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class RoutesView:
     hosts: tuple[VirtualHostView, ...]
     passthrough: bool = False
     ignore_port: bool = True
+    seat: Seat = ALONE
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ def build_routes(view: RoutesView, build: BuildHost = build_host) -> XdsResource
     built = sorted((build(host) for host in _claimed(view.hosts)), key=lambda one: one.message.name)
     config.virtual_hosts.extend(one.message for one in built)
     if view.passthrough:
-        config.virtual_hosts.append(_allow_any())
+        config.virtual_hosts.append(_allow_any(view.seat))
     return encode(view.name, config, (key for one in built for key in one.origins))
 
 
@@ -135,9 +138,9 @@ def _claimed(hosts: Iterable[VirtualHostView]) -> Iterator[VirtualHostView]:
             yield dataclasses.replace(host, domains=left)
 
 
-def _allow_any() -> VirtualHost:
+def _allow_any(seat: Seat) -> VirtualHost:
     route = Route(name="allow_any", match=RouteMatch(prefix="/"))
-    route.route.cluster = names.PASSTHROUGH
+    route.route.cluster = seat.named(names.PASSTHROUGH)
     timeouts(route.route, None)
     return VirtualHost(name="allow_any", domains=["*"], routes=[route], include_request_attempt_count=True)
 
@@ -179,7 +182,7 @@ def _route(view: VirtualHostView, rule: VirtualService, http: HTTPRoute, match: 
         known = ports.get(host, ())
         # Stated, or the only one that the service has, or the one that the client called (Istio 2.3).
         port = destination.port.number if destination.port else known[0] if len(known) == 1 else view.port
-        return names.outbound_cluster(port, destination.subset, host)
+        return view.seat.named(names.outbound_cluster(port, destination.subset, host))
 
     apply_action(route, http, cluster_of, view.port, proxyless=view.proxyless)
     route.decorator.operation = _operation(route, rule, view.port)
@@ -199,7 +202,7 @@ def _operation(route: Route, rule: VirtualService, port: int) -> str:
 def default_route(view: VirtualHostView) -> Route:
     """Builds the route of a service that no VirtualService routes: to all its endpoints, with Istio's defaults."""
     route = Route(name="default", match=RouteMatch(prefix="/"))
-    route.route.cluster = names.outbound_cluster(view.port, "", view.host)
+    route.route.cluster = view.seat.named(names.outbound_cluster(view.port, "", view.host))
     timeouts(route.route, None, proxyless=view.proxyless)
     if policy := retries.outbound_retries(None):
         route.route.retry_policy.CopyFrom(policy)

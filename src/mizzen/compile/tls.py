@@ -52,12 +52,12 @@ def _parameters() -> TlsParameters:
     )
 
 
-def _common(accepted: Iterable[StringMatcher], alpn: Iterable[str]) -> CommonTlsContext:
+def _common(accepted: Iterable[StringMatcher], alpn: Iterable[str], secret: str) -> CommonTlsContext:
     sans = [SubjectAltNameMatcher(san_type=SubjectAltNameMatcher.URI, matcher=matcher) for matcher in accepted]
     return CommonTlsContext(
         tls_params=_parameters(),
         alpn_protocols=alpn,
-        tls_certificate_sds_secret_configs=[SdsSecretConfig(name=names.WORKLOAD_SECRET, sds_config=sds())],
+        tls_certificate_sds_secret_configs=[SdsSecretConfig(name=secret, sds_config=sds())],
         combined_validation_context=CommonTlsContext.CombinedCertificateValidationContext(
             default_validation_context=CertificateValidationContext(match_typed_subject_alt_names=sans),
             validation_context_sds_secret_config=SdsSecretConfig(name=names.ROOT_SECRET, sds_config=sds()),
@@ -65,24 +65,26 @@ def _common(accepted: Iterable[StringMatcher], alpn: Iterable[str]) -> CommonTls
     )
 
 
-def upstream(identities: Iterable[str], sni: str, codec: Codec) -> TransportSocket:
+def upstream(identities: Iterable[str], sni: str, codec: Codec, secret: str = names.WORKLOAD_SECRET) -> TransportSocket:
     """The client's end. With no identities (no workload stands behind the service) no server is accepted.
+
+    ``secret`` names the certificate that it presents.
 
     What it offers (ALPN) must be what it is going to speak: the server believes it.
     """
     accepted = [StringMatcher(exact=identity) for identity in identities]
     # An empty list would mean "any", so a service without workloads gets an identity that nobody has.
     accepted = accepted or [StringMatcher(exact="spiffe://none.invalid")]
-    context = UpstreamTlsContext(common_tls_context=_common(accepted, _ALPN[codec]), sni=sni)
+    context = UpstreamTlsContext(common_tls_context=_common(accepted, _ALPN[codec], secret), sni=sni)
     return TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
 
 
-def downstream(trust_domain: str, protocol: Protocol) -> TransportSocket:
+def downstream(trust_domain: str, protocol: Protocol, secret: str = names.WORKLOAD_SECRET) -> TransportSocket:
     """The server's end: only clients with a certificate of the trust domain are let in."""
     accepted = [StringMatcher(prefix=f"spiffe://{trust_domain}/")]
     alpn = ("h2", "http/1.1") if protocol.is_http else _ALPN_TCP
     context = DownstreamTlsContext(
-        common_tls_context=_common(accepted, alpn), require_client_certificate=BoolValue(value=True)
+        common_tls_context=_common(accepted, alpn, secret), require_client_certificate=BoolValue(value=True)
     )
     return TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
 

@@ -60,7 +60,7 @@ class Changes:
         resources, problems = loaded.resources, list(loaded.problems)
         if not resources and not errors(problems):
             problems.append(Problem(code="NothingToApply", message="there are no resources in what was given"))
-        before = self._stores.contents.resources
+        before = self._known()
         after = {**before, **{resource.key: resource for resource in resources}}
         # Among problems of the whole, mistakes in what was read come first: they may be the cause of the others.
         problems += [] if errors(problems) else new_problems(before, after)
@@ -75,12 +75,17 @@ class Changes:
         What other resources need is not deleted, unless with ``force``: then what is left dangling is in the warnings.
         Raises :class:`RefusedError` and StoreError.
         """
-        before = self._stores.contents.resources
+        before = self._known()
         problems = new_problems(before, {key: one for key, one in before.items() if key not in keys})
         if (needed := errors(problems)) and not force:
             raise RefusedError([*needed, _still_needed()])
         outcome = await self._stores.change(delete=keys)
         return Changed(await self._in_effect(outcome.version), outcome.actions, tuple(problems))
+
+    def _known(self) -> dict[Key, Resource[Any]]:
+        """Returns all that resources may refer to: what was written, and what was found among containers."""
+        published = self._world.published.get()
+        return {**(published.found if published else {}), **self._stores.contents.resources}
 
     async def _in_effect(self, stored: int) -> int:
         return (await self._world.stored(stored)).snapshot.version

@@ -10,7 +10,7 @@ from typing import Any
 
 from mizzen.mesh.model import Endpoint, Proxy, Service, Snapshot
 from mizzen.registry.processes import build_endpoints, build_proxies
-from mizzen.registry.reports import Desired, DesiredWorkload, Instance, Report, ServiceName, WrittenResource
+from mizzen.registry.reports import Desired, DesiredWorkload, Report, ServiceName, WrittenResource
 from mizzen.registry.services import build_services, host_of, services_in, workloads_in
 from mizzen.resources.destination_rule import DestinationRuleSpec
 from mizzen.resources.key import Key
@@ -25,7 +25,8 @@ from mizzen.store.contents import Contents
 class Inputs:
     """Everything that a snapshot is made from.
 
-    ``resources`` are those in force: where Envoy rejected a resource, its last good generation stands in its place.
+    ``resources`` are those in force: where Envoy rejected a resource, its last good generation stands in its place; a
+    service that was found among containers is one of them unless somebody wrote a Service of its name.
     ``restarts`` count the restarts of workloads that users asked for, by namespace and name.
     """
 
@@ -34,10 +35,6 @@ class Inputs:
     report: Report | None = None
     addresses: Mapping[str, str] = field(default_factory=dict)
     restarts: Mapping[tuple[str, str], int] = field(default_factory=dict)
-
-    @property
-    def instances(self) -> tuple[Instance, ...]:
-        return self.report.instances if self.report else ()
 
 
 @dataclass(frozen=True)
@@ -56,15 +53,24 @@ class Running:
 def running(inputs: Inputs, before: Running | None = None) -> Running:
     """Returns what runs: the very objects of ``before`` if that was made from the same."""
     resources = [one for one in _in_order(inputs) if not isinstance(one.spec, VirtualServiceSpec | DestinationRuleSpec)]
-    basis = (resources, inputs.instances, dict(inputs.addresses), inputs.trust_domain)
+    report = inputs.report or Report(node="")
+    basis = (
+        resources,
+        report.instances,
+        report.services,
+        report.node_proxy,
+        dict(inputs.addresses),
+        inputs.trust_domain,
+    )
     if before and before.basis == basis:
         return before
-    services = build_services(resources, inputs.instances, inputs.addresses, inputs.trust_domain)
+    trust_domain, instances = inputs.trust_domain, report.instances
+    services = build_services(resources, instances, inputs.addresses, trust_domain, report.services)
     return Running(
         basis,
         services,
-        build_endpoints(resources, inputs.instances),
-        build_proxies(resources, inputs.instances, services),
+        build_endpoints(resources, instances, trust_domain),
+        build_proxies(resources, instances, services, trust_domain, report.node_proxy),
     )
 
 

@@ -21,6 +21,7 @@ from mizzen.latest import Latest
 from mizzen.mesh.model import Snapshot
 from mizzen.registry.addresses import allocate
 from mizzen.registry.reports import Desired, Report
+from mizzen.registry.services import found_resources
 from mizzen.resources.key import Key
 from mizzen.resources.problems import Problem, errors
 from mizzen.resources.references import check_references
@@ -41,10 +42,11 @@ _KEPT_REFUSED = 50
 
 @dataclass(frozen=True)
 class Published:
-    """What the world made of its inputs up to number ``inputs``."""
+    """What the world made of its inputs up to number ``inputs``; ``found`` are the services that nobody wrote."""
 
     inputs: int
     contents: Contents
+    found: Mapping[Key, Resource[Any]]
     snapshot: Snapshot
     desired: Desired
     report: Report | None
@@ -207,7 +209,8 @@ class World:
 
     def _build(self) -> Published:
         number = self._inputs
-        written = self._contents.resources
+        found = found_resources(self._report.services) if self._report else {}
+        written = {**found, **self._contents.resources}
         effective, self._set_aside = in_force(written, self._set_aside.values())
         self._addresses = allocate(self._addresses, hosts_of(effective.values()))
         inputs = Inputs(self._trust_domain, effective, self._report, self._addresses, self._restarts)
@@ -230,6 +233,7 @@ class World:
         return Published(
             inputs=number,
             contents=self._contents,
+            found={key: one for key, one in found.items() if key not in self._contents.resources},
             snapshot=snapshot,
             desired=build_desired(inputs, snapshot.services, self._version, errors(problems), self._contents),
             report=self._report,

@@ -67,7 +67,10 @@ class Service:
 
 
 class Endpoint(NamedTuple):
-    """One ready address of a workload behind a service port; ``tls`` says that a sidecar stands before it."""
+    """One ready address of a workload behind a service port; ``tls`` says that a proxy stands before it.
+
+    ``instance`` is the id of the instance that listens there, ``identity`` what that presents as its own.
+    """
 
     address: str
     port: int
@@ -75,6 +78,8 @@ class Endpoint(NamedTuple):
     workload: str = ""
     labels: Labels = ()
     tls: bool = True
+    instance: str = ""
+    identity: str = ""
 
 
 class Capture(enum.StrEnum):
@@ -85,18 +90,20 @@ class Capture(enum.StrEnum):
 
 
 class ProxyKind(enum.StrEnum):
-    """What a proxy is: an Envoy beside a workload, or a gRPC library that speaks xDS itself."""
+    """What a proxy is: an Envoy beside one workload, one Envoy for all workloads of a host, or a gRPC library."""
 
     SIDECAR = "sidecar"
+    NODE = "node"
     PROXYLESS = "proxyless"
 
 
 @dataclass(frozen=True)
 class InboundPort:
-    """A port of a workload as its sidecar serves it.
+    """A port of a workload as its proxy serves it.
 
-    ``number`` is the declared port, ``listen`` where the sidecar takes connections, ``application`` where the
+    ``number`` is the declared port, ``listen`` where the proxy takes connections, ``application`` where the
     application listens on loopback. ``host`` names the service whose connection pool applies, if there is one.
+    ``published`` says that callers from outside the instance's networks may call it, in plaintext.
     """
 
     number: int
@@ -105,6 +112,7 @@ class InboundPort:
     protocol: Protocol
     host: Host = ""
     service_port: int = 0
+    published: bool = False
 
 
 class OutboundPort(NamedTuple):
@@ -115,20 +123,48 @@ class OutboundPort(NamedTuple):
     local: int
 
 
+class Surroundings(NamedTuple):
+    """The subnets that an instance shares with other members of the mesh, and addresses in them that are outsiders'."""
+
+    networks: tuple[str, ...] = ()
+    gateways: tuple[str, ...] = ()
+
+
+NOWHERE = Surroundings()
+
+
 @dataclass(frozen=True)
-class Proxy:
-    """One proxy and the facts that its configuration depends on. ``id`` is ``<instance>.<namespace>``."""
+class Instance:
+    """One replica of a workload, as its proxy serves it. ``id`` is ``<instance>.<namespace>``.
+
+    ``netns`` is the path of its network namespace where its proxy is outside it, else "".
+    """
 
     id: str
     namespace: str
-    kind: ProxyKind = ProxyKind.SIDECAR
     labels: Labels = ()
+    identity: str = ""
     address: str = "127.0.0.1"
     capture: Capture = Capture.EXPLICIT
     inbound: tuple[InboundPort, ...] = ()
     outbound: tuple[OutboundPort, ...] = ()
     http_proxy: int = 0
+    netns: str = ""
+    around: Surroundings = NOWHERE
     origin: Key = field(default=Key("", "", ""), compare=False)
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """One proxy and the instances that it serves: a sidecar one, whose id is its own; a node proxy any number.
+
+    Their order is that of their ids. ``namespace`` is what a proxyless client, which serves none, calls from.
+    """
+
+    id: str
+    namespace: str
+    kind: ProxyKind = ProxyKind.SIDECAR
+    instances: tuple[Instance, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The bootstrap of a sidecar: the little that Envoy must know before it can ask for the rest. Pure.
+"""The bootstrap of a proxy: the little that Envoy must know before it can ask for the rest. Pure.
 
 All that is policy comes over ADS. What stands here is who the proxy is (Istio's node id and metadata, so that Istio's
 tools and habits work), where the control plane and the node's SDS are (Unix sockets), and limits.
@@ -17,6 +17,7 @@ from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 
 from mizzen.compile.names import SDS_CLUSTER
+from mizzen.mesh.model import ProxyKind
 from mizzen.resources.hosts import DEFAULT_DOMAIN
 from mizzen.stubs.envoy.config.bootstrap.v3 import bootstrap_pb2
 from mizzen.stubs.envoy.config.cluster.v3 import cluster_pb2
@@ -28,8 +29,10 @@ from mizzen.stubs.envoy.config.core.v3 import (
     protocol_pb2,
 )
 from mizzen.stubs.envoy.config.core.v3.backoff_pb2 import BackoffStrategy
+from mizzen.stubs.envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from mizzen.stubs.envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 from mizzen.stubs.envoy.config.overload.v3 import overload_pb2
+from mizzen.stubs.envoy.extensions.bootstrap.internal_listener.v3.internal_listener_pb2 import InternalListener
 from mizzen.stubs.envoy.extensions.resource_monitors.downstream_connections.v3 import downstream_connections_pb2
 from mizzen.stubs.envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 
@@ -46,8 +49,12 @@ _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
 @dataclass(frozen=True)
-class Sidecar:
-    """What a bootstrap depends on. ``service_account`` and ``trust_domain`` make the workload's identity."""
+class BootstrapView:
+    """What a bootstrap depends on.
+
+    ``service_account`` and ``trust_domain`` make the workload's identity; a node proxy has none of its own, and its
+    ``instance`` is its host.
+    """
 
     instance: str
     namespace: str
@@ -62,27 +69,28 @@ class Sidecar:
     xds_socket: Path
     sds_socket: Path
     labels: Mapping[str, str] = field(default_factory=dict)
+    kind: ProxyKind = ProxyKind.SIDECAR
 
 
-def node_id(sidecar: Sidecar) -> str:
+def node_id(proxy: BootstrapView) -> str:
     """Returns Istio's node id: ``sidecar~<address>~<instance>.<namespace>~<namespace>.svc.<domain>``."""
-    name = f"{sidecar.instance}.{sidecar.namespace}"
-    return f"sidecar~{sidecar.address}~{name}~{sidecar.namespace}.svc.{DEFAULT_DOMAIN}"
+    name = f"{proxy.instance}.{proxy.namespace}"
+    return f"{proxy.kind}~{proxy.address}~{name}~{proxy.namespace}.svc.{DEFAULT_DOMAIN}"
 
 
-def bootstrap_json(sidecar: Sidecar) -> str:
+def bootstrap_json(proxy: BootstrapView) -> str:
     """Returns the bootstrap as the JSON that Envoy reads."""
-    return json_format.MessageToJson(bootstrap(sidecar), preserving_proto_field_name=True)
+    return json_format.MessageToJson(bootstrap(proxy), preserving_proto_field_name=True)
 
 
-def bootstrap(sidecar: Sidecar) -> bootstrap_pb2.Bootstrap:
+def bootstrap(proxy: BootstrapView) -> bootstrap_pb2.Bootstrap:
     return bootstrap_pb2.Bootstrap(
-        node=_node(sidecar),
-        admin=bootstrap_pb2.Admin(address=_pipe(sidecar.admin_socket)),
+        node=_node(proxy),
+        admin=bootstrap_pb2.Admin(address=_pipe(proxy.admin_socket)),
         static_resources=bootstrap_pb2.Bootstrap.StaticResources(
             clusters=[
-                _grpc_cluster(XDS_CLUSTER, sidecar.xds_socket),
-                _grpc_cluster(SDS_CLUSTER, sidecar.sds_socket),
+                _grpc_cluster(XDS_CLUSTER, proxy.xds_socket),
+                _grpc_cluster(SDS_CLUSTER, proxy.sds_socket),
             ]
         ),
         dynamic_resources=bootstrap_pb2.Bootstrap.DynamicResources(
@@ -90,28 +98,36 @@ def bootstrap(sidecar: Sidecar) -> bootstrap_pb2.Bootstrap:
         ),
         overload_manager=_limits(),
         layered_runtime=_runtime(),
+        bootstrap_extensions=_extensions(proxy),
     )
 
 
-def _node(sidecar: Sidecar) -> base_pb2.Node:
+def _extensions(proxy: BootstrapView) -> list[TypedExtensionConfig]:
+    if proxy.kind is not ProxyKind.NODE:
+        return []
+    # Calls between two instances of a node proxy go through listeners that have no socket.
+    return [TypedExtensionConfig(name="envoy.bootstrap.internal_listener", typed_config=_pack(InternalListener()))]
+
+
+def _node(proxy: BootstrapView) -> base_pb2.Node:
     labels = Struct()
-    labels.update(dict(sidecar.labels))
+    labels.update(dict(proxy.labels))
     metadata = Struct()
     metadata.update(
         {
-            "NAME": sidecar.instance,
-            "NAMESPACE": sidecar.namespace,
-            "WORKLOAD_NAME": sidecar.workload,
-            "SERVICE_ACCOUNT": sidecar.service_account,
-            "MESH_ID": sidecar.mesh,
-            "TRUST_DOMAIN": sidecar.trust_domain,
-            "INSTANCE_IPS": sidecar.address,
-            "INTERCEPTION_MODE": "REDIRECT" if sidecar.capture == "transparent" else "NONE",
-            "MIZZEN_VERSION": sidecar.version,
+            "NAME": proxy.instance,
+            "NAMESPACE": proxy.namespace,
+            "WORKLOAD_NAME": proxy.workload,
+            "SERVICE_ACCOUNT": proxy.service_account,
+            "MESH_ID": proxy.mesh,
+            "TRUST_DOMAIN": proxy.trust_domain,
+            "INSTANCE_IPS": proxy.address,
+            "INTERCEPTION_MODE": "REDIRECT" if proxy.capture == "transparent" else "NONE",
+            "MIZZEN_VERSION": proxy.version,
         }
     )
     metadata.fields["LABELS"].struct_value.CopyFrom(labels)
-    return base_pb2.Node(id=node_id(sidecar), cluster=f"{sidecar.workload}.{sidecar.namespace}", metadata=metadata)
+    return base_pb2.Node(id=node_id(proxy), cluster=f"{proxy.workload}.{proxy.namespace}", metadata=metadata)
 
 
 def _ads() -> config_source_pb2.ApiConfigSource:

@@ -1,4 +1,4 @@
-"""One Envoy sidecar: start it, know when it is ready, drain it, end it.
+"""One Envoy: start it, know when it is ready, drain it, end it.
 
 Envoy offers no event for readiness, only ``/ready`` on its administration interface, so that is asked every few
 milliseconds over its Unix socket: it takes 0.2 s to start, and a slower question would show in every ``mizzen up``.
@@ -15,7 +15,7 @@ from typing import Any
 import httpx2
 
 from mizzen.node import processes
-from mizzen.node.bootstrap import Sidecar, bootstrap_json
+from mizzen.node.bootstrap import BootstrapView, bootstrap_json
 from mizzen.node.capturing import Place
 from mizzen.node.leftovers import Records
 from mizzen.node.output import Output
@@ -152,14 +152,14 @@ class Envoy:
             await self._admin.close()
 
 
-async def start(sidecar: Sidecar, place: Place, config: Path, output: Output, records: Records) -> Envoy:
+async def start(proxy: BootstrapView, place: Place, config: Path, output: Output, records: Records) -> Envoy:
     """Writes the bootstrap to ``config`` and starts an Envoy with it in its place.
 
     Raises :class:`EnvoyMissingError` and OSError. The hot restart of Envoy is off: it leaves shared memory behind when
     it is killed, and two Envoys of one host would have to agree on its names.
     """
     binary = await asyncio.to_thread(envoy_path)
-    _write_config(sidecar, config)
+    _write_config(proxy, config)
     line = [
         *(str(binary), "--config-path", str(config)),
         *("--concurrency", str(_WORKERS)),
@@ -170,16 +170,16 @@ async def start(sidecar: Sidecar, place: Place, config: Path, output: Output, re
     ]
     command = Command(line, netns=place.netns, gid=place.envoy_gid)
     process = await processes.start(command, output, records)
-    return Envoy(process, Admin(sidecar.admin_socket))
+    return Envoy(process, Admin(proxy.admin_socket))
 
 
-def _write_config(sidecar: Sidecar, config: Path) -> None:
+def _write_config(proxy: BootstrapView, config: Path) -> None:
     try:
-        config.write_text(bootstrap_json(sidecar))
+        config.write_text(bootstrap_json(proxy))
     except OSError as error:
         # A write to an open file, as on a full disk, does not know its name.
         raise OSError(error.errno, error.strerror, str(config)) from error
-    sidecar.admin_socket.unlink(missing_ok=True)
+    proxy.admin_socket.unlink(missing_ok=True)
 
 
 def _last_words(end: Exit, tail: list[str]) -> str:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from mizzen.node import envoy
-from mizzen.node.bootstrap import Sidecar
+from mizzen.node.bootstrap import BootstrapView
 from mizzen.node.capturing import Place
 from mizzen.node.envoy import Envoy, EnvoyFailedError, EnvoyMissingError
 from mizzen.node.events import ProxyCrashed, ProxyReady
@@ -87,9 +87,9 @@ class SidecarKeeper:
             await running.stop()
             self._envoy = None
 
-    def _sidecar(self) -> Sidecar:
+    def _sidecar(self) -> BootstrapView:
         settings = self._host.settings
-        return Sidecar(
+        return BootstrapView(
             instance=self._place.instance,
             namespace=self._place.namespace,
             workload=self._workload.name,

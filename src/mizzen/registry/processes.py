@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mizzen.mesh.model import Capture, Endpoint, InboundPort, OutboundPort, Proxy, Service, ServicePort, labels_of
-from mizzen.registry.reports import Instance, InstancePort
+from mizzen.mesh.model import (
+    Capture,
+    Endpoint,
+    InboundPort,
+    Instance,
+    OutboundPort,
+    Proxy,
+    ProxyKind,
+    Service,
+    ServicePort,
+    Surroundings,
+    labels_of,
+)
+from mizzen.mesh.spiffe import SpiffeId
+from mizzen.registry import reports
 from mizzen.registry.selecting import Labelled, Services
 from mizzen.registry.services import host_of, services_in, target_of, workloads_in
 from mizzen.resources.key import Key
@@ -20,7 +34,7 @@ STOPPED = "Stopped"
 
 
 def build_endpoints(
-    resources: Iterable[Resource[Any]], instances: Iterable[Instance]
+    resources: Iterable[Resource[Any]], instances: Iterable[reports.Instance], trust_domain: str
 ) -> dict[tuple[str, int], tuple[Endpoint, ...]]:
     """Returns the ready endpoints by host and service port; a port that none serves has none."""
     ready = Labelled(
@@ -34,62 +48,109 @@ def build_endpoints(
         for port in service.spec.ports:
             target = target_of(port)
             endpoints = [
-                _endpoint(instance, served) for instance in members for served in _serving(instance.ports, target)
+                _endpoint(instance, served, trust_domain)
+                for instance in members
+                for served in _serving(instance.ports, target)
             ]
             found[host_of(service), port.port] = tuple(sorted(endpoints))
     return found
 
 
-def _serving(ports: Iterable[InstancePort], target: int | str) -> list[InstancePort]:
+def _serving(ports: Iterable[reports.InstancePort], target: int | str) -> list[reports.InstancePort]:
     """Returns the ports that a Service's target means, by number or by name (Kubernetes)."""
     return [port for port in ports if target in {port.number, port.name}][:1]
 
 
-def _endpoint(instance: Instance, port: InstancePort) -> Endpoint:
+def _endpoint(instance: reports.Instance, port: reports.InstancePort, trust_domain: str) -> Endpoint:
     return Endpoint(
         address=instance.address,
         port=port.inbound,
         namespace=instance.namespace,
         workload=instance.workload,
         labels=labels_of(instance.labels),
+        instance=_id(instance),
+        identity=_identity(instance, trust_domain),
     )
 
 
 def build_proxies(
-    resources: Iterable[Resource[Any]], instances: Iterable[Instance], services: Mapping[str, Service]
+    resources: Iterable[Resource[Any]],
+    instances: Iterable[reports.Instance],
+    services: Mapping[str, Service],
+    trust_domain: str,
+    node_proxy: str = "",
 ) -> dict[str, Proxy]:
-    """Returns the sidecars of all replicas that have not stopped, by id, in order."""
+    """Returns the proxies of all replicas that have not stopped, by id, in order: sidecars, and those of nodes.
+
+    ``node_proxy`` is one of the latter that there is whether or not it serves anybody.
+    """
     resources = list(resources)
     written = {(workload.namespace, workload.name): workload for workload in workloads_in(resources)}
     chosen = Services(services_in(resources))
-    proxies = {}
+    served: defaultdict[str, list[Instance]] = defaultdict(list)
+    kinds = {}
+    if node_proxy:
+        served[node_proxy], kinds[node_proxy] = [], ProxyKind.NODE
     for instance in instances:
         if instance.phase == STOPPED:
             continue
         behind = chosen.picking(instance.namespace, instance.labels)
         workload = written.get((instance.namespace, instance.workload))
-        proxy_id = f"{instance.name}.{instance.namespace}"
-        proxies[proxy_id] = Proxy(
-            id=proxy_id,
-            namespace=instance.namespace,
-            labels=labels_of(instance.labels),
-            address=instance.address,
-            capture=Capture(instance.capture),
-            inbound=tuple(_inbound(port, behind, services, workload) for port in instance.ports),
-            outbound=tuple(OutboundPort(port.host, port.port, port.local) for port in instance.outbound),
-            http_proxy=instance.http_proxy,
-            origin=Key("Workload", instance.namespace, instance.workload),
+        inbound = tuple(_inbound(port, behind, services, workload) for port in instance.ports)
+        for proxy in proxies_of(instance):
+            kinds[proxy] = ProxyKind.SIDECAR if proxy == _id(instance) else ProxyKind.NODE
+            served[proxy].append(_instance(instance, kinds[proxy], inbound, trust_domain))
+    return {
+        proxy: Proxy(
+            id=proxy,
+            namespace=proxy.rpartition(".")[2],
+            kind=kinds[proxy],
+            instances=tuple(sorted(served[proxy], key=lambda one: one.id)),
         )
-    return dict(sorted(proxies.items()))
+        for proxy in sorted(served)
+    }
+
+
+def proxies_of(instance: reports.Instance) -> tuple[str, ...]:
+    """Returns the ids of the proxies that serve an instance: its own sidecar unless it names others."""
+    return instance.proxies or (_id(instance),)
+
+
+def _id(instance: reports.Instance) -> str:
+    return f"{instance.name}.{instance.namespace}"
+
+
+def _identity(instance: reports.Instance, trust_domain: str) -> str:
+    return str(SpiffeId(trust_domain, instance.namespace, instance.service_account))
+
+
+def _instance(
+    instance: reports.Instance, kind: ProxyKind, inbound: tuple[InboundPort, ...], trust_domain: str
+) -> Instance:
+    return Instance(
+        id=_id(instance),
+        namespace=instance.namespace,
+        labels=labels_of(instance.labels),
+        identity=_identity(instance, trust_domain),
+        address=instance.address,
+        capture=Capture(instance.capture),
+        inbound=inbound,
+        outbound=tuple(OutboundPort(port.host, port.port, port.local) for port in instance.outbound),
+        http_proxy=instance.http_proxy,
+        # A sidecar is inside; a path in its configuration would only change when its node starts anew.
+        netns=instance.netns if kind is ProxyKind.NODE else "",
+        around=Surroundings(instance.networks, instance.gateways),
+        origin=Key("Workload", instance.namespace, instance.workload),
+    )
 
 
 def _inbound(
-    port: InstancePort,
+    port: reports.InstancePort,
     behind: Iterable[Resource[ServiceSpec]],
     services: Mapping[str, Service],
     workload: Resource[WorkloadSpec] | None,
 ) -> InboundPort:
-    """Returns how a sidecar serves a port: in the protocol of the service that leads there, else as it is declared."""
+    """Returns how a proxy serves a port: in the protocol of the service that leads there, else as it is declared."""
     for resource in behind:
         service = services[host_of(resource)]
         for written in resource.spec.ports:
@@ -99,11 +160,12 @@ def _inbound(
     declared = (
         next((one for one in workload.spec.ports if one.container_port == port.number), None) if workload else None
     )
-    protocol = declared_protocol(declared.name, declared.app_protocol) if declared else None
-    return InboundPort(port.number, port.inbound, port.application, protocol or Protocol.TCP)
+    name, app_protocol = (declared.name, declared.app_protocol) if declared else (port.name, port.app_protocol)
+    protocol = declared_protocol(name, app_protocol) or Protocol.TCP
+    return InboundPort(port.number, port.inbound, port.application, protocol, published=port.published)
 
 
-def _served(port: InstancePort, service: Service, served: ServicePort) -> InboundPort:
+def _served(port: reports.InstancePort, service: Service, served: ServicePort) -> InboundPort:
     return InboundPort(
         number=port.number,
         listen=port.inbound,
@@ -111,4 +173,5 @@ def _served(port: InstancePort, service: Service, served: ServicePort) -> Inboun
         protocol=served.protocol,
         host=service.host,
         service_port=served.number,
+        published=port.published,
     )

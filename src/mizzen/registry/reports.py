@@ -70,13 +70,15 @@ class InstancePort(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     ``number`` is the port that the Workload declares; ``application`` the port on loopback where the application
     listens; ``inbound`` the port where the sidecar takes other proxies' connections (equal to ``number`` when capture
-    is transparent).
+    is transparent). ``published`` says that the engine of a container has opened it to the outside of its networks.
     """
 
     number: int
     application: int
     inbound: int
     name: str = ""
+    app_protocol: str = ""
+    published: bool = False
 
 
 class OutboundPort(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -93,6 +95,12 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ``phase`` is one of Pending, Starting, Running, Draining, Stopped, Backoff; only a Running instance that is
     ``ready`` is an endpoint. ``name`` is unique in its namespace (``reviews-v1-0``). ``admin`` is the path of its
     Envoy's administration socket. ``http_proxy`` is the loopback port of its sidecar's forward proxy, or 0.
+
+    ``proxies`` names the proxies that serve it: itself (``<name>.<namespace>``) for a sidecar, which is what none means,
+    or the proxy of its node; both while it changes from one to the other. ``netns`` is the path of its network namespace,
+    for a proxy that is outside it. ``networks`` are the subnets from which other members
+    of the mesh call it, in CIDR form, where calls from elsewhere may reach its published ports; ``gateways`` are addresses
+    in them that stand for such callers.
     """
 
     name: str
@@ -115,6 +123,10 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     restarts: int = 0
     proxy_restarts: int = 0
     started: float = 0.0
+    proxies: tuple[str, ...] = ()
+    netns: str = ""
+    networks: tuple[str, ...] = ()
+    gateways: tuple[str, ...] = ()
 
 
 class ExecContext(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -128,12 +140,39 @@ class ExecContext(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     resolv_conf: str = ""
 
 
+class FoundPort(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A port of a service that was found, with what says its protocol (as in a Kubernetes Service)."""
+
+    number: int
+    name: str = ""
+    app_protocol: str = ""
+
+
+class FoundService(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A service that nobody wrote: the node found it among the containers of its engine.
+
+    ``selector`` picks its instances by their labels. ``accounts`` are the service accounts of all containers behind it,
+    those that do not run included: a container that stops must not change who is believed to be the service.
+    """
+
+    name: str
+    namespace: str
+    ports: tuple[FoundPort, ...]
+    selector: dict[str, str]
+    accounts: tuple[str, ...] = ()
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """All that runs on a node."""
+    """All that runs on a node, and the services that its registry has found.
+
+    ``node_proxy`` names the proxy that serves all who have no sidecar (``<node>.<namespace>``), or is "" if there is none.
+    """
 
     node: str
     instances: tuple[Instance, ...] = ()
     exec_contexts: tuple[ExecContext, ...] = ()
+    services: tuple[FoundService, ...] = ()
+    node_proxy: str = ""
 
 
 class CertificateRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

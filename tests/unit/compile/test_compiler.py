@@ -208,18 +208,18 @@ def test_proxies_that_are_gone_are_forgotten() -> None:
         whole, version=2, proxies={name: one for name, one in whole.proxies.items() if name.startswith("client")}
     )
     all_proxies(compiler, less)
-    assert list(compiler._compiled) == ["client-0.default"]
+    assert list(compiler._compiled) == [("client-0.default", "client-0.default")]
 
 
 def test_namespaces_that_nobody_asks_for_are_forgotten() -> None:
     compiler = Compiler()
     whole = snapshot(read(*WORLD), "explicit")
     all_proxies(compiler, whole)
-    assert set(compiler._outbound) == {"default", "far"}
+    assert {namespace for namespace, _ in compiler._outbound} == {"default", "far"}
     for version in (2, 3):
         other = snapshot(with_resources(service(f"new-{version}")), "explicit", version=version)
         compiler.compile(other.proxies["client-0.default"], other)
-    assert set(compiler._outbound) | set(compiler._stale) == {"default"}
+    assert {namespace for namespace, _ in {**compiler._outbound, **compiler._stale}} == {"default"}
 
 
 @pytest.mark.parametrize("capture", CAPTURES)

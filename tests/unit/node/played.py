@@ -19,7 +19,7 @@ import pytest
 from mizzen.node import envoy, probes, processes, specs
 from mizzen.node.announcing import Board
 from mizzen.node.backoff import Backoff
-from mizzen.node.bootstrap import Sidecar
+from mizzen.node.bootstrap import BootstrapView
 from mizzen.node.capturing import CaptureError, DeclaredPort, Place
 from mizzen.node.envoy import EnvoyFailedError
 from mizzen.node.events import Event
@@ -89,7 +89,7 @@ class PlayedProcess:
 class PlayedEnvoy:
     """An Envoy. It is ready when its stage says so, and runs until :meth:`end`, or until it is stopped."""
 
-    def __init__(self, stage: Stage, sidecar: Sidecar, pid: int) -> None:
+    def __init__(self, stage: Stage, sidecar: BootstrapView, pid: int) -> None:
         self.sidecar = sidecar
         self.pid = pid
         self._stage = stage
@@ -213,7 +213,7 @@ class Stage:
         return len(self.history)
 
     async def start_envoy(
-        self, sidecar: Sidecar, place: Place, config: Path, output: Output, records: Records
+        self, sidecar: BootstrapView, place: Place, config: Path, output: Output, records: Records
     ) -> PlayedEnvoy:
         self.log.append("proxy starts")
         if self.envoys_refused:

@@ -3,9 +3,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mizzen.node.bootstrap import Sidecar, bootstrap, bootstrap_json, node_id
+from mizzen.node.bootstrap import BootstrapView, bootstrap, bootstrap_json, node_id
 
-SIDECAR = Sidecar(
+SIDECAR = BootstrapView(
     instance="reviews-v1-0",
     namespace="prod",
     workload="reviews-v1",

@@ -7,7 +7,8 @@ import pytest
 from tests.support.worlds import TRUST_DOMAIN, instances_of, read
 from tests.support.written import service, workload
 
-from mizzen.mesh.model import Capture, Endpoint, Proxy
+from mizzen.mesh import model
+from mizzen.mesh.model import Capture, Endpoint, Proxy, ProxyKind
 from mizzen.registry.processes import build_endpoints, build_proxies
 from mizzen.registry.reports import Instance
 from mizzen.registry.services import build_services
@@ -18,7 +19,7 @@ HOST = "a.default.svc.cluster.local"
 
 def endpoints(*texts: str, **changes: Any) -> dict[tuple[str, int], tuple[Endpoint, ...]]:
     resources = read(*texts)
-    return build_endpoints(resources, [changed(one, **changes) for one in instances_of(resources)])
+    return build_endpoints(resources, [changed(one, **changes) for one in instances_of(resources)], TRUST_DOMAIN)
 
 
 def changed(instance: Instance, **changes: Any) -> Instance:
@@ -28,7 +29,15 @@ def changed(instance: Instance, **changes: Any) -> Instance:
 def proxies(*texts: str, capture: str = "explicit", **changes: Any) -> dict[str, Proxy]:
     resources = read(*texts)
     instances = [changed(one, **changes) for one in instances_of(resources, capture)]
-    return build_proxies(resources, instances, build_services(resources, instances, {}, TRUST_DOMAIN))
+    services = build_services(resources, instances, {}, TRUST_DOMAIN)
+    return build_proxies(resources, instances, services, TRUST_DOMAIN)
+
+
+def served(*texts: str, **options: Any) -> model.Instance:
+    """Returns the one instance of the only proxy."""
+    (proxy,) = proxies(*texts, **options).values()
+    (instance,) = proxy.instances
+    return instance
 
 
 @pytest.mark.parametrize(
@@ -76,16 +85,24 @@ def test_all_but_stopped_replicas_keep_their_proxy(phase: str) -> None:
 def test_endpoints_tell_whose_they_are_and_are_sorted() -> None:
     resources = read(service("a"), workload("a", replicas=3, labels={"app": "a", "version": "v1"}))
     instances = instances_of(resources)
-    found = build_endpoints(resources, reversed(instances))[HOST, 9080]
-    assert found == build_endpoints(resources, instances)[HOST, 9080]
+    found = build_endpoints(resources, reversed(instances), TRUST_DOMAIN)[HOST, 9080]
+    assert found == build_endpoints(resources, instances, TRUST_DOMAIN)[HOST, 9080]
     assert [one.port for one in found] == [20001, 21001, 22001]
-    assert found[0] == Endpoint("127.0.0.1", 20001, "default", "a", (("app", "a"), ("version", "v1")))
+    assert found[0] == Endpoint(
+        address="127.0.0.1",
+        port=20001,
+        namespace="default",
+        workload="a",
+        labels=(("app", "a"), ("version", "v1")),
+        instance="a-0.default",
+        identity="spiffe://cluster.local/ns/default/sa/default",
+    )
 
 
 def test_labels_of_a_running_replica_count_and_not_those_of_the_workload_now() -> None:
     resources = read(service("a"), workload("a"))
     before = [changed(one, labels={"app": "earlier"}) for one in instances_of(resources)]
-    assert build_endpoints(resources, before)[HOST, 9080] == ()
+    assert build_endpoints(resources, before, TRUST_DOMAIN)[HOST, 9080] == ()
 
 
 def test_a_sidecar_serves_a_port_as_the_service_says_that_leads_there() -> None:
@@ -93,34 +110,52 @@ def test_a_sidecar_serves_a_port_as_the_service_says_that_leads_there() -> None:
         service("a", {"name": "grpc", "port": 80, "targetPort": "admin"}),
         workload("a", ("http", 9080), ("admin", 9090), ("odd", 9091)),
     ]
-    (proxy,) = proxies(*texts).values()
-    served = {port.number: port for port in proxy.inbound}
-    assert (served[9090].protocol, served[9090].host, served[9090].service_port) == (Protocol.GRPC, HOST, 80)
-    assert (served[9080].protocol, served[9080].host) == (Protocol.HTTP, "")
-    assert served[9091].protocol == Protocol.TCP
-    assert (served[9080].listen, served[9080].application) == (20001, 20000)
+    ports = {port.number: port for port in served(*texts).inbound}
+    assert (ports[9090].protocol, ports[9090].host, ports[9090].service_port) == (Protocol.GRPC, HOST, 80)
+    assert (ports[9080].protocol, ports[9080].host) == (Protocol.HTTP, "")
+    assert ports[9091].protocol == Protocol.TCP
+    assert (ports[9080].listen, ports[9080].application) == (20001, 20000)
 
 
 def test_of_two_services_for_one_port_the_first_decides() -> None:
     first = service("b", ("tcp", 9080), selector={"app": "a"})
-    (proxy,) = proxies(first, service("a"), workload("a")).values()
-    assert (proxy.inbound[0].protocol, proxy.inbound[0].host) == (Protocol.TCP, "b.default.svc.cluster.local")
+    port = served(first, service("a"), workload("a")).inbound[0]
+    assert (port.protocol, port.host) == (Protocol.TCP, "b.default.svc.cluster.local")
 
 
 def test_replicas_of_a_workload_that_is_gone_are_still_there() -> None:
     resources = read(service("a"), workload("a"))
     services = build_services(resources[:1], instances_of(resources), {}, TRUST_DOMAIN)
-    (proxy,) = build_proxies(resources[:1], instances_of(resources), services).values()
-    assert proxy.inbound[0].protocol == Protocol.HTTP
+    (proxy,) = build_proxies(resources[:1], instances_of(resources), services, TRUST_DOMAIN).values()
+    assert proxy.instances[0].inbound[0].protocol == Protocol.HTTP
     assert [str(identity) for identity in services[HOST].identities] == ["spiffe://cluster.local/ns/default/sa/default"]
 
 
 def test_what_a_proxy_is() -> None:
-    (proxy,) = proxies(service("a"), workload("a", namespace="far")).values()
-    assert (proxy.id, proxy.namespace, proxy.capture) == ("a-0.far", "far", Capture.EXPLICIT)
-    assert proxy.labels == (("app", "a"),)
-    assert [tuple(port) for port in proxy.outbound] == [(HOST, 9080, 20020)]
-    assert proxy.http_proxy == 20099
-    assert str(proxy.origin) == "Workload far/a"
-    (proxy,) = proxies(service("a"), workload("a"), capture="transparent").values()
-    assert (proxy.capture, proxy.outbound, proxy.address) == (Capture.TRANSPARENT, (), "10.99.0.2")
+    texts = service("a"), workload("a", namespace="far")
+    (proxy,) = proxies(*texts).values()
+    assert (proxy.id, proxy.namespace, proxy.kind) == ("a-0.far", "far", ProxyKind.SIDECAR)
+    instance = served(*texts)
+    assert (instance.id, instance.capture) == ("a-0.far", Capture.EXPLICIT)
+    assert instance.identity == "spiffe://cluster.local/ns/far/sa/default"
+    assert instance.labels == (("app", "a"),)
+    assert [tuple(port) for port in instance.outbound] == [(HOST, 9080, 20020)]
+    assert instance.http_proxy == 20099
+    assert str(instance.origin) == "Workload far/a"
+    instance = served(service("a"), workload("a"), capture="transparent")
+    assert (instance.capture, instance.outbound, instance.address) == (Capture.TRANSPARENT, (), "10.99.0.2")
+
+
+def test_a_node_proxy_serves_all_instances_that_name_it() -> None:
+    (proxy,) = proxies(service("a"), workload("a", replicas=2), capture="node").values()
+    assert (proxy.id, proxy.namespace, proxy.kind) == ("host.mizzen-system", "mizzen-system", ProxyKind.NODE)
+    assert [one.id for one in proxy.instances] == ["a-0.default", "a-1.default"]
+    assert [one.netns for one in proxy.instances] == ["/run/netns/a-0", "/run/netns/a-1"]
+
+
+def test_an_instance_that_changes_its_proxy_has_both_for_a_while() -> None:
+    both = ("a-0.default", "host.mizzen-system")
+    found = proxies(service("a"), workload("a"), capture="node", proxies=both)
+    assert {name: proxy.kind for name, proxy in found.items()} == {both[0]: ProxyKind.SIDECAR, both[1]: ProxyKind.NODE}
+    # A path in a sidecar's configuration would change with each start of the node, and mean nothing to it.
+    assert [proxy.instances[0].netns for proxy in found.values()] == ["", "/run/netns/a-0"]

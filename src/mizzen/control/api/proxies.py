@@ -16,6 +16,7 @@ from starlette.routing import Route
 from mizzen.control.api.answers import BadRequestError, answer, not_found, refusal
 from mizzen.control.rejections import SetAside
 from mizzen.control.world import Published, World
+from mizzen.registry.processes import proxies_of
 from mizzen.registry.reports import Instance
 from mizzen.resources.problems import Problem
 from mizzen.xds.session import short_name
@@ -46,7 +47,7 @@ def routes(world: World, fleet: Fleet) -> Sequence[Route]:
         published = await world.included(0)
         proxy, path = request.path_params["proxy"], request.path_params["path"]
         instances = published.report.instances if published.report else ()
-        instance = next((one for one in instances if f"{one.name}.{one.namespace}" == proxy), None)
+        instance = next((one for one in instances if proxy in proxies_of(one)), None)
         if instance is None or not instance.admin:
             return not_found(f"there is no proxy {proxy}", "`mizzen status` lists the proxies")
         return await _ask_envoy(instance, path, request.url.query)
@@ -124,7 +125,8 @@ async def _settled(world: World, fleet: Fleet, version: int, timeout: float) -> 
 def _live(published: Published | None) -> list[str]:
     """Returns the proxies that have a configuration and serve with it, be they connected or not."""
     instances = published.report.instances if published and published.report else ()
-    return [f"{one.name}.{one.namespace}" for one in instances if one.proxy_pid and one.phase in _CONFIGURED]
+    serving = [one for one in instances if one.proxy_pid and one.phase in _CONFIGURED]
+    return list(dict.fromkeys(proxy for one in serving for proxy in proxies_of(one)))
 
 
 def _all(progress: Progress) -> list[Rejection]:
