@@ -31,13 +31,15 @@ def holds_resources(file: Path) -> bool:
 class Settings:
     """All that the processes of one mesh must agree on.
 
-    ``certificate_lifetime`` is in seconds. ``capture`` is ``auto``, ``explicit`` or ``transparent``.
+    ``certificate_lifetime`` is in seconds. ``capture`` is ``auto``, ``explicit`` or ``transparent``. ``proxy`` is
+    ``sidecar`` or ``node``: who serves the workloads that do not say it themselves.
     """
 
     name: str
     state_dir: Path
     paths: tuple[Path, ...] = ()
     capture: str = "auto"
+    proxy: str = "sidecar"
     trust_domain: str = "cluster.local"
     certificate_lifetime: float = 24 * 3600.0
     log_format: str = "console"

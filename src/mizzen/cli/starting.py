@@ -51,6 +51,14 @@ def _lifetime(_context: click.Context, _param: click.Parameter, value: float) ->
     help="How traffic gets into the proxies: by environment variables and local ports (explicit, anywhere), or by"
     " itself (transparent: Linux, root). auto: transparent where it can be.",
 )
+@click.option(
+    "--proxy",
+    type=click.Choice(["sidecar", "node"]),
+    default="sidecar",
+    show_default=True,
+    help="What serves workloads: an Envoy each (sidecar), or one for all of this host (node; transparent capture only)."
+    " A Workload's own `proxy` comes first.",
+)
 @click.option("-d", "--detach", is_flag=True, help="Return when the mesh is ready, and leave it running.")
 @click.option("--timeout", type=DURATION, default="2m", show_default=True, help="With --detach: the longest wait.")
 @click.option("--trust-domain", default="cluster.local", show_default=True, callback=_trust_domain)
@@ -67,6 +75,7 @@ def up(
     choice: Choice,
     paths: tuple[Path, ...],
     capture: str,
+    proxy: str,
     detach: bool,
     timeout: float,
     trust_domain: str,
@@ -83,6 +92,7 @@ def up(
         state_dir=mesh.state_dir,
         paths=tuple(path.absolute() for path in paths),
         capture=capture,
+        proxy=proxy,
         trust_domain=trust_domain,
         certificate_lifetime=certificate_lifetime,
     )

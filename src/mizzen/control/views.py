@@ -132,8 +132,8 @@ def _desired(workload: Resource[WorkloadSpec], restarts: Mapping[tuple[str, str]
     )
 
 
-# Changing these changes how many replicas there are or how they are stopped, not what a running one is.
-_NOT_IN_TEMPLATE = frozenset({"replicas", "terminationGracePeriodSeconds"})
+# Changing these changes how many replicas there are, how they are stopped or who serves them, not what a running one is.
+_NOT_IN_TEMPLATE = frozenset({"replicas", "terminationGracePeriodSeconds", "proxy"})
 
 
 def template_digest(spec: Mapping[str, Any], labels: Mapping[str, str]) -> str:

@@ -41,6 +41,12 @@ def secrets(material: KeyMaterial) -> Mapping[str, XdsResource]:
     return {secret.name: secret for secret in both}
 
 
+def secrets_by_identity(identity: str, material: KeyMaterial) -> dict[str, XdsResource]:
+    """Returns both secrets for a proxy that has several identities: the certificate under the name of its own."""
+    both = (certificate_secret(material.key, material.chain, identity), roots_secret(material.roots))
+    return {secret.name: secret for secret in both}
+
+
 def resources(material: KeyMaterial) -> Resources:
     """Returns all that an SDS server serves to the proxy of a workload."""
     return {SECRET: secrets(material)}

@@ -40,6 +40,8 @@ from mizzen.node.host import Host, StartError
 from mizzen.node.instances import InstanceRunner
 from mizzen.node.leftovers import Records
 from mizzen.node.locking import described, state_directory
+from mizzen.node.node_proxy import NodeProxy
+from mizzen.node.runtimes import ProcessRuntime
 from mizzen.node.sds import Certificates
 from mizzen.node.specs import Workload
 from mizzen.node.workloads import Workloads
@@ -109,6 +111,7 @@ class _Agent:
             services=lambda: self._services,
             env=dict(os.environ),
         )
+        self._node_proxy = NodeProxy(self._host, socket.gethostname())
 
     async def run(self, beginning: MeshStarting) -> None:
         """Runs until a signal; tells of its ``beginning`` as soon as it listens to signals."""
@@ -121,6 +124,7 @@ class _Agent:
                         self._certificates.run,
                         self._board.run,
                         self._control.keep,
+                        self._node_proxy.run,
                         self._follow,
                         self._tell_ready,
                     )
@@ -131,7 +135,8 @@ class _Agent:
                     await asyncio.wait(tasks)
 
     def _make_runner(self, workload: Workload, name: str, changed: Callable[[], None]) -> InstanceRunner:
-        return InstanceRunner(self._host, workload, name, changed)
+        runtime = ProcessRuntime(self._host, name)
+        return InstanceRunner(self._host, workload, name, changed, runtime, self._node_proxy)
 
     async def _issue(self, csr: str, identity: SpiffeId) -> IssuedCertificate:
         """Has a certificate signed; a refusal is told once, however often it is repeated. Raises IssueError."""
@@ -193,6 +198,8 @@ def _choose_capture(settings: Settings) -> tuple[Capture, str]:
     except (CaptureError, ValueError) as error:
         raise StartError(str(error)) from error
     if mode == "explicit":
+        if settings.proxy == "node":
+            raise StartError(f"--proxy node needs transparent capture: {note or 'use --capture transparent'}")
         return ExplicitCapture(), note
     from mizzen.node.capture.transparent import TransparentCapture  # needs the packages of the extra "capture"
 

@@ -14,7 +14,7 @@ from mizzen.registry.reports import ExecContext, Instance, Report
 
 class Board:
     """All instances of this node as they are now. ``send`` delivers one report and returns the snapshot version in
-    which it takes effect; it tries until it succeeds.
+    which it takes effect; it tries until it succeeds. ``node_proxy`` names the node's proxy, if it runs one.
     """
 
     def __init__(self, node: str, send: Callable[[Report], Awaitable[int]]) -> None:
@@ -22,6 +22,7 @@ class Board:
         self._send = send
         self._instances: dict[tuple[str, str], Instance] = {}
         self._contexts: dict[tuple[str, str], ExecContext] = {}
+        self._node_proxy = ""
         self._changes = 1  # the first report says that nothing runs yet
         self._sent = 0
         self._version = 0
@@ -32,6 +33,16 @@ class Board:
     @property
     def instances(self) -> tuple[Instance, ...]:
         return tuple(self._instances.values())
+
+    @property
+    def node_proxy(self) -> str:
+        return self._node_proxy
+
+    @node_proxy.setter
+    def node_proxy(self, name: str) -> None:
+        if self._node_proxy != name:
+            self._node_proxy = name
+            self.resend()
 
     def put(self, instance: Instance, context: ExecContext | None = None) -> None:
         """Replaces what is said of an instance."""
@@ -72,6 +83,7 @@ class Board:
                 node=self._node,
                 instances=tuple(self._instances.values()),
                 exec_contexts=tuple(self._contexts.values()),
+                node_proxy=self._node_proxy,
             )
             version = await self._send(report)
             async with self._changed:

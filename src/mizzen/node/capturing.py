@@ -40,6 +40,7 @@ class Place:
     (``/run/netns/NAME``) or "" for the host's; ``resolv_conf`` is a file to mount over /etc/resolv.conf or "".
     ``http_proxy`` is the loopback port for the sidecar's forward proxy, or 0 where none is needed. ``envoy_gid`` is
     the group that Envoy must run as so that its own traffic is not captured; None leaves it as it is.
+    ``networks`` and ``gateways`` are those of a container (see :class:`mizzen.registry.reports.Instance`).
     ``new_socket`` makes a non-blocking, unconnected TCP socket inside the place (no await: it is called on the loop's
     thread, and must leave that thread's namespace as it was).
     """
@@ -53,6 +54,8 @@ class Place:
     resolv_conf: str = ""
     http_proxy: int = 0
     envoy_gid: int | None = None
+    networks: tuple[str, ...] = ()
+    gateways: tuple[str, ...] = ()
     new_socket: Callable[[], socket.socket] = tcp_socket
 
 

@@ -7,6 +7,7 @@ milliseconds over its Unix socket: it takes 0.2 s to start, and a slower questio
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,9 +31,6 @@ _DRAIN_INTERVAL = 0.025
 # A caller's proxy acknowledges a new endpoint set before its worker threads have it, so quiet must last.
 _QUIET_TIMES = 3
 _ADMIN_TIMEOUT = 5.0
-_ACTIVE = re.compile(r"http\.inbound.*\.downstream_rq_active|tcp\.inbound.*\.downstream_cx_active")
-# What Envoy's own regular expression filter (RE2) must let through for _ACTIVE to find it.
-_ACTIVE_FILTER = "inbound.*downstream_(rq|cx)_active"
 
 
 class EnvoyMissingError(Exception):
@@ -82,19 +80,37 @@ class Admin:
         """Begins the drain: from now on each response says that its connection ends (``connection: close``, GOAWAY)."""
         (await self._client.post("/healthcheck/fail")).raise_for_status()
 
-    async def active(self) -> int:
-        """Returns the requests and TCP connections from other workloads that are in flight."""
-        response = await self._client.get("/stats", params={"format": "json", "filter": _ACTIVE_FILTER})
+    async def active(self, pattern: str) -> int:
+        """Returns the requests and TCP connections that are in flight, of those whose statistics match."""
+        response = await self._client.get("/stats", params={"format": "json", "filter": pattern})
         response.raise_for_status()
-        return count_active(response.json())
+        return count_active(response.json(), pattern)
+
+    async def listeners(self) -> frozenset[str]:
+        """Returns the names of the listeners that take connections; none while nobody answers."""
+        try:
+            response = await self._client.get("/listeners", params={"format": "json"})
+        except httpx2.TransportError:
+            return frozenset()
+        return frozenset(status["name"] for status in response.json().get("listener_statuses", ()))
 
 
-def count_active(stats: Mapping[str, Any]) -> int:
-    """Adds up the inbound requests and connections that are in flight, from the JSON form of ``/stats``."""
+def active_pattern(prefix: str = "", *, outbound: bool = False) -> str:
+    """Returns the expression (RE2's, and Python's) for statistics that count what is in flight, of the seat with the
+    prefix: what others sent, and with ``outbound`` what the instance sends as well.
+    """
+    seat = re.escape(prefix)
+    sides = f"({seat}inbound|outbound_{seat}|{seat}outbound)" if outbound else f"{seat}inbound"
+    return rf"http\.{sides}.*\.downstream_rq_active|tcp\.{sides}.*\.downstream_cx_active"
+
+
+def count_active(stats: Mapping[str, Any], pattern: str) -> int:
+    """Adds up the requests and connections that are in flight, from the JSON form of ``/stats``."""
+    expression = re.compile(pattern)
     return sum(
         stat["value"]
         for stat in stats["stats"]
-        if _ACTIVE.fullmatch(stat.get("name", ""))  # histograms have no name
+        if expression.fullmatch(stat.get("name", ""))  # histograms have no name
     )
 
 
@@ -127,22 +143,36 @@ class Envoy:
     async def wait(self) -> Exit:
         return await self._process.wait()
 
-    async def drain(self, longest: float) -> None:
+    async def listeners(self) -> frozenset[str]:
+        """Returns the names of the listeners that take connections."""
+        return await self._admin.listeners()
+
+    async def drain(self, longest: float, *, outbound: bool = False) -> None:
         """Lets requests in flight end, for at most ``longest`` seconds; listeners stay open for those on their way.
 
         ``/healthcheck/fail`` asks clients to move to another connection with each response, and unlike
         ``/drain_listeners`` it closes no listener, so a caller that has not yet noticed is served and not refused.
         An Envoy that does not answer has nothing left to drain.
         """
-        try:
+        with contextlib.suppress(TimeoutError, httpx2.HTTPError):
             async with asyncio.timeout(longest):
                 await self._admin.fail_health()
-                quiet = 0
-                while quiet < _QUIET_TIMES:
-                    quiet = 0 if await self._admin.active() else quiet + 1
-                    await asyncio.sleep(_DRAIN_INTERVAL)
-        except (TimeoutError, httpx2.HTTPError):
-            return
+                await self._quiet(active_pattern(outbound=outbound))
+
+    async def drain_seat(self, prefix: str, longest: float, *, outbound: bool = False) -> None:
+        """Lets the requests in flight of one seat end; the Envoy goes on for the others, so no client is asked to move.
+
+        It has been withdrawn, so nobody begins anything new.
+        """
+        with contextlib.suppress(TimeoutError, httpx2.HTTPError):
+            async with asyncio.timeout(longest):
+                await self._quiet(active_pattern(prefix, outbound=outbound))
+
+    async def _quiet(self, pattern: str) -> None:
+        quiet = 0
+        while quiet < _QUIET_TIMES:
+            quiet = 0 if await self._admin.active(pattern) else quiet + 1
+            await asyncio.sleep(_DRAIN_INTERVAL)
 
     async def stop(self, grace: float = 2.0) -> Exit:
         """Ends it; connections that are still open are closed."""

@@ -1,9 +1,9 @@
 """The life of one replica, from its place to its end, in the one order in which no caller ever notices it.
 
-    in:   place → certificate → reported → Envoy ready → application starts → probe passes → reported ready
-    out:  reported as draining → every proxy has acknowledged → Envoy drains → application ends → Envoy ends
+    in:   place → certificate → reported → proxy ready → application starts → probe passes → reported ready
+    out:  reported as draining → every proxy has acknowledged → proxy drains → application ends → proxy ends
 
-sidecars.py and applications.py keep the two processes running in between; each of their changes is reported.
+serving.py keeps its proxy in between, and what its runtime gives keeps its application; their changes are reported.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
-from mizzen.node.applications import ApplicationKeeper
+from mizzen.latest import Latest
 from mizzen.node.capturing import CaptureError, Place
+from mizzen.node.envoys import InstanceProxy, sidecar
 from mizzen.node.events import (
     InstanceCrashed,
     InstanceDraining,
@@ -23,7 +24,9 @@ from mizzen.node.events import (
     InstanceStopped,
 )
 from mizzen.node.host import Host, StartError
-from mizzen.node.sidecars import SidecarKeeper
+from mizzen.node.node_proxy import NodeProxy, SeatKeeper
+from mizzen.node.runtimes import Application, Runtime
+from mizzen.node.serving import Serving
 from mizzen.node.specs import Workload
 from mizzen.registry.reports import ExecContext, Instance
 
@@ -39,16 +42,27 @@ class InstanceRunner:
     ``announced`` is True while it is ready and every proxy has been told so (or takes longer than it may).
     """
 
-    def __init__(self, host: Host, workload: Workload, name: str, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        host: Host,
+        workload: Workload,
+        name: str,
+        changed: Callable[[], None],
+        runtime: Runtime,
+        node_proxy: NodeProxy,
+    ) -> None:
         self._host = host
         self.workload = workload
         self.name = name
+        self._runtime = runtime
+        self._node_proxy = node_proxy
         self.announced = False
         self.leaving = False
         self._changed = changed
         self._place: Place | None = None
-        self._sidecar: SidecarKeeper | None = None
-        self._application: ApplicationKeeper | None = None
+        self._application: Application | None = None
+        self._serving = Serving(self._make_proxy, host.board.delivered, self._update)
+        self._kind = Latest(self._wanted_kind(workload))
         self._message = "waiting for its certificate"
         self._failed = False
         self._ready = False
@@ -56,7 +70,6 @@ class InstanceRunner:
         self._began = asyncio.get_running_loop().time()
         self._stop = asyncio.Event()
         self._readiness = asyncio.Event()
-        self._proxy_made = asyncio.Event()
 
     @property
     def ready(self) -> bool:
@@ -82,10 +95,7 @@ class InstanceRunner:
                 await self._leave(application, proxy)
                 announcer.cancel()
         finally:
-            self._host.identities.release(namespace, self.name)
-            if self._place:
-                await self._host.capture.close(self._place)
-            self._host.board.remove(namespace, self.name)
+            await self._vanish()
         self._host.emit(InstanceStopped(namespace, self.name))
 
     def adopt(self, workload: Workload) -> None:
@@ -95,37 +105,54 @@ class InstanceRunner:
         self.workload = workload
         if self._application:
             self._application.adopt(workload)
+        if (kind := self._wanted_kind(workload)) != self._kind.get():
+            self._kind.set(kind)
 
     def refresh(self) -> None:
         """Reports it anew: what it reads from its surroundings (the services) may have changed."""
         self._update()
 
     async def _live_proxy(self) -> None:
-        """Makes the place, gets the certificate, and keeps Envoy in it."""
+        """Makes the place, gets the certificate, and keeps the proxy."""
         self._place = await self._open_place()
         self._update()
         await self._host.identities.hold(self.workload.namespace, self.name, self.workload.spec.service_account)
         self._message = ""
-        self._application = ApplicationKeeper(self._host, self.workload, self._place, self._update)
-        self._sidecar = SidecarKeeper(self._host, self.workload, self._place, self._update)
-        self._update()
-        # Envoy would be refused its configuration until the control plane has heard of it.
-        await self._host.board.delivered()
-        self._proxy_made.set()
-        await self._sidecar.keep()
+        self._application = self._runtime.application(self.workload, self._place, self._update)
+        await self._serving.keep(self._kind)
 
     async def _live_application(self) -> None:
-        await self._proxy_made.wait()
-        assert self._sidecar
+        await self._serving.made.wait()
+        assert self._serving.current
         assert self._application
-        await self._sidecar.was_ready.wait()
+        await self._serving.current.was_ready.wait()
         await self._application.keep()
+
+    def _wanted_kind(self, workload: Workload) -> str:
+        return workload.spec.proxy or self._host.settings.proxy
+
+    def _make_proxy(self, kind: str, changed: Callable[[], None]) -> InstanceProxy:
+        assert self._place
+        if kind == "node":
+            return SeatKeeper(self._node_proxy, self._place, changed)
+        return sidecar(self._host, self.workload, self._place, changed)
+
+    async def _vanish(self) -> None:
+        """Gives the place back, when no proxy has anything open in it any more."""
+        namespace = self.workload.namespace
+        if self._node_proxy.keeper.id in self._serving.ids and self._stop.is_set():
+            self._host.board.remove(namespace, self.name)
+            await self._acknowledged(_ACKNOWLEDGE)
+        self._host.identities.release(namespace, self.name)
+        if self._place:
+            await self._runtime.close(self._place)
+        self._host.board.remove(namespace, self.name)
 
     async def _open_place(self) -> Place:
         failures = 0
         while True:
             try:
-                return await self._host.capture.open(self.workload.namespace, self.name, self.workload.ports)
+                return await self._open_right_place()
             except CaptureError as error:
                 if self._host.starting():
                     raise StartError(f"{self.name}: {error}") from error
@@ -136,6 +163,16 @@ class InstanceRunner:
                 self._update()
                 await asyncio.sleep(delay)
 
+    async def _open_right_place(self) -> Place:
+        """Raises :class:`CaptureError` for a place that cannot be made, or in which the wanted proxy cannot serve."""
+        place = await self._runtime.open(self.workload)
+        if self._kind.get() == "node" and not place.netns:
+            await self._runtime.close(place)
+            raise CaptureError(
+                "a node proxy needs transparent capture, and capture is explicit: use sidecars (`proxy: sidecar`)"
+            )
+        return place
+
     async def _leave(self, application: asyncio.Task[None], proxy: asyncio.Task[None]) -> None:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.workload.grace
@@ -143,17 +180,20 @@ class InstanceRunner:
         self._host.emit(InstanceDraining(self.workload.namespace, self.name))
         self._update()
         if self._was_ready:
-            await self._withdraw(min(self.workload.grace, _ACKNOWLEDGE))
-            if self._sidecar:
-                await self._sidecar.drain(max(deadline - loop.time(), 0))
+            await self._acknowledged(min(self.workload.grace, _ACKNOWLEDGE))
+            if self._serving.current:
+                await self._serving.current.drain(max(deadline - loop.time(), 0))
         if self._application:
             self._application.grace = max(deadline - loop.time(), _LEAST_GRACE)
         for task in (application, proxy):
             task.cancel()
             await asyncio.wait([task])
 
-    async def _withdraw(self, longest: float) -> None:
-        """Waits until nobody calls it any more. A control plane that is away cannot tell anybody: then time decides."""
+    async def _acknowledged(self, longest: float) -> None:
+        """Waits until all proxies know what was reported: that nobody is to call it any more, say.
+
+        A control plane that is away cannot tell anybody: then time decides.
+        """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(longest):
                 version = await self._host.board.delivered()
@@ -173,8 +213,8 @@ class InstanceRunner:
 
     def _update(self) -> None:
         """Takes the state of both processes, and reports it where it has changed."""
-        proxy, application = self._sidecar, self._application
-        ready = bool(proxy and proxy.ready and application and application.ready and not self.leaving)
+        application = self._application
+        ready = bool(self._serving.ready and application and application.ready and not self.leaving)
         if ready and not self._ready:
             seconds = asyncio.get_running_loop().time() - self._began
             self._host.emit(InstanceReady(self.workload.namespace, self.name, seconds))
@@ -186,7 +226,7 @@ class InstanceRunner:
             self._host.board.put(self._state(self._place), self._exec_context(self._place))
 
     def _phase(self) -> str:
-        proxy, application = self._sidecar, self._application
+        proxy, application = self._serving.current, self._application
         if self.leaving:
             return "Draining"
         if proxy is None or application is None:
@@ -196,7 +236,7 @@ class InstanceRunner:
         return "Running" if proxy.ready and application.pid else "Starting"
 
     def _state(self, place: Place) -> Instance:
-        proxy, application = self._sidecar, self._application
+        proxy, application = self._serving.current, self._application
         message = (proxy and proxy.message) or (application and application.message) or self._message
         return Instance(
             name=self.name,
@@ -219,6 +259,10 @@ class InstanceRunner:
             restarts=application.restarts if application else 0,
             proxy_restarts=proxy.restarts if proxy else 0,
             started=application.started if application else 0.0,
+            proxies=self._serving.ids,
+            netns=place.netns,
+            networks=place.networks,
+            gateways=place.gateways,
         )
 
     def _exec_context(self, place: Place) -> ExecContext | None:
@@ -227,7 +271,7 @@ class InstanceRunner:
         return ExecContext(
             instance=self.name,
             namespace=self.workload.namespace,
-            env=self._application.env,
+            env=dict(self._application.env),
             working_dir=self.workload.spec.working_dir or str(Path.cwd()),
             netns=place.netns,
             resolv_conf=place.resolv_conf,

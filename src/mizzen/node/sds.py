@@ -10,9 +10,11 @@ import asyncio
 import random
 import time
 
+from mizzen.compile.resource import SECRET, XdsResource
 from mizzen.identity.renewal import KeyMaterial
 from mizzen.identity.renewer import Issue, Renewer
-from mizzen.identity.secrets import resources
+from mizzen.identity.secrets import resources, secrets_by_identity
+from mizzen.mesh.model import ProxyKind
 from mizzen.mesh.spiffe import SpiffeId
 from mizzen.xds.source import Config, Node
 
@@ -20,7 +22,8 @@ from mizzen.xds.source import Config, Node
 class Certificates:
     """A :class:`mizzen.xds.source.ConfigSource` whose resources are secrets; see :class:`mizzen.node.host.Identities`.
 
-    Instances with the same service account share one certificate.
+    Instances with the same service account share one certificate. A sidecar has that of its instance, under Istio's name;
+    the node's proxy has those of all instances, each under the name of its identity.
     """
 
     def __init__(self, issue: Issue, trust_domain: str) -> None:
@@ -28,6 +31,7 @@ class Certificates:
         self._renewer = Renewer(issue=issue, publish=self._publish, clock=time.time, chance=random.SystemRandom())
         self._holders: dict[tuple[str, str], SpiffeId] = {}
         self._configs: dict[SpiffeId, Config] = {}
+        self._by_identity: dict[str, XdsResource] = {}
         self._version = 0
         self._changed = asyncio.Condition()
         self._news = asyncio.Event()
@@ -55,8 +59,11 @@ class Certificates:
         if identity and identity not in self._holders.values():
             self._renewer.remove(identity)
             self._configs.pop(identity, None)
+            self._by_identity = {name: one for name, one in self._by_identity.items() if name != str(identity)}
 
     def config(self, node: Node) -> Config | None:
+        if node.kind == ProxyKind.NODE:
+            return Config(self._version, {SECRET: self._by_identity})
         identity = self._holders.get((node.namespace, node.name))
         config = self._configs.get(identity) if identity else None
         return Config(self._version, config.resources) if config else None
@@ -68,6 +75,7 @@ class Certificates:
 
     def _publish(self, identity: SpiffeId, material: KeyMaterial) -> None:
         self._configs[identity] = Config(0, resources(material))
+        self._by_identity = self._by_identity | secrets_by_identity(str(identity), material)
         self._bump()
 
     def _bump(self) -> None:

@@ -62,7 +62,10 @@ class Probe(Model):
 
 
 class WorkloadSpec(Model):
-    """A relative ``working_dir`` is relative to the file in which the Workload stands."""
+    """A relative ``working_dir`` is relative to the file in which the Workload stands.
+
+    ``proxy`` says who serves its replicas: an Envoy of their own or the one of their node; "" is what the mesh prefers.
+    """
 
     command: Many[str]
     working_dir: str = ""
@@ -73,6 +76,7 @@ class WorkloadSpec(Model):
     readiness_probe: Probe | None = None
     liveness_probe: Probe | None = None
     termination_grace_period_seconds: int = 30
+    proxy: Literal["", "sidecar", "node"] = ""
 
     def port_number(self, port: int | str) -> int | None:
         """Returns the number of a port given by number or by name; None when no declared port has that name."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
@@ -24,10 +24,13 @@ from mizzen.node.capturing import CaptureError, DeclaredPort, Place
 from mizzen.node.envoy import EnvoyFailedError
 from mizzen.node.events import Event
 from mizzen.node.host import Host
+from mizzen.node.instances import InstanceRunner
 from mizzen.node.leftovers import Records
+from mizzen.node.node_proxy import NodeProxy
 from mizzen.node.output import Output
 from mizzen.node.probes import Answer, Probe, Surroundings
 from mizzen.node.processes import Command, Exit
+from mizzen.node.runtimes import ProcessRuntime
 from mizzen.node.specs import Workload
 from mizzen.registry.reports import DesiredWorkload, Instance, InstancePort, OutboundPort, Report, ServiceName
 from mizzen.settings import Settings
@@ -111,8 +114,15 @@ class PlayedEnvoy:
     async def wait(self) -> Exit:
         return await asyncio.shield(self._exit)
 
-    async def drain(self, longest: float) -> None:
-        self._stage.log.append("proxy drains")
+    async def listeners(self) -> frozenset[str]:
+        return self._stage.listeners
+
+    async def drain_seat(self, prefix: str, longest: float, *, outbound: bool = False) -> None:
+        self._stage.log.append(f"seat {prefix} drains")
+        await asyncio.sleep(min(self._stage.drain_time, longest))
+
+    async def drain(self, longest: float, *, outbound: bool = False) -> None:
+        self._stage.log.append("proxy drains, with what goes out" if outbound else "proxy drains")
         await asyncio.sleep(min(self._stage.drain_time, longest))
 
     async def stop(self) -> Exit:
@@ -137,6 +147,8 @@ class Stage:
         self.reports = open_gate()
         self.acknowledgements = open_gate()
         self.drain_time = 0.0
+        self.listeners: frozenset[str] = frozenset()
+        self.netns = ""
         self.answer = Answer(True)
         self.hanging: set[str] = set()
         self.places_refused: list[str] = []
@@ -163,6 +175,10 @@ class Stage:
             backoff=Backoff(jitter=0.0),
             chance=random.Random(1),
         )
+        self.node_proxy = NodeProxy(self.host, "host")
+
+    def runner(self, workload: Workload, name: str, changed: Callable[[], None]) -> InstanceRunner:
+        return InstanceRunner(self.host, workload, name, changed, ProcessRuntime(self.host, name), self.node_proxy)
 
     @property
     def now(self) -> float:
@@ -256,7 +272,8 @@ class PlayedCapture:
             InstancePort(number=port.number, name=port.name, application=20000 + free, inbound=30000 + free)
             for free, port in enumerate(ports, start=self._opened)
         )
-        return Place(namespace, instance, self.mode, "127.0.0.1", tuple(given), http_proxy=22000)
+        netns = self._stage.netns
+        return Place(namespace, instance, self.mode, "127.0.0.1", tuple(given), http_proxy=22000, netns=netns)
 
     async def close(self, place: Place) -> None:
         self._stage.log.append("place is closed")

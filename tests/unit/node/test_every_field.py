@@ -64,6 +64,7 @@ TEMPLATES: list[dict[str, Any]] = [
         "replicas": Two(1, 2),
         "serviceAccount": Two("default", "shop"),
         "terminationGracePeriodSeconds": Two(7, 1),
+        "proxy": Two("sidecar", "node"),
     },
     *({**PORTS, "readinessProbe": probe(action) | {"successThreshold": Two(1, 2)}} for action in actions()),
     *({**PORTS, "livenessProbe": probe(action)} for action in actions()),
@@ -87,7 +88,7 @@ async def life(stage: Stage, monkeypatch: pytest.MonkeyPatch, spec: Mapping[str,
         return stage.answer
 
     def make(workload: Workload, name: str, changed: Callable[[], None]) -> InstanceRunner:
-        return InstanceRunner(stage.host, workload, name, changed)
+        return stage.runner(workload, name, changed)
 
     monkeypatch.setattr(probes, "ask", ask)
     running = Workloads(make, stage.events.append)

@@ -46,7 +46,7 @@ def runner(stage: Stage, made: Workload | None = None, changes: list[bool] | Non
     def note() -> None:
         noted.append(instance.announced)
 
-    instance = InstanceRunner(stage.host, made or workload(), "web-0", note)
+    instance = stage.runner(made or workload(), "web-0", note)
     return instance
 
 

@@ -9,6 +9,7 @@ from mizzen.identity import Authority
 from mizzen.mesh.spiffe import SpiffeId
 from mizzen.node.sds import Certificates
 from mizzen.registry.reports import IssuedCertificate
+from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
 from mizzen.xds.source import Node
 
 
@@ -40,6 +41,11 @@ async def test_each_proxy_gets_the_secrets_of_its_own_account_and_only_while_it_
         assert web.resources is same.resources
         assert set(web.resources[SECRET]) == {"default", "ROOTCA"}
         assert web.resources[SECRET]["default"] != api.resources[SECRET]["default"]
+        shared = certificates.config(Node("node~127.0.0.1~host.mizzen-system~...", "node", "", "host", "mizzen-system"))
+        assert shared
+        web_id, api_id = (f"spiffe://cluster.local/ns/default/sa/{name}" for name in ("web", "api"))
+        assert set(shared.resources[SECRET]) == {web_id, api_id, "ROOTCA"}
+        assert Secret.FromString(shared.resources[SECRET][web_id].body).name == web_id
         certificates.release("default", "web-0")
         assert certificates.config(node("web-0")) is None
         assert certificates.config(node("web-1"))

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.looptime
 
 def workloads(stage: Stage) -> Workloads:
     def make(workload: Workload, name: str, changed: Callable[[], None]) -> InstanceRunner:
-        return InstanceRunner(stage.host, workload, name, changed)
+        return stage.runner(workload, name, changed)
 
     return Workloads(make, stage.events.append)
 

@@ -7,51 +7,51 @@ from tests.unit.node.played import Stage, pause, workload
 
 from mizzen.node.capturing import Place
 from mizzen.node.envoy import EnvoyMissingError
+from mizzen.node.envoys import EnvoyKeeper, sidecar
 from mizzen.node.events import ProxyCrashed, ProxyReady
 from mizzen.node.host import StartError
-from mizzen.node.sidecars import SidecarKeeper
 
 pytestmark = pytest.mark.looptime
 
 
-def keeper(stage: Stage, changes: list[tuple[bool, bool]] | None = None, namespace: str = "default") -> SidecarKeeper:
+def keeper(stage: Stage, changes: list[tuple[bool, bool]] | None = None, namespace: str = "default") -> EnvoyKeeper:
     """A keeper that notes ``ready`` and ``waiting`` at each change that it tells of."""
     noted: list[tuple[bool, bool]] = changes if changes is not None else []
 
     def note() -> None:
         noted.append((made.ready, made.waiting))
 
-    made = SidecarKeeper(stage.host, workload(), Place(namespace, "web-0", "explicit", "127.0.0.1"), note)
+    made = sidecar(stage.host, workload(), Place(namespace, "web-0", "explicit", "127.0.0.1"), note)
     return made
 
 
 async def test_it_is_ready_when_envoy_is(stage: Stage) -> None:
     stage.envoys_ready.clear()
-    sidecar = keeper(stage)
-    async with stage.running(sidecar.keep()):
+    proxy = keeper(stage)
+    async with stage.running(proxy.keep()):
         await pause()
-        assert (sidecar.ready, sidecar.was_ready.is_set(), sidecar.pid) == (False, False, 1000)
+        assert (proxy.ready, proxy.was_ready.is_set(), proxy.pid) == (False, False, 1000)
         stage.envoys_ready.set()
         await pause()
-        assert (sidecar.ready, sidecar.was_ready.is_set(), sidecar.message) == (True, True, "")
-    assert (sidecar.ready, sidecar.pid) == (False, 0)
+        assert (proxy.ready, proxy.was_ready.is_set(), proxy.message) == (True, True, "")
+    assert (proxy.ready, proxy.pid) == (False, 0)
     assert stage.events == [ProxyReady("default", "web-0")]
 
 
 async def test_a_crash_is_told_and_envoy_starts_again_in_the_same_place(stage: Stage) -> None:
     changes: list[tuple[bool, bool]] = []
-    sidecar = keeper(stage, changes)
-    async with stage.running(sidecar.keep()):
+    proxy = keeper(stage, changes)
+    async with stage.running(proxy.keep()):
         await pause()
         stage.envoys[0].end(-11)
         await pause()
-        assert (sidecar.pid, sidecar.message) == (0, "Envoy ended: killed by SIGSEGV")
+        assert (proxy.pid, proxy.message) == (0, "Envoy ended: killed by SIGSEGV")
         await pause(0.2)
-        assert (sidecar.pid, sidecar.message, sidecar.restarts) == (1001, "", 1)
+        assert (proxy.pid, proxy.message, proxy.restarts) == (1001, "", 1)
     assert changes == [(False, False), (True, False), (False, True), (False, False), (True, False)]
     assert stage.events[1] == ProxyCrashed("default", "web-0", "Envoy ended: killed by SIGSEGV", 0.2)
     assert stage.envoys[0].sidecar == stage.envoys[1].sidecar
-    assert sidecar.was_ready.is_set()
+    assert proxy.was_ready.is_set()
 
 
 async def test_it_waits_longer_after_each_crash_and_forgets_them_when_it_has_run_for_a_while(stage: Stage) -> None:
@@ -88,38 +88,38 @@ async def test_an_envoy_that_does_not_start_ends_the_start_of_a_mesh(stage: Stag
 
 async def test_an_envoy_that_has_served_and_crashes_does_not_end_the_start_of_a_mesh(stage: Stage) -> None:
     stage.starting = True
-    sidecar = keeper(stage)
-    async with stage.running(sidecar.keep()):
+    proxy = keeper(stage)
+    async with stage.running(proxy.keep()):
         await pause()
         stage.envoys[0].end()
         stage.envoys_refused = [OSError("disk full")]
         await pause(1)
-        assert sidecar.ready
+        assert proxy.ready
     assert [event.message for event in stage.told(ProxyCrashed)] == ["Envoy ended: exit code 1", "disk full"]
 
 
 async def test_an_envoy_that_crashes_before_it_is_ready_is_tried_again_in_a_running_mesh(stage: Stage) -> None:
     stage.envoys_ready.clear()
-    sidecar = keeper(stage)
-    async with stage.running(sidecar.keep()):
+    proxy = keeper(stage)
+    async with stage.running(proxy.keep()):
         await pause()
         stage.envoys[0].end()
         stage.envoys_ready.set()
         await pause(1)
-        assert sidecar.ready
+        assert proxy.ready
 
 
 async def test_only_an_envoy_that_is_ready_is_drained(stage: Stage) -> None:
     stage.envoys_ready.clear()
-    sidecar = keeper(stage)
-    await sidecar.drain(1)
-    async with stage.running(sidecar.keep()):
+    proxy = keeper(stage)
+    await proxy.drain(1)
+    async with stage.running(proxy.keep()):
         await pause()
-        await sidecar.drain(1)
+        await proxy.drain(1)
         assert "proxy drains" not in stage.log
         stage.envoys_ready.set()
         await pause()
-        await sidecar.drain(1)
+        await proxy.drain(1)
         assert stage.log[-1] == "proxy drains"
 
 

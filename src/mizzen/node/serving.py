@@ -1,0 +1,71 @@
+"""The proxies of one instance: the one that serves it, and the change from one kind to the other without a gap.
+
+A sidecar and a seat of the node's proxy listen on the same ports of the same place, side by side (SO_REUSEPORT). So the
+new one is made ready first, both serve for a while, and the old one goes when what is in flight on it has ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from mizzen.latest import Latest
+from mizzen.node.envoys import InstanceProxy
+
+# How long requests on the old proxy may take to end, in seconds.
+_LONGEST_CHANGE = 10.0
+
+
+class Serving:
+    """``make`` makes a proxy of a kind; ``reported`` returns when the control plane knows of all that there are, which
+    it must before an Envoy is given its configuration. ``changed`` is called after each change.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[str, Callable[[], None]], InstanceProxy],
+        reported: Callable[[], Awaitable[object]],
+        changed: Callable[[], None],
+    ) -> None:
+        self._make = make
+        self._reported = reported
+        self._changed = changed
+        self._all: list[InstanceProxy] = []
+        self.current: InstanceProxy | None = None
+        self.made = asyncio.Event()
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The proxies that serve it now, by their ids; the one that is to go comes first."""
+        return tuple(proxy.id for proxy in self._all)
+
+    @property
+    def ready(self) -> bool:
+        return any(proxy.ready for proxy in self._all)
+
+    async def keep(self, kinds: Latest[str]) -> None:
+        """Serves with a proxy of the latest kind until this is cancelled; raises what the proxies' keepers raise."""
+        async with asyncio.TaskGroup() as group:
+            kind, task = "", None
+            async for wanted in kinds:
+                if wanted == kind:
+                    continue
+                proxy = self._make(wanted, self._changed)
+                self._all.append(proxy)
+                self.current = self.current or proxy
+                self._changed()
+                await self._reported()
+                started = group.create_task(proxy.keep())
+                self.made.set()
+                if task is not None:
+                    await proxy.was_ready.wait()
+                    await self._retire(self.current, task)
+                    self.current = proxy
+                    self._changed()
+                kind, task = wanted, started
+
+    async def _retire(self, proxy: InstanceProxy, task: asyncio.Task[None]) -> None:
+        await proxy.drain(_LONGEST_CHANGE, outbound=True)
+        task.cancel()
+        await asyncio.wait([task])
+        self._all.remove(proxy)

@@ -1,0 +1,99 @@
+"""Seats in the node's proxy, and instances that change from a sidecar to a seat and back, in virtual time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from tests.unit.node.played import Stage, pause, workload
+
+from mizzen.node.events import ProxyCrashed
+from mizzen.node.host import StartError
+from mizzen.node.instances import InstanceRunner
+
+pytestmark = pytest.mark.looptime
+
+LISTENERS = frozenset({"web-0.default/virtualOutbound", "web-0.default/virtualInbound"})
+NODE = "host.mizzen-system"
+
+
+@asynccontextmanager
+async def instance(stage: Stage, kind: str) -> AsyncIterator[InstanceRunner]:
+    """An instance that runs beside the node's proxy, until the block ends."""
+    stage.netns = "/run/netns/web-0"
+    made = stage.runner(workload(proxy=kind), "web-0", lambda: None)
+    async with stage.running(stage.node_proxy.run()), stage.running(made.run()) as task:
+        await pause()
+        yield made
+        made.stop()
+        await task
+
+
+async def test_a_seat_is_ready_when_its_listeners_take_connections(stage: Stage) -> None:
+    async with instance(stage, "node") as made:
+        assert [envoy.sidecar.kind for envoy in stage.envoys] == ["node"]
+        assert stage.reported["web-0"].proxies == (NODE,)
+        assert stage.reported["web-0"].netns == "/run/netns/web-0"
+        assert stage.board.node_proxy == NODE
+        stage.listeners = LISTENERS - {"web-0.default/virtualInbound"}
+        await pause(1)
+        assert not made.ready
+        stage.listeners = LISTENERS
+        await pause(0.1)
+        assert made.ready
+    assert "seat web-0.default/ drains" in stage.log
+    assert "proxy drains" not in stage.log
+    # Its namespace must stay until the proxy has closed what it had open there.
+    gone = len(stage.log) - stage.log[::-1].index("acknowledged")
+    assert stage.log.index("place is closed") >= gone
+
+
+async def test_nobody_asks_for_a_node_proxy_that_is_not_needed(stage: Stage) -> None:
+    async with instance(stage, "sidecar"):
+        assert [envoy.sidecar.kind for envoy in stage.envoys] == ["sidecar"]
+        assert stage.board.node_proxy == ""
+
+
+async def test_a_node_proxy_that_crashes_takes_its_seats_along_and_brings_them_back(stage: Stage) -> None:
+    stage.listeners = LISTENERS
+    async with instance(stage, "node") as made:
+        await pause(0.1)
+        assert made.ready
+        stage.envoys[0].end(-9)
+        await pause()
+        assert not made.ready
+        assert stage.reported["web-0"].phase == "Backoff"
+        assert "Envoy ended: killed by SIGKILL" in stage.reported["web-0"].message
+        await pause(0.3)
+        assert made.ready
+        assert stage.reported["web-0"].proxy_restarts == 1
+    (crash,) = stage.told(ProxyCrashed)
+    assert (crash.instance, crash.namespace) == ("host", "mizzen-system")
+
+
+@pytest.mark.parametrize(("before", "after"), [("sidecar", "node"), ("node", "sidecar")])
+async def test_an_instance_changes_its_proxy_without_a_gap(stage: Stage, before: str, after: str) -> None:
+    stage.listeners = LISTENERS
+    ids = {"sidecar": "web-0.default", "node": NODE}
+    async with instance(stage, before) as made:
+        await pause(0.1)
+        assert made.ready
+        seen = len(stage.history)
+        made.adopt(workload(proxy=after))
+        await pause(1)
+        reports = [report["web-0"] for report in stage.history[seen:]]
+        assert all(one.ready for one in reports)
+        assert (ids[before], ids[after]) in [one.proxies for one in reports]
+        assert stage.reported["web-0"].proxies == (ids[after],)
+        assert len(stage.applications) == 1
+        assert "application is asked to end" not in stage.log
+
+
+async def test_a_node_proxy_cannot_serve_where_capture_is_explicit(stage: Stage) -> None:
+    stage.starting = True
+    made = stage.runner(workload(proxy="node"), "web-0", lambda: None)
+    with pytest.RaisesGroup(pytest.RaisesExc(StartError, match="needs transparent capture"), flatten_subgroups=True):
+        async with stage.running(made.run()) as task:
+            await task
+    assert "place is closed" in stage.log
