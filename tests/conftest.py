@@ -9,6 +9,7 @@ import asyncio
 import os
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -29,16 +30,37 @@ def _missing_privileges() -> str:
     return f"needs the commands {' and '.join(absent)} (Debian: nftables, iproute2)" if absent else ""
 
 
+def _missing_containers() -> str:
+    """Returns what a test of containers lacks on this machine, or nothing."""
+    commands = ("podman", "runc", "iptables", "busybox")
+    helpers = (Path("/usr/lib/podman/netavark"), Path("/usr/lib/podman/aardvark-dns"))
+    absent = [command for command in commands if not shutil.which(command)]
+    absent += [helper.name for helper in helpers if not helper.exists() and not shutil.which(helper.name)]
+    if not absent:
+        return _missing_privileges()
+    return f"needs {' and '.join(absent)} (Debian: podman, runc, netavark, aardvark-dns, iptables, busybox-static)"
+
+
+def _missing_compose() -> str:
+    return "" if shutil.which("docker-compose") else "needs the command docker-compose (Debian: docker-compose)"
+
+
+MARKS = {"privileged": _missing_privileges, "containers": _missing_containers, "compose": _missing_compose}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    missing = _missing_privileges()
-    if not missing:
-        return
-    for item in items:
-        if item.get_closest_marker("privileged"):
-            if os.environ.get("CI"):
-                item.user_properties.append(("missing", missing))
-            else:
-                item.add_marker(pytest.mark.skip(reason=missing))
+    for mark, find in MARKS.items():
+        if missing := find():
+            for item in items:
+                if item.get_closest_marker(mark):
+                    _leave_out(item, missing)
+
+
+def _leave_out(item: pytest.Item, missing: str) -> None:
+    if os.environ.get("CI"):
+        item.user_properties.append(("missing", missing))
+    else:
+        item.add_marker(pytest.mark.skip(reason=missing))
 
 
 @pytest.hookimpl(tryfirst=True)
