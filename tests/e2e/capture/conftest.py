@@ -6,9 +6,13 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from tests.e2e.capture.played_container import Container, container
 from tests.e2e.capture.played_host import SERVICES, machine, played_host, state_of_the_host
 
 from mizzen.node.capture import host
+from mizzen.node.capture.answers import name_table
+from mizzen.node.capture.attaching import Attachments
+from mizzen.node.capture.nameserver import Names
 from mizzen.node.capture.transparent import TransparentCapture
 from mizzen.settings import Settings
 
@@ -50,3 +54,25 @@ def beyond(unchanged: None) -> Iterator[str]:
     """The namespace of the machine 203.0.113.2, on another link of the host."""
     with machine("beyond", "203.0.113") as namespace:
         yield namespace
+
+
+@pytest.fixture
+def internal() -> bool:
+    """Whether the networks of the container ``reviews`` lead nowhere else."""
+    return False
+
+
+@pytest.fixture
+def reviews(unchanged: None, tmp_path: Path, internal: bool) -> Iterator[Container]:
+    """A container in two networks; it must be at the end as it was."""
+    with container(tmp_path, "10.89.0", "10.89.1", internal=internal) as made:
+        before = made.state()
+        yield made
+        assert made.state() == before
+
+
+@pytest.fixture
+async def attachments(reviews: Container, tmp_path: Path) -> AsyncIterator[Attachments]:
+    """Know the services; leave all containers before it is looked whether they are as they were."""
+    async with Attachments(Names(name_table(SERVICES)), tmp_path / "netns") as entered:
+        yield entered

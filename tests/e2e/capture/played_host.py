@@ -72,7 +72,8 @@ def state_of_the_host() -> dict[str, object]:
         "rules": ruleset(),
         "switches": {str(file): file.read_text() for file in switches},
         "claims": names_in(host.RUN_DIR),
-        "named namespaces": names_in(Path("/run/netns")),
+        # Without those of containers, which other tests start on the real host.
+        "named namespaces": [name for name in names_in(Path("/run/netns")) if not name.startswith("netns-")],
         "held namespaces": sorted(target for target in held if target.startswith("net:")),
     }
 
@@ -133,6 +134,8 @@ def played_host() -> Iterator[None]:
     played = new_namespace(sysctls.disable_ipv6_for_new_links)
     try:
         _enter(played)
+        # A new namespace has the real host's switch, which container engines turn.
+        sysctls.set_forwarding("all", allowed=False)
         links.bring_up("lo", IPv4Interface("127.0.0.1/8"))
         yield
     finally:

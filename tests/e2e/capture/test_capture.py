@@ -11,7 +11,7 @@ from tests.e2e.capture.played_host import CLIENT, HTTP, LOOKUP, ruleset, run, se
 from mizzen.node.capture import nft, rules
 from mizzen.node.capture.entering import connect_in
 from mizzen.node.capture.transparent import TransparentCapture
-from mizzen.node.capture.upstream import HostResolvers
+from mizzen.node.capture.upstream import Resolvers
 from mizzen.node.capturing import Place
 from mizzen.settings import Settings
 
@@ -133,7 +133,7 @@ async def test_other_names_are_asked_at_the_hosts_servers(capture_settings: Sett
     file = tmp_path / "host-resolv.conf"
     file.write_text("nameserver 127.0.0.9\nsearch corp.example\n")
     with closing(transport):
-        async with TransparentCapture(capture_settings, HostResolvers(file)) as capture:
+        async with TransparentCapture(capture_settings, Resolvers(file)) as capture:
             place = await capture.open("default", "a-0", ())
             assert Path(place.resolv_conf).read_text().splitlines()[1].endswith(" cluster.local corp.example")
             # Through the search list, of which only the host's own domain is not the mesh's.

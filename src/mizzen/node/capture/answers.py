@@ -62,8 +62,11 @@ def name_table(services: Iterable[ServiceName], domain: str = DEFAULT_DOMAIN) ->
     return NameTable(MappingProxyType(addresses), frozenset(branches - addresses.keys()), domain)
 
 
-def answer(query: bytes, table: NameTable, client_namespace: str) -> bytes | Forward:
+def answer(query: bytes, table: NameTable, client_namespace: str, searched: Sequence[str] = ()) -> bytes | Forward:
     """Answers a question of a workload in ``client_namespace``, both as on the wire.
+
+    ``searched`` are domains that the workload's resolver appends before the mesh has a say in it, as in a container: a
+    name of the mesh below one of them is answered as the name itself.
 
     Raises :class:`MalformedQueryError` for what must be ignored. An answer has no SOA record, so that nobody remembers
     a name as missing (RFC 2308, 5): the service may be applied a moment later.
@@ -77,7 +80,7 @@ def answer(query: bytes, table: NameTable, client_namespace: str) -> bytes | For
     if asked.rdclass not in (dns.rdataclass.IN, dns.rdataclass.ANY):
         return _response(question, dns.rcode.REFUSED)
     name = asked.name.to_text(omit_final_dot=True).lower()
-    address = _find(name, table, client_namespace)
+    address = _find(name, table, client_namespace, searched)
     if address is not None:
         wanted = asked.rdtype in (dns.rdatatype.A, dns.rdatatype.ANY)
         return _response(question, dns.rcode.NOERROR, address if wanted else "")
@@ -110,12 +113,18 @@ def resolv_conf(client_namespace: str, nameserver: IPv4Address, searched: Sequen
     return f"nameserver {nameserver}\nsearch {' '.join(dict.fromkeys(domains))}\noptions ndots:5\n"
 
 
-def _find(name: str, table: NameTable, client_namespace: str) -> str | None:
+def _find(name: str, table: NameTable, client_namespace: str, searched: Sequence[str]) -> str | None:
     """Returns the address of a name in any of its forms, None if it is unknown; the full name wins."""
-    for full in _full_names(name, table.domain, client_namespace):
-        if full in table.addresses:
-            return table.addresses[full]
+    for candidate in (name, *_without_domains(name, searched)):
+        for full in _full_names(candidate, table.domain, client_namespace):
+            if full in table.addresses:
+                return table.addresses[full]
     return None
+
+
+def _without_domains(name: str, domains: Sequence[str]) -> list[str]:
+    endings = [f".{domain.lower()}" for domain in domains if domain]
+    return [name.removesuffix(ending) for ending in endings if name.endswith(ending)]
 
 
 def _full_names(name: str, domain: str, client_namespace: str) -> tuple[str, ...]:

@@ -55,10 +55,25 @@ def namespace_path(namespace: int) -> str:
     return f"/proc/{os.getpid()}/fd/{namespace}"
 
 
-def socket_in(namespace: int) -> socket.socket:
-    """Makes a non-blocking, unconnected TCP socket inside the namespace of the descriptor; takes some 0.1 ms."""
-    made = in_namespace(namespace, lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM))
-    made.setblocking(False)
+def socket_in(
+    namespace: int,
+    family: socket.AddressFamily = socket.AF_INET,
+    kind: socket.SocketKind = socket.SOCK_STREAM,
+    *,
+    mark: int = 0,
+) -> socket.socket:
+    """Makes a non-blocking, unconnected socket inside the namespace of the descriptor; takes some 0.1 ms.
+
+    Its packets bear ``mark``, for the rules of that namespace.
+    """
+    made = in_namespace(namespace, lambda: socket.socket(family, kind))
+    try:
+        made.setblocking(False)
+        if mark:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
+    except BaseException:
+        made.close()
+        raise
     return made
 
 

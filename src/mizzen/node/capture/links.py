@@ -13,9 +13,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from pathlib import Path
 from typing import Any
 
 _MAIN_TABLE = 254
+_LINK_SCOPE = 253
+_GLOBAL_SCOPE = "00"
+_NO_WAY = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EINVAL)  # the last for "blackhole"
+
+# By which routes that Mizzen adds to somebody else's namespace are found again (`ip route` shows it as `proto 109`);
+# no daemon has it in iproute2's rt_protos.
+_OUR_ROUTES = 109
 
 
 @dataclass(frozen=True)
@@ -91,6 +99,42 @@ def configure_inside(name: str, address: IPv4Interface, gateway: IPv4Address) ->
         netlink.route("add", dst="default", gateway=str(gateway))
 
 
+def open_way(block: IPv4Network, address: IPv4Address) -> None:
+    """Makes sure that there is a route to ``block``, if need be one over the link that has ``address``.
+
+    Raises OSError with EADDRNOTAVAIL if no link has it, ENETDOWN if its link is down.
+    """
+    with _routing() as netlink:
+        owners = [found["index"] for found in netlink.get_addr(family=socket.AF_INET, address=str(address))]
+        if not owners:
+            raise OSError(errno.EADDRNOTAVAIL, f"no link has the address {address}")
+        try:
+            netlink.route("get", dst=str(block[1]))
+        except netlink_error() as error:
+            if error.args[0] not in _NO_WAY:
+                raise
+            netlink.route("add", dst=str(block), oif=owners[0], scope=_LINK_SCOPE, proto=_OUR_ROUTES)
+
+
+def close_way(block: IPv4Network) -> None:
+    """Removes the route that :func:`open_way` has added, if there is one."""
+    with _routing() as netlink:
+        for route in netlink.get_routes(family=socket.AF_INET, proto=_OUR_ROUTES):
+            if route.get_attr("RTA_DST") == str(block.network_address) and route["dst_len"] == block.prefixlen:
+                with _gone(errno.ESRCH):
+                    oif = route.get_attr("RTA_OIF")
+                    netlink.route("del", dst=str(block), oif=oif, scope=_LINK_SCOPE, proto=_OUR_ROUTES)
+
+
+def has_ipv6_addresses() -> bool:
+    """Says whether any link has an IPv6 address by which others than its neighbours could call."""
+    try:
+        lines = Path("/proc/thread-self/net/if_inet6").read_text().splitlines()
+    except FileNotFoundError:
+        return False
+    return any(line.split()[3] == _GLOBAL_SCOPE for line in lines)
+
+
 def delete_link(name: str) -> None:
     """Removes a link, and the other end of a veth with it; nothing if there is none of that name."""
     with _routing() as netlink:
@@ -111,11 +155,17 @@ def delete_bridge(name: str) -> None:
 
 
 def _delete(netlink: Any, index: int) -> None:
-    try:
+    with _gone(errno.ENODEV):
         netlink.link("del", index=index)
+
+
+@contextmanager
+def _gone(number: int) -> Iterator[None]:
+    """Takes it for done if what is to be removed is not there: the end of its namespace may have been quicker."""
+    try:
+        yield
     except netlink_error() as error:
-        # The end of its namespace may have been quicker.
-        if error.args[0] != errno.ENODEV:
+        if error.args[0] != number:
             raise
 
 

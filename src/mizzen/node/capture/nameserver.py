@@ -1,21 +1,22 @@
 """The DNS server of one namespace: UDP and TCP, on sockets that were opened inside it.
 
-It runs in the node's process, answers from the mesh's names at once and passes other questions to ``upstream.py``,
-outside the namespace. Its tasks belong to the group of whoever opened it.
+It runs in the node's process, answers from the mesh's names at once and passes other questions to ``upstream.py``.
+Its tasks belong to the group of whoever opened it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 import structlog
 
-from mizzen.node.capture import answers
+from mizzen.node.capture import answers, rules
 from mizzen.node.capture.answers import Forward, MalformedQueryError, NameTable
 from mizzen.node.capture.upstream import Upstream
 
@@ -44,15 +45,44 @@ class Counts:
     dropped: int = 0
 
 
-class NameServer(asyncio.DatagramProtocol):
-    """Answers the questions of an instance in ``client_namespace`` (a namespace of the mesh, not of the kernel)."""
+def dns_sockets() -> tuple[socket.socket, socket.socket]:
+    """Makes the sockets of a server in the namespace of the calling thread, UDP and TCP, where the rules send questions."""
+    with contextlib.ExitStack() as undo:
+        udp = undo.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        tcp = undo.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+        udp.setblocking(False)
+        tcp.setblocking(False)
+        # A server that has gone leaves closed connections, which must not keep the next one from starting.
+        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        udp.bind(("127.0.0.1", rules.DNS_PORT))
+        tcp.bind(("127.0.0.1", rules.DNS_PORT))
+        tcp.listen()
+        undo.pop_all()
+    return udp, tcp
 
-    def __init__(self, client_namespace: str, names: Names, upstream: Upstream, group: asyncio.TaskGroup) -> None:
+
+class NameServer(asyncio.DatagramProtocol):
+    """Answers the questions of an instance in ``client_namespace`` (a namespace of the mesh, not of the kernel).
+
+    ``searched`` says which domains its resolver appends to names (see :func:`answers.answer`).
+    """
+
+    def __init__(
+        self,
+        client_namespace: str,
+        names: Names,
+        upstream: Upstream,
+        group: asyncio.TaskGroup,
+        searched: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
         self.counts = Counts()
         self._client_namespace = client_namespace
         self._names = names
         self._upstream = upstream
         self._group = group
+        self._searched = searched
+        self._stopping = False
+        self._ended = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._transport: asyncio.DatagramTransport | None = None
         self._server: asyncio.Server | None = None
@@ -66,15 +96,18 @@ class NameServer(asyncio.DatagramProtocol):
         return self
 
     async def stop(self) -> None:
-        """Stops serving and ends what is under way."""
-        if self._transport is not None:
-            self._transport.close()
+        """Stops serving and ends what is under way; after it no socket is open."""
+        self._stopping = True
         if self._server is not None:
             self._server.close()
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+        if self._transport is not None:
+            # Last, for the loop closes sockets in the order in which it was told to.
+            self._transport.close()
+            await self._ended.wait()
 
     # UDP
 
@@ -88,6 +121,9 @@ class NameServer(asyncio.DatagramProtocol):
     def error_received(self, exc: Exception) -> None:
         # The client went away before its answer; nobody is left to tell.
         log.debug("a DNS answer was not delivered", error=str(exc))
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        self._ended.set()
 
     async def _forward(self, query: bytes, forward: Forward, client: tuple[str, int]) -> None:
         response = await self._resolve(query)
@@ -127,7 +163,7 @@ class NameServer(asyncio.DatagramProtocol):
     def _answer(self, query: bytes) -> bytes | Forward | None:
         self.counts.questions += 1
         try:
-            return answers.answer(query, self._names.table, self._client_namespace)
+            return answers.answer(query, self._names.table, self._client_namespace, self._searched())
         except MalformedQueryError as error:
             self.counts.malformed += 1
             log.debug("ignored a malformed DNS question", error=str(error))
@@ -138,7 +174,7 @@ class NameServer(asyncio.DatagramProtocol):
         return await self._upstream.resolve(query) or answers.failure(query)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
-        if len(self._tasks) >= _MOST_TASKS:
+        if self._stopping or len(self._tasks) >= _MOST_TASKS:
             self.counts.dropped += 1
             work.close()
             return None

@@ -16,6 +16,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from mizzen.node.capture import links, nft, rules, sysctls
 from mizzen.node.capture.addresses import hardware_address
 from mizzen.node.capture.entering import in_namespace, new_namespace
+from mizzen.node.capture.nameserver import dns_sockets
 
 
 @dataclass(frozen=True)
@@ -66,17 +67,4 @@ def _furnish(address: IPv4Interface, gateway: IPv4Address) -> tuple[socket.socke
     """Runs inside: the rules first, so that no packet ever goes past them."""
     nft.apply(rules.namespace_rules(gateway))
     links.configure_inside(rules.INSIDE_LINK, address, gateway)
-    return _dns_sockets()
-
-
-def _dns_sockets() -> tuple[socket.socket, socket.socket]:
-    with contextlib.ExitStack() as undo:
-        udp = undo.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-        tcp = undo.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
-        udp.setblocking(False)
-        tcp.setblocking(False)
-        udp.bind(("127.0.0.1", rules.DNS_PORT))
-        tcp.bind(("127.0.0.1", rules.DNS_PORT))
-        tcp.listen()
-        undo.pop_all()
-    return udp, tcp
+    return dns_sockets()

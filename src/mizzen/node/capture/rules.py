@@ -1,11 +1,14 @@
 """The text of the nftables rules: inside an instance's namespace, and on the host. Pure.
 
 Inside (the counterpart of Istio's ISTIO_OUTPUT and ISTIO_INBOUND chains): what the application sends goes to Envoy's
-15001, what arrives goes to 15006, DNS goes to 15053. Envoy is known by its group, 1337, as with Istio.
+15001, what arrives goes to 15006, DNS goes to 15053. Envoy is known by its group, 1337, as with Istio. A namespace is
+either made by Mizzen (:func:`namespace_rules`) or was made by somebody else, such as a container's, and was in use before
+(:func:`attached_rules`).
 """
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network
 
@@ -15,12 +18,45 @@ from mizzen.registry.addresses import BLOCK
 ENVOY_GROUP = 1337
 DNS_PORT = 15053
 
+# Questions that the node's DNS server passes on from inside somebody else's namespace bear this mark.
+RESOLVER_MARK = 0x6D7A
+
 # Not redirected on the way in, as with Istio: these ports are the proxy's own and are called by their number.
 PROXY_PORTS = (INBOUND_CAPTURE_PORT, 15020, 15021, 15090)
 
 INSIDE_LINK = "eth0"
 BRIDGE_PREFIX = "mz-"
 FORWARDING_TABLE = "mizzen-forwarding"
+ATTACHED_TABLE = "mizzen-attached"
+
+# The first packet of a connection. Where nothing was tracked before, the kernel takes the next packet of any connection
+# for the beginning of one, and a rule that redirects it would end a connection that is older than the rule.
+_OPENING = "tcp flags & (syn | ack) == syn"
+
+_FROM_ENVOY = (
+    'oifname "lo" ip saddr 127.0.0.6 return',
+    f'oifname "lo" meta skgid {ENVOY_GROUP} ip daddr != 127.0.0.0/8 {_OPENING} redirect to :{INBOUND_CAPTURE_PORT}',
+    f"meta skgid {ENVOY_GROUP} return",
+)
+_FROM_APPLICATION = ('oifname "lo" return', f"{_OPENING} redirect to :{OUTBOUND_CAPTURE_PORT}")
+_INWARD = f"tcp dport != {{ {', '.join(map(str, PROXY_PORTS))} }} {_OPENING}"
+_REDIRECT_INWARD = f"{_INWARD} redirect to :{INBOUND_CAPTURE_PORT}"
+_FROM_OTHERS = 'iifname != "lo" fib daddr type local'
+_TO_VIRTUAL = f"ip daddr {BLOCK}"
+_NO_VIRTUAL = f"{_TO_VIRTUAL} reject"
+
+
+class Stage(enum.Enum):
+    """What becomes of the new connections of a namespace that somebody else made.
+
+    HELD: they wait, since the proxy is not there yet. CAPTURED: they go to the proxy. WITHDRAWN: they go where they would
+    go without a mesh, while those that the proxy has can end in peace; what an application remembers of virtual addresses
+    leads to the proxy still, for as long as there is one.
+    """
+
+    HELD = "held"
+    CAPTURED = "captured"
+    WITHDRAWN = "withdrawn"
 
 
 def namespace_rules(nameserver: IPv4Address) -> str:
@@ -39,31 +75,86 @@ def namespace_rules(nameserver: IPv4Address) -> str:
 
     What still has a service's virtual address then is not TCP: an error at once is better than a time-out.
     """
-    inward = ", ".join(map(str, PROXY_PORTS))
-    return f"""\
-table ip mizzen {{
-  chain output {{
-    type nat hook output priority -100; policy accept;
-    ip daddr {nameserver} udp dport 53 redirect to :{DNS_PORT}
-    ip daddr {nameserver} tcp dport 53 redirect to :{DNS_PORT}
-    oifname "lo" ip saddr 127.0.0.6 return
-    oifname "lo" meta skgid {ENVOY_GROUP} ip daddr != 127.0.0.0/8 meta l4proto tcp redirect to :{INBOUND_CAPTURE_PORT}
-    meta skgid {ENVOY_GROUP} return
-    udp dport 53 redirect to :{DNS_PORT}
-    tcp dport 53 redirect to :{DNS_PORT}
-    oifname "lo" return
-    meta l4proto tcp redirect to :{OUTBOUND_CAPTURE_PORT}
-  }}
-  chain virtual {{
-    type filter hook output priority 0; policy accept;
-    ip daddr {BLOCK} reject
-  }}
-  chain prerouting {{
-    type nat hook prerouting priority -100; policy accept;
-    iifname "{INSIDE_LINK}" tcp dport != {{ {inward} }} redirect to :{INBOUND_CAPTURE_PORT}
-  }}
-}}
-"""
+    output = (*_questions(f"ip daddr {nameserver} "), *_FROM_ENVOY, *_questions(), *_FROM_APPLICATION)
+    return _table(
+        "ip mizzen",
+        _chain("output", "nat hook output priority -100", *output),
+        _chain("virtual", "filter hook output priority 0", _NO_VIRTUAL),
+        _chain("prerouting", "nat hook prerouting priority -100", f'iifname "{INSIDE_LINK}" {_REDIRECT_INWARD}'),
+    )
+
+
+def attached_rules(stage: Stage, *, resolver_inside: bool, ipv6: bool) -> str:
+    """Returns the rules for a namespace that somebody else made; they replace those of any other stage at once.
+
+    As :func:`namespace_rules`, but:
+
+    - They come before rules at the usual priority, -100, such as Docker's for its DNS server at 127.0.0.11.
+    - What arrives is taken from every link but loopback, if it is for this namespace: what a container forwards, as one
+      does in which others run, is none of its own.
+    - All questions are taken, Envoy's too, but for those that the node's DNS server asks the container's own servers; it
+      asks from inside and marks them. Where one of these servers runs in this very namespace (``resolver_inside``: a
+      loopback address in resolv.conf; Docker's, which asks its own servers from inside the container), its questions
+      cannot be told from the application's and would come back to it for ever. There, only questions to loopback
+      addresses are taken, and others reach the server that they are for.
+    - HELD: the first packet of a connection is dropped, before anything is remembered of it, and the kernel of the caller
+      sends it again, after a second at first. A refusal would be an error, a detour a breach of policy.
+    - ``ipv6``: the kernel has it. Envoy's listeners have IPv4 addresses, so calls over IPv6 would pass it by. They are
+      refused at once, in both directions, and clients go on to the IPv4 address; so are questions to DNS servers with
+      IPv6 addresses. Envoy itself may use IPv6.
+    """
+    chains = [_attached_output(stage, resolver_inside=resolver_inside)]
+    if stage is not Stage.WITHDRAWN:
+        chains.append(_chain("prerouting", "nat hook prerouting priority -110", f"{_FROM_OTHERS} {_REDIRECT_INWARD}"))
+    if stage is Stage.HELD:
+        passing = ('oifname "lo" accept', f"meta skgid {ENVOY_GROUP} accept", "tcp dport 53 accept")
+        chains.append(_chain("held_output", "filter hook output priority -290", *passing, f"{_OPENING} drop"))
+        chains.append(_chain("held_input", "filter hook prerouting priority -290", f"{_FROM_OTHERS} {_INWARD} drop"))
+    chains.append(_chain("virtual", "filter hook output priority 0", _NO_VIRTUAL))
+    refused = _refuse_ipv6(resolver_inside=resolver_inside) if ipv6 and stage is not Stage.WITHDRAWN else ""
+    return without_attached_rules(ipv6=ipv6) + _table(f"ip {ATTACHED_TABLE}", *chains) + refused
+
+
+def without_attached_rules(*, ipv6: bool) -> str:
+    """Returns commands that remove the rules of :func:`attached_rules`, whether they are there or not."""
+    tables = [f"{family} {ATTACHED_TABLE}" for family in (("ip", "ip6") if ipv6 else ("ip",))]
+    return "".join(f"add table {table}\ndelete table {table}\n" for table in tables)
+
+
+def _attached_output(stage: Stage, *, resolver_inside: bool) -> str:
+    hook = "nat hook output priority -110"
+    if stage is Stage.WITHDRAWN:
+        # With any rules of this kind the kernel goes on translating the connections that the proxy has.
+        remembered = f"{_TO_VIRTUAL} {_OPENING} redirect to :{OUTBOUND_CAPTURE_PORT}"
+        return _chain("output", hook, *_FROM_ENVOY, remembered)
+    own = f"meta mark {RESOLVER_MARK:#x} meta l4proto {{ tcp, udp }} th dport 53 return"
+    questions = _questions("ip daddr 127.0.0.0/8 ") if resolver_inside else _questions()
+    others = ("tcp dport 53 return",) if resolver_inside else ()
+    return _chain("output", hook, own, *questions, *_FROM_ENVOY, *others, *_FROM_APPLICATION)
+
+
+def _refuse_ipv6(*, resolver_inside: bool) -> str:
+    questions = "meta l4proto { tcp, udp } th dport 53 accept" if resolver_inside else "udp dport 53 reject"
+    refused = f"{_OPENING} reject with tcp reset"
+    output = ('oifname "lo" accept', f"meta skgid {ENVOY_GROUP} accept", questions, refused)
+    return _table(
+        f"ip6 {ATTACHED_TABLE}",
+        _chain("output", "filter hook output priority 0", *output),
+        _chain("input", "filter hook input priority 0", 'iifname "lo" accept', refused),
+    )
+
+
+def _questions(match: str = "") -> tuple[str, ...]:
+    return tuple(f"{match}{what} redirect to :{DNS_PORT}" for what in ("udp dport 53", f"tcp dport 53 {_OPENING}"))
+
+
+def _table(name: str, *chains: str) -> str:
+    return f"table {name} {{\n{''.join(chains)}}}\n"
+
+
+def _chain(name: str, kind: str, *rules: str) -> str:
+    lines = "".join(f"    {rule}\n" for rule in rules)
+    return f"  chain {name} {{\n    type {kind}; policy accept;\n{lines}  }}\n"
 
 
 def host_rules(table: str, bridge: str, subnet: IPv4Network) -> str:

@@ -39,6 +39,18 @@ def without_forwarding(links: Iterable[str]) -> list[str]:
     return found
 
 
+def tracked_flows() -> int:
+    """Returns how many flows the kernel tracks in this namespace; 0 where it tracks none at all."""
+    with contextlib.suppress(FileNotFoundError):
+        return int((_NET / "netfilter/nf_conntrack_count").read_text())
+    return 0
+
+
+def has_ipv6() -> bool:
+    """Says whether the kernel has IPv6; links may have no address of it nevertheless."""
+    return (_NET / "ipv6").is_dir()
+
+
 def _forwarding(link: str) -> Path:
     return _NET / "ipv4/conf" / link / "forwarding"
 

@@ -8,29 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 import structlog
 
-from mizzen.compile.names import RESERVED_PORTS
 from mizzen.node.capture import answers, host, rules
 from mizzen.node.capture.addresses import AddressesExhaustedError, AddressPool
+from mizzen.node.capture.blocking import ended, finished
 from mizzen.node.capture.entering import namespace_path, socket_in
 from mizzen.node.capture.nameserver import Names, NameServer
 from mizzen.node.capture.namespaces import Namespace, close_namespace, open_namespace
-from mizzen.node.capture.upstream import HostResolvers, Upstream
+from mizzen.node.capture.places import captured_ports, check_ports
+from mizzen.node.capture.upstream import Resolvers, Upstream
 from mizzen.node.capturing import CaptureError, DeclaredPort, Place
-from mizzen.registry.reports import InstancePort, OutboundPort, ServiceName
+from mizzen.registry.reports import OutboundPort, ServiceName
 from mizzen.settings import Settings
 
 log = structlog.get_logger(__name__)
-
-Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -44,10 +43,10 @@ class _Open:
 class TransparentCapture:
     """Network namespaces, nftables and DNS for the instances of one mesh; Linux, root (see ``available.py``)."""
 
-    def __init__(self, settings: Settings, resolvers: HostResolvers | None = None) -> None:
+    def __init__(self, settings: Settings, resolvers: Resolvers | None = None) -> None:
         self._identifier = host.identify(settings)
         self._folder = settings.state_dir / "resolv"
-        self._resolvers = resolvers or HostResolvers()
+        self._resolvers = resolvers or Resolvers()
         self._upstream = Upstream(self._resolvers.servers)
         self._names = Names()
         self._open: dict[str, _Open] = {}
@@ -62,7 +61,7 @@ class TransparentCapture:
     async def __aenter__(self) -> Self:
         avoid = self._resolvers.configuration().addresses
         try:
-            network = await _finished(lambda: host.set_up(self._identifier, avoid), host.tear_down)
+            network = await finished(lambda: host.set_up(self._identifier, avoid), host.tear_down)
         except OSError as error:
             raise CaptureError(f"transparent capture cannot be set up: {error}; use --capture explicit") from error
         self._network, self._pool = network, AddressPool(network.subnet)
@@ -76,30 +75,26 @@ class TransparentCapture:
         async with contextlib.AsyncExitStack() as steps:
             # Called last to first, each even if one before it failed.
             steps.push_async_callback(self._tear_down)
-            if kind is asyncio.CancelledError:
-                # The group itself may have cancelled, because a task of its failed.
-                steps.push_async_callback(self._tasks.__aexit__, kind, error, trace)
-            else:
-                steps.push_async_callback(self._tasks.__aexit__, None, None, None)
+            steps.push_async_callback(ended, self._tasks, kind, error, trace)
             for entry in self._open.values():
                 steps.push_async_callback(self.close, entry.place)
 
     async def _tear_down(self) -> None:
         network, self._network = self._network, None
         if network is not None:
-            await _finished(lambda: host.tear_down(network))
+            await finished(lambda: host.tear_down(network))
 
     async def open(self, namespace: str, instance: str, ports: Sequence[DeclaredPort]) -> Place:
         """Makes a namespace with an address and its DNS server, in 20 ms; raises :class:`CaptureError`."""
         network, pool = self._running()
-        _check_ports(instance, ports)
+        check_ports(instance, ports)
         address = _take(pool)
         try:
-            made = await _finished(lambda: open_namespace(self._identifier.bridge, network.subnet, address), _discard)
+            made = await finished(lambda: open_namespace(self._identifier.bridge, network.subnet, address), _discard)
             try:
                 entry = await self._furnish(namespace, instance, ports, made)
             except BaseException:
-                await _finished(lambda: _discard(made))
+                await finished(lambda: _discard(made))
                 raise
         except OSError as error:
             pool.give_back(address)
@@ -119,7 +114,7 @@ class TransparentCapture:
             await entry.server.stop()
             entry.resolv_conf.unlink(missing_ok=True)
         finally:
-            await _finished(lambda: close_namespace(entry.namespace))
+            await finished(lambda: close_namespace(entry.namespace))
             self._running()[1].give_back(entry.namespace.address)
 
     def update(self, services: Sequence[ServiceName]) -> None:
@@ -148,10 +143,7 @@ class TransparentCapture:
             instance=instance,
             capture=self.mode,
             address=str(made.address),
-            ports=tuple(
-                InstancePort(number=port.number, application=port.number, inbound=port.number, name=port.name)
-                for port in ports
-            ),
+            ports=captured_ports(ports),
             netns=namespace_path(made.descriptor),
             resolv_conf=str(file),
             envoy_gid=rules.ENVOY_GROUP,
@@ -172,16 +164,7 @@ async def clean_up(settings: Settings) -> bool:
     The next start does the same. Raises OSError; needs the privileges of ``available.py``.
     """
     identifier = host.identify(settings)
-    return await _finished(lambda: host.clean_up(identifier))
-
-
-def _check_ports(instance: str, ports: Sequence[DeclaredPort]) -> None:
-    reserved = sorted({port.number for port in ports} & RESERVED_PORTS)
-    if reserved:
-        numbers = ", ".join(map(str, reserved))
-        raise CaptureError(
-            f"{instance} declares a port that its proxy needs ({numbers}): declare another one, or use --capture explicit"
-        )
+    return await finished(lambda: host.clean_up(identifier))
 
 
 def _take(pool: AddressPool) -> IPv4Address:
@@ -195,17 +178,3 @@ def _discard(made: Namespace) -> None:
     made.udp.close()
     made.tcp.close()
     close_namespace(made)
-
-
-async def _finished(work: Callable[[], Made], undo: Callable[[Made], object] | None = None) -> Made:
-    """Runs blocking work in a thread and never leaves it half seen: if cancelled meanwhile, waits, then undoes it."""
-    loop = asyncio.get_running_loop()
-    running = loop.run_in_executor(None, work)
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.wait([running])
-        if undo is not None and running.exception() is None:
-            made = running.result()
-            await asyncio.wait([loop.run_in_executor(None, undo, made)])
-        raise

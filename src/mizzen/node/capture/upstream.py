@@ -1,13 +1,14 @@
-"""Asks the host's own DNS servers what the mesh cannot answer.
+"""Asks other DNS servers what the mesh cannot answer: the host's own, or those of a container.
 
 Questions and answers pass as they are. As glibc does: servers in their order, the next one after a time-out or a
 failure, TCP when an answer over UDP was cut. Each question has a socket of its own, connected to the server, so its
-port is random and answers from elsewhere never arrive. Used by ``nameserver.py``; runs in the host's namespace.
+port is random and answers from elsewhere never arrive. Used by ``nameserver.py``.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,8 +28,8 @@ _FAILURES = frozenset({2, 4, 5})  # SERVFAIL, NOTIMP, REFUSED: another server ma
 
 
 @dataclass(frozen=True)
-class HostConfiguration:
-    """What the host's resolv.conf says: its servers and the domains that it searches."""
+class ResolverConfiguration:
+    """What a resolv.conf says: its servers and the domains that it searches."""
 
     servers: tuple[Server, ...]
     searched: tuple[str, ...]
@@ -40,7 +41,7 @@ class HostConfiguration:
         return tuple(address for address in parsed if isinstance(address, IPv4Address))
 
 
-def parse_resolv_conf(text: str) -> HostConfiguration:
+def parse_resolv_conf(text: str) -> ResolverConfiguration:
     """Reads a resolv.conf by the rules of resolv.conf(5): the last search or domain line counts."""
     servers: list[Server] = []
     searched: tuple[str, ...] = ()
@@ -50,24 +51,24 @@ def parse_resolv_conf(text: str) -> HostConfiguration:
                 servers.append((address, 53))
             case ["search" | "domain", *domains]:
                 searched = tuple(domain.rstrip(".") for domain in domains if domain != ".")
-    return HostConfiguration(tuple(servers) or (("127.0.0.1", 53),), searched)
+    return ResolverConfiguration(tuple(servers) or (("127.0.0.1", 53),), searched)
 
 
 @dataclass
-class HostResolvers:
-    """The host's resolv.conf, read again when the file changes: a laptop moves from network to network."""
+class Resolvers:
+    """A resolv.conf, the host's or a container's, read again when the file changes: a laptop moves from network to network."""
 
     file: Path = Path("/etc/resolv.conf")
-    _read: tuple[int, HostConfiguration] | None = None
+    _read: tuple[int, ResolverConfiguration] | None = None
 
-    def configuration(self) -> HostConfiguration:
+    def configuration(self) -> ResolverConfiguration:
         try:
             changed = self.file.stat().st_mtime_ns
             if self._read is None or self._read[0] != changed:
                 self._read = (changed, parse_resolv_conf(self.file.read_text(errors="replace")))
         except OSError as error:
             if self._read is None:
-                log.warning("cannot read the host's resolvers", file=str(self.file), error=str(error))
+                log.warning("cannot read which DNS servers there are", file=str(self.file), error=str(error))
                 return parse_resolv_conf("")
         return self._read[1]
 
@@ -75,12 +76,23 @@ class HostResolvers:
         return self.configuration().servers
 
 
+def resolver_socket(family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
+    """Makes a non-blocking socket in the namespace of this process."""
+    made = socket.socket(family, kind)
+    made.setblocking(False)
+    return made
+
+
 @dataclass
 class Upstream:
-    """The DNS servers to ask; ``timeout`` is in seconds, for each server and each protocol."""
+    """The DNS servers to ask; ``timeout`` is in seconds, for each server and each protocol.
+
+    ``new_socket`` makes a non-blocking socket from which a server is asked; its OSErrors count as the server's.
+    """
 
     servers: Callable[[], Sequence[Server]]
     timeout: float = 2.0
+    new_socket: Callable[[socket.AddressFamily, socket.SocketKind], socket.socket] = resolver_socket
 
     async def resolve(self, query: bytes) -> bytes | None:
         """Returns the answer of the first server that gives one; else the last failure that a server reported, or None.
@@ -102,11 +114,20 @@ class Upstream:
 
     async def _ask(self, server: Server, query: bytes) -> bytes:
         async with asyncio.timeout(self.timeout):
-            response = await _ask_udp(server, query)
+            response = await _ask_udp(await self._connected(server, socket.SOCK_DGRAM), query)
         if is_truncated(response):
             async with asyncio.timeout(self.timeout):
-                return await _ask_tcp(server, query)
+                return await _ask_tcp(await self._connected(server, socket.SOCK_STREAM), query)
         return response
+
+    async def _connected(self, server: Server, kind: socket.SocketKind) -> socket.socket:
+        made = self.new_socket(socket.AF_INET6 if ":" in server[0] else socket.AF_INET, kind)
+        try:
+            await asyncio.get_running_loop().sock_connect(made, server)
+        except BaseException:
+            made.close()
+            raise
+        return made
 
 
 class _Question(asyncio.DatagramProtocol):
@@ -125,10 +146,10 @@ class _Question(asyncio.DatagramProtocol):
             self._answered.set_exception(exc)
 
 
-async def _ask_udp(server: Server, query: bytes) -> bytes:
+async def _ask_udp(connected: socket.socket, query: bytes) -> bytes:
     loop = asyncio.get_running_loop()
     answered: asyncio.Future[bytes] = loop.create_future()
-    transport, _ = await loop.create_datagram_endpoint(lambda: _Question(query, answered), remote_addr=server)
+    transport, _ = await loop.create_datagram_endpoint(lambda: _Question(query, answered), sock=connected)
     try:
         transport.sendto(query)
         return await answered
@@ -136,8 +157,8 @@ async def _ask_udp(server: Server, query: bytes) -> bytes:
         transport.close()
 
 
-async def _ask_tcp(server: Server, query: bytes) -> bytes:
-    reader, writer = await asyncio.open_connection(*server)
+async def _ask_tcp(connected: socket.socket, query: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection(sock=connected)
     try:
         writer.write(struct.pack("!H", len(query)) + query)
         (length,) = struct.unpack("!H", await reader.readexactly(2))

@@ -39,9 +39,11 @@ TABLE = name_table(
 )
 
 
-def ask(name: str, kind: str = "A", namespace: str = "default", **options: int) -> dns.message.Message | Forward:
+def ask(
+    name: str, kind: str = "A", namespace: str = "default", searched: tuple[str, ...] = (), **options: int
+) -> dns.message.Message | Forward:
     query = dns.message.make_query(name, kind, **options)  # type: ignore[arg-type]
-    found = answer(query.to_wire(), TABLE, namespace)
+    found = answer(query.to_wire(), TABLE, namespace, searched)
     if isinstance(found, Forward):
         return found
     response = dns.message.from_wire(found)
@@ -127,6 +129,30 @@ def test_what_only_the_mesh_could_know_does_not_exist(name: str) -> None:
 )
 def test_other_names_are_for_the_hosts_resolvers(name: str) -> None:
     assert isinstance(ask(name), Forward)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("reviews.dns.podman.", ["240.240.0.1"]),
+        ("Reviews.Shop.DNS.podman.", ["240.240.0.2"]),
+        ("ratings.shop.svc.cluster.local.corp.example.", ["240.240.0.3"]),
+        ("api.example.com.dns.podman.", ["240.240.0.4"]),
+        # An exact name wins over one that ends with a domain.
+        ("api.example.com.", ["240.240.0.4"]),
+        ("headless.dns.podman.", []),
+    ],
+)
+def test_a_name_of_the_mesh_below_a_domain_that_a_container_searches(name: str, expected: list[str]) -> None:
+    assert addresses(ask(name, searched=("dns.podman", "Corp.example", "com"))) == expected
+    assert addresses(ask(name, "AAAA", searched=("dns.podman", "Corp.example", "com"))) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["nosuch.dns.podman.", "dns.podman.", "reviews.other.", "xreviews.dns.podman.", "podman."]
+)
+def test_other_names_below_such_a_domain_are_for_its_resolvers(name: str) -> None:
+    assert isinstance(ask(name, searched=("dns.podman", "")), Forward)
 
 
 def test_the_size_that_a_client_takes_is_known_from_edns() -> None:

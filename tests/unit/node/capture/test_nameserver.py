@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import dns.flags
@@ -12,7 +12,7 @@ import dns.rcode
 import pytest
 
 from mizzen.node.capture import nameserver
-from mizzen.node.capture.answers import name_table
+from mizzen.node.capture.answers import failure, name_table
 from mizzen.node.capture.nameserver import Names, NameServer
 from mizzen.node.capture.upstream import Upstream
 from mizzen.registry.reports import ServiceName
@@ -39,14 +39,16 @@ class FakeUpstream(Upstream):
 
 
 @asynccontextmanager
-async def serving(upstream: Upstream, names: Names | None = None) -> AsyncIterator[tuple[NameServer, tuple[str, int]]]:
+async def serving(
+    upstream: Upstream, names: Names | None = None, searched: Callable[[], Sequence[str]] = tuple
+) -> AsyncIterator[tuple[NameServer, tuple[str, int]]]:
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     udp.bind(("127.0.0.1", 0))
     tcp = socket.create_server(udp.getsockname())
     udp.setblocking(False)
     tcp.setblocking(False)
     async with asyncio.TaskGroup() as group:
-        server = NameServer("default", names or Names(name_table([REVIEWS])), upstream, group)
+        server = NameServer("default", names or Names(name_table([REVIEWS])), upstream, group, searched)
         await server.start(udp, tcp)
         try:
             yield server, udp.getsockname()
@@ -103,6 +105,38 @@ async def test_names_are_answered_over_tcp_several_on_one_connection() -> None:
     async with serving(FakeUpstream()) as (_, address):
         for response in await ask_tcp(address, query.to_wire(), query.to_wire()):
             assert dns.message.from_wire(response).answer[0][0].address == "240.240.0.1"
+
+
+async def test_domains_that_the_resolver_appends_are_those_of_the_moment() -> None:
+    searched: list[str] = []
+    query = dns.message.make_query("reviews.dns.podman.", "A")
+    upstream = FakeUpstream(failure(query.to_wire()))
+    async with serving(upstream, searched=lambda: searched) as (_, address), udp_client(address) as (send, receive):
+        send(query.to_wire())
+        assert dns.message.from_wire(await receive()).rcode() == dns.rcode.SERVFAIL
+        searched.append("dns.podman")
+        send(query.to_wire())
+        assert dns.message.from_wire(await receive()).answer[0][0].address == "240.240.0.1"
+
+
+async def test_when_it_has_stopped_no_socket_is_open_and_no_task_begins() -> None:
+    upstream = FakeUpstream()
+    upstream.gate.clear()
+    query = dns.message.make_query("example.com.", "A").to_wire()
+    async with serving(upstream) as (server, address), udp_client(address) as (send, _):
+        assert server._transport is not None
+        opened = server._transport.get_extra_info("socket")
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(struct.pack("!H", len(query)) + query)
+        await upstream.waiting.wait()
+        send(query)
+        await server.stop()
+        assert opened.fileno() == -1
+        assert await reader.read() == b""
+        writer.close()
+        server.datagram_received(query, ("127.0.0.1", 9))
+        assert not server._tasks
+        await server.stop()
 
 
 async def test_other_names_are_asked_upstream() -> None:

@@ -4,6 +4,7 @@ from inline_snapshot import snapshot
 
 from mizzen.compile.names import OUTBOUND_CAPTURE_PORT, RESERVED_PORTS
 from mizzen.node.capture import rules
+from mizzen.node.capture.rules import Stage
 
 
 def test_namespace_rules() -> None:
@@ -12,14 +13,14 @@ table ip mizzen {
   chain output {
     type nat hook output priority -100; policy accept;
     ip daddr 10.200.16.1 udp dport 53 redirect to :15053
-    ip daddr 10.200.16.1 tcp dport 53 redirect to :15053
+    ip daddr 10.200.16.1 tcp dport 53 tcp flags & (syn | ack) == syn redirect to :15053
     oifname "lo" ip saddr 127.0.0.6 return
-    oifname "lo" meta skgid 1337 ip daddr != 127.0.0.0/8 meta l4proto tcp redirect to :15006
+    oifname "lo" meta skgid 1337 ip daddr != 127.0.0.0/8 tcp flags & (syn | ack) == syn redirect to :15006
     meta skgid 1337 return
     udp dport 53 redirect to :15053
-    tcp dport 53 redirect to :15053
+    tcp dport 53 tcp flags & (syn | ack) == syn redirect to :15053
     oifname "lo" return
-    meta l4proto tcp redirect to :15001
+    tcp flags & (syn | ack) == syn redirect to :15001
   }
   chain virtual {
     type filter hook output priority 0; policy accept;
@@ -27,10 +28,152 @@ table ip mizzen {
   }
   chain prerouting {
     type nat hook prerouting priority -100; policy accept;
-    iifname "eth0" tcp dport != { 15006, 15020, 15021, 15090 } redirect to :15006
+    iifname "eth0" tcp dport != { 15006, 15020, 15021, 15090 } tcp flags & (syn | ack) == syn redirect to :15006
   }
 }
 """)
+
+
+def test_rules_of_an_attached_namespace() -> None:
+    assert rules.attached_rules(Stage.CAPTURED, resolver_inside=False, ipv6=True) == snapshot("""\
+add table ip mizzen-attached
+delete table ip mizzen-attached
+add table ip6 mizzen-attached
+delete table ip6 mizzen-attached
+table ip mizzen-attached {
+  chain output {
+    type nat hook output priority -110; policy accept;
+    meta mark 0x6d7a meta l4proto { tcp, udp } th dport 53 return
+    udp dport 53 redirect to :15053
+    tcp dport 53 tcp flags & (syn | ack) == syn redirect to :15053
+    oifname "lo" ip saddr 127.0.0.6 return
+    oifname "lo" meta skgid 1337 ip daddr != 127.0.0.0/8 tcp flags & (syn | ack) == syn redirect to :15006
+    meta skgid 1337 return
+    oifname "lo" return
+    tcp flags & (syn | ack) == syn redirect to :15001
+  }
+  chain prerouting {
+    type nat hook prerouting priority -110; policy accept;
+    iifname != "lo" fib daddr type local tcp dport != { 15006, 15020, 15021, 15090 } tcp flags & (syn | ack) == syn redirect to :15006
+  }
+  chain virtual {
+    type filter hook output priority 0; policy accept;
+    ip daddr 240.240.0.0/16 reject
+  }
+}
+table ip6 mizzen-attached {
+  chain output {
+    type filter hook output priority 0; policy accept;
+    oifname "lo" accept
+    meta skgid 1337 accept
+    udp dport 53 reject
+    tcp flags & (syn | ack) == syn reject with tcp reset
+  }
+  chain input {
+    type filter hook input priority 0; policy accept;
+    iifname "lo" accept
+    tcp flags & (syn | ack) == syn reject with tcp reset
+  }
+}
+""")
+
+
+def test_rules_of_an_attached_namespace_with_a_resolver_inside_and_no_ipv6() -> None:
+    assert rules.attached_rules(Stage.CAPTURED, resolver_inside=True, ipv6=False) == snapshot("""\
+add table ip mizzen-attached
+delete table ip mizzen-attached
+table ip mizzen-attached {
+  chain output {
+    type nat hook output priority -110; policy accept;
+    meta mark 0x6d7a meta l4proto { tcp, udp } th dport 53 return
+    ip daddr 127.0.0.0/8 udp dport 53 redirect to :15053
+    ip daddr 127.0.0.0/8 tcp dport 53 tcp flags & (syn | ack) == syn redirect to :15053
+    oifname "lo" ip saddr 127.0.0.6 return
+    oifname "lo" meta skgid 1337 ip daddr != 127.0.0.0/8 tcp flags & (syn | ack) == syn redirect to :15006
+    meta skgid 1337 return
+    tcp dport 53 return
+    oifname "lo" return
+    tcp flags & (syn | ack) == syn redirect to :15001
+  }
+  chain prerouting {
+    type nat hook prerouting priority -110; policy accept;
+    iifname != "lo" fib daddr type local tcp dport != { 15006, 15020, 15021, 15090 } tcp flags & (syn | ack) == syn redirect to :15006
+  }
+  chain virtual {
+    type filter hook output priority 0; policy accept;
+    ip daddr 240.240.0.0/16 reject
+  }
+}
+""")
+
+
+def test_a_resolver_inside_may_ask_others_over_ipv6() -> None:
+    assert chain(rules.attached_rules(Stage.CAPTURED, resolver_inside=True, ipv6=True), "ip6", "output") == snapshot("""\
+  chain output {
+    type filter hook output priority 0; policy accept;
+    oifname "lo" accept
+    meta skgid 1337 accept
+    meta l4proto { tcp, udp } th dport 53 accept
+    tcp flags & (syn | ack) == syn reject with tcp reset
+  }
+""")
+
+
+def test_while_held_the_rules_are_those_of_capture_and_two_chains_before_them() -> None:
+    held = rules.attached_rules(Stage.HELD, resolver_inside=False, ipv6=True)
+    assert chain(held, "ip", "held_output") == snapshot("""\
+  chain held_output {
+    type filter hook output priority -290; policy accept;
+    oifname "lo" accept
+    meta skgid 1337 accept
+    tcp dport 53 accept
+    tcp flags & (syn | ack) == syn drop
+  }
+""")
+    assert chain(held, "ip", "held_input") == snapshot("""\
+  chain held_input {
+    type filter hook prerouting priority -290; policy accept;
+    iifname != "lo" fib daddr type local tcp dport != { 15006, 15020, 15021, 15090 } tcp flags & (syn | ack) == syn drop
+  }
+""")
+    for name in ("held_output", "held_input"):
+        held = held.replace(chain(held, "ip", name), "")
+    assert held == rules.attached_rules(Stage.CAPTURED, resolver_inside=False, ipv6=True)
+
+
+def test_when_withdrawn_the_proxy_keeps_what_it_has() -> None:
+    assert rules.attached_rules(Stage.WITHDRAWN, resolver_inside=False, ipv6=True) == snapshot("""\
+add table ip mizzen-attached
+delete table ip mizzen-attached
+add table ip6 mizzen-attached
+delete table ip6 mizzen-attached
+table ip mizzen-attached {
+  chain output {
+    type nat hook output priority -110; policy accept;
+    oifname "lo" ip saddr 127.0.0.6 return
+    oifname "lo" meta skgid 1337 ip daddr != 127.0.0.0/8 tcp flags & (syn | ack) == syn redirect to :15006
+    meta skgid 1337 return
+    ip daddr 240.240.0.0/16 tcp flags & (syn | ack) == syn redirect to :15001
+  }
+  chain virtual {
+    type filter hook output priority 0; policy accept;
+    ip daddr 240.240.0.0/16 reject
+  }
+}
+""")
+
+
+def test_the_rules_of_an_attached_namespace_are_removed() -> None:
+    assert rules.without_attached_rules(ipv6=False) == snapshot("""\
+add table ip mizzen-attached
+delete table ip mizzen-attached
+""")
+
+
+def chain(text: str, family: str, name: str) -> str:
+    table = text[text.index(f"\ntable {family} ") + 1 :]
+    start = table.index(f"  chain {name} {{")
+    return table[start : table.index("  }\n", start) + len("  }\n")]
 
 
 def test_host_rules() -> None:

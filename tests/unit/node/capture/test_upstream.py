@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -12,7 +13,7 @@ import dns.message
 import dns.rcode
 import pytest
 
-from mizzen.node.capture.upstream import HostResolvers, Server, Upstream, parse_resolv_conf
+from mizzen.node.capture.upstream import Resolvers, Server, Upstream, parse_resolv_conf, resolver_socket
 
 QUERY = dns.message.make_query("example.com.", "A")
 WIRE = QUERY.to_wire()
@@ -128,6 +129,43 @@ async def test_a_bad_answer_over_tcp_is_no_answer(stack: AsyncExitStack, bad: by
     assert await Upstream(lambda: [server]).resolve(WIRE) is None
 
 
+async def test_questions_are_asked_from_the_sockets_that_it_is_given(stack: AsyncExitStack) -> None:
+    server, _ = await start(stack, response(truncated=True))
+    await start_tcp(stack, server, lambda _: framed(response()))
+    made: list[socket.socket] = []
+
+    def new_socket(family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
+        made.append(resolver_socket(family, kind))
+        return made[-1]
+
+    assert await Upstream(lambda: [server], new_socket=new_socket).resolve(WIRE) == response()
+    assert [one.type for one in made] == [socket.SOCK_DGRAM, socket.SOCK_STREAM]
+    # The loop closes them when it comes round again.
+    await asyncio.sleep(0)
+    assert [one.fileno() for one in made] == [-1, -1]
+
+
+async def test_where_no_socket_can_be_made_no_server_answers(stack: AsyncExitStack) -> None:
+    server, asked = await start(stack, response())
+
+    def new_socket(family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
+        raise OSError("the network namespace has been let go")
+
+    assert await Upstream(lambda: [server], new_socket=new_socket).resolve(WIRE) is None
+    assert asked.asked == 0
+
+
+async def test_a_server_with_an_ipv6_address_is_asked_over_ipv6() -> None:
+    families = []
+
+    def new_socket(family: socket.AddressFamily, kind: socket.SocketKind) -> socket.socket:
+        families.append(family)
+        raise OSError("enough")
+
+    await Upstream(lambda: [("::1", 53), ("127.0.0.1", 53)], new_socket=new_socket).resolve(WIRE)
+    assert families == [socket.AF_INET6, socket.AF_INET]
+
+
 def test_resolv_conf_is_read_by_its_rules() -> None:
     text = """
 # nameserver 192.0.2.9
@@ -152,7 +190,7 @@ def test_without_a_server_it_is_loopback() -> None:
 def test_the_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
     file = tmp_path / "resolv.conf"
     file.write_text("nameserver 192.0.2.1\n")
-    resolvers = HostResolvers(file)
+    resolvers = Resolvers(file)
     assert resolvers.servers() == (("192.0.2.1", 53),)
     file.write_text("nameserver 192.0.2.2\n")
     os.utime(file, ns=(1, 1))
@@ -162,4 +200,4 @@ def test_the_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
 
 
 def test_a_host_without_the_file_asks_loopback(tmp_path: Path) -> None:
-    assert HostResolvers(tmp_path / "none").servers() == (("127.0.0.1", 53),)
+    assert Resolvers(tmp_path / "none").servers() == (("127.0.0.1", 53),)

@@ -1,0 +1,225 @@
+"""Transparent capture for what others started: a container of Podman or Docker, in the network namespace that it has.
+
+The sibling of ``transparent.py``, for namespaces that are in use before and afterwards and must be left as they were.
+The blocking work is done in threads by ``foreign.py``; this module decides when, and owns what is attached.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, ip_address
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from mizzen.node.capture import foreign, links, rules
+from mizzen.node.capture.blocking import ended, finished
+from mizzen.node.capture.foreign import ForeignNamespace, Held
+from mizzen.node.capture.nameserver import Names, NameServer
+from mizzen.node.capture.places import captured_ports, check_ports
+from mizzen.node.capture.rules import Stage
+from mizzen.node.capture.upstream import Resolvers, Server, Upstream
+from mizzen.node.capturing import CaptureError, Place
+
+_OTHERWISE = "leave it out of the mesh"
+
+
+@dataclass(frozen=True)
+class _Attached:
+    place: Place
+    held: Held
+    server: NameServer
+    resolvers: Resolvers
+    # One change at a time: a container may end while its proxy becomes ready.
+    changing: asyncio.Lock
+
+
+class Attachments:
+    """Captures namespaces that exist; Linux, root (see ``available.py``). An asynchronous context manager.
+
+    ``names`` are the names that the DNS servers answer; ``folder`` is where the namespaces get paths that are never those of
+    another one, for as long as they are attached. Leaving it detaches all.
+
+    New connections wait, go to the proxy, or go their own way (:class:`Stage`); what was connected before goes on as it was.
+    So: :meth:`attach` as HELD what has just started, as WITHDRAWN what is in use; :meth:`release` when the proxy is ready;
+    :meth:`hold` when it is gone and will come back; :meth:`withdraw`, then end the proxy, then :meth:`detach`, with which
+    the connections that the proxy still has break.
+    """
+
+    def __init__(self, names: Names, folder: Path) -> None:
+        self._names = names
+        self._folder = folder
+        self._attached: dict[str, _Attached] = {}
+        self._tasks = asyncio.TaskGroup()
+
+    async def __aenter__(self) -> Self:
+        self._folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        for left in self._folder.iterdir():
+            left.unlink()
+        # Its import takes 0.1 s, which the first container should not wait for.
+        await finished(links.netlink_error)
+        await self._tasks.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        async with contextlib.AsyncExitStack() as steps:
+            steps.push_async_callback(ended, self._tasks, kind, error, trace)
+            places = [entry.place for entry in self._attached.values()]
+            left = await asyncio.gather(*(self.detach(place) for place in places), return_exceptions=True)
+            if failures := [failure for failure in left if isinstance(failure, Exception)]:
+                raise ExceptionGroup("not every network namespace was left as it was", failures)
+
+    async def attach(self, wanted: ForeignNamespace, stage: Stage = Stage.CAPTURED) -> Place:
+        """Captures an instance's traffic and answers its DNS, in some 30 ms; raises :class:`CaptureError`.
+
+        What a crashed run left there is replaced.
+        """
+        check_ports(wanted.instance, wanted.ports, _OTHERWISE)
+        try:
+            resolvers = Resolvers(Path(wanted.resolv_conf or os.devnull))
+            address, inside = _address(wanted), _resolver_inside(resolvers)
+            made = await finished(lambda: _open(wanted.netns, address, stage, resolver_inside=inside), _discard)
+            try:
+                entry = await self._serve(wanted, made, resolvers)
+            except BaseException:
+                await finished(lambda: _discard(made))
+                raise
+        except (OSError, CaptureError) as error:
+            raise CaptureError(f"{wanted.instance} cannot be attached: {error}") from error
+        self._attached[entry.place.netns] = entry
+        return entry.place
+
+    async def release(self, place: Place) -> None:
+        """Lets new connections go to the proxy; see :meth:`hold`."""
+        await self._switch(place, Stage.CAPTURED)
+
+    async def hold(self, place: Place) -> None:
+        """Makes new connections wait; nothing if the place is attached no more. Raises :class:`CaptureError`."""
+        await self._switch(place, Stage.HELD)
+
+    async def withdraw(self, place: Place) -> None:
+        """Lets new connections, and DNS questions, go where they would go without a mesh; see :meth:`hold`."""
+        await self._switch(place, Stage.WITHDRAWN)
+
+    async def detach(self, place: Place) -> None:
+        """Leaves the namespace as it was before, and lets go of it; nothing if that has been done.
+
+        The namespace is there even if the container is not. Raises :class:`CaptureError` if something may be left.
+        """
+        entry = self._attached.pop(place.netns, None)
+        if entry is None:
+            return
+        try:
+            async with entry.changing, contextlib.AsyncExitStack() as steps:
+                # Called last to first, each even if one before it failed.
+                steps.callback(entry.held.close)
+                steps.push_async_callback(entry.server.stop)
+                steps.push_async_callback(finished, lambda: foreign.strip(entry.held))
+                steps.callback(Path(place.netns).unlink, missing_ok=True)
+        except OSError as error:
+            raise CaptureError(
+                f"rules or routes of the mesh may be left in the network of {place.instance}: {error}; restart it"
+            ) from error
+
+    async def _switch(self, place: Place, stage: Stage) -> None:
+        entry = self._attached.get(place.netns)
+        if entry is None:
+            return
+        async with entry.changing:
+            if place.netns not in self._attached:
+                return
+            try:
+                inside = _resolver_inside(entry.resolvers)
+                await finished(lambda: foreign.switch(entry.held, stage, resolver_inside=inside))
+            except OSError as error:
+                raise CaptureError(f"the rules for {place.instance} cannot be changed: {error}") from error
+
+    async def _serve(self, wanted: ForeignNamespace, made: _Made, resolvers: Resolvers) -> _Attached:
+        held, (udp, tcp) = made
+        upstream = Upstream(lambda: _servers(resolvers), new_socket=held.new_resolver_socket)
+        server = NameServer(
+            wanted.namespace, self._names, upstream, self._tasks, lambda: resolvers.configuration().searched
+        )
+        try:
+            await server.start(udp, tcp)
+            path = self._folder / f"{wanted.instance}.{wanted.namespace}-{secrets.token_hex(4)}"
+            path.symlink_to(held.path)
+        except BaseException:
+            await server.stop()
+            raise
+        place = Place(
+            namespace=wanted.namespace,
+            instance=wanted.instance,
+            capture="transparent",
+            address=wanted.address,
+            ports=captured_ports(wanted.ports),
+            netns=str(path),
+            envoy_gid=rules.ENVOY_GROUP,
+            networks=wanted.networks,
+            new_socket=held.new_socket,
+        )
+        return _Attached(place, held, server, resolvers, asyncio.Lock())
+
+
+async def clean_up_foreign(netns_path: str) -> bool:
+    """Removes what a crashed run left in a namespace; False, and nothing done, if some mesh is attached to it now.
+
+    The next :meth:`Attachments.attach` does the same. Raises :class:`CaptureError`.
+    """
+    try:
+        return await finished(lambda: foreign.clean_up(netns_path))
+    except OSError as error:
+        raise CaptureError(f"the network namespace {netns_path} cannot be cleaned up: {error}") from error
+
+
+_Made = tuple[Held, tuple[socket.socket, socket.socket]]
+
+
+def _open(netns: str, address: IPv4Address, stage: Stage, *, resolver_inside: bool) -> _Made:
+    held = foreign.hold(netns)
+    try:
+        return held, foreign.furnish(held, address, stage, resolver_inside=resolver_inside)
+    except BaseException:
+        held.close()
+        raise
+
+
+def _discard(made: _Made) -> None:
+    held, sockets = made
+    try:
+        foreign.strip(held)
+    finally:
+        for opened in sockets:
+            opened.close()
+        held.close()
+
+
+def _address(wanted: ForeignNamespace) -> IPv4Address:
+    try:
+        return IPv4Address(wanted.address)
+    except ValueError as error:
+        raise CaptureError(f"it has no IPv4 address: connect it to a network with IPv4, or {_OTHERWISE}") from error
+
+
+def _resolver_inside(resolvers: Resolvers) -> bool:
+    """Says whether one of an instance's DNS servers runs in its own namespace (see :func:`rules.attached_rules`)."""
+    addresses = resolvers.configuration().addresses
+    if not addresses:
+        raise CaptureError(
+            f"its resolv.conf names DNS servers with IPv6 addresses only: add one of IPv4, or {_OTHERWISE}"
+        )
+    return any(address.is_loopback for address in addresses)
+
+
+def _servers(resolvers: Resolvers) -> Sequence[Server]:
+    return [
+        server for server in resolvers.servers() if isinstance(ip_address(server[0].partition("%")[0]), IPv4Address)
+    ]

@@ -1,0 +1,37 @@
+from pathlib import Path
+
+import pytest
+
+from mizzen.node.capture.attaching import _resolver_inside, _servers
+from mizzen.node.capture.upstream import Resolvers
+from mizzen.node.capturing import CaptureError
+
+
+def resolvers(folder: Path, *servers: str) -> Resolvers:
+    file = folder / "resolv.conf"
+    file.write_text("".join(f"nameserver {server}\n" for server in servers))
+    return Resolvers(file)
+
+
+@pytest.mark.parametrize(
+    ("servers", "inside"),
+    [
+        (["10.89.0.1", "192.0.2.53"], False),  # Podman's
+        (["127.0.0.11"], True),  # Docker's
+        (["10.89.0.1", "127.0.0.1"], True),
+        ([], True),  # where a C library asks the loopback
+        (["10.89.0.1", "::1"], False),
+    ],
+)
+def test_a_resolver_with_a_loopback_address_is_inside(tmp_path: Path, servers: list[str], inside: bool) -> None:
+    assert _resolver_inside(resolvers(tmp_path, *servers)) == inside
+
+
+def test_without_a_resolver_of_ipv4_a_container_cannot_be_attached(tmp_path: Path) -> None:
+    with pytest.raises(CaptureError, match="names DNS servers with IPv6 addresses only"):
+        _resolver_inside(resolvers(tmp_path, "fd00::1", "fe80::1%eth0"))
+
+
+def test_the_servers_that_are_asked_are_those_of_ipv4_in_their_order(tmp_path: Path) -> None:
+    found = _servers(resolvers(tmp_path, "fe80::1%eth0", "10.89.0.1", "fd00::1", "192.0.2.53"))
+    assert found == [("10.89.0.1", 53), ("192.0.2.53", 53)]
