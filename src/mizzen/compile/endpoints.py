@@ -68,7 +68,8 @@ def _endpoint(endpoint: Endpoint) -> LbEndpoint:
 def _neighbour(endpoint: Endpoint, caller: str) -> LbEndpoint:
     """Makes the endpoint of an instance that the caller's proxy serves as well: the way there is inside the proxy.
 
-    There is no TLS to tell the application who calls, so the header that would say it (XFCC) is given here.
+    There is no TLS to tell the application who calls, so the header that would say it (XFCC) is given here. And there may
+    be no connection manager before the application, so what it says of its answers being undelivered is not believed.
     """
     made = LbEndpoint(health_status=HealthStatus.HEALTHY, load_balancing_weight=uint32(1))
     inside = made.endpoint.address.envoy_internal_address
@@ -77,7 +78,7 @@ def _neighbour(endpoint: Endpoint, caller: str) -> LbEndpoint:
         metadata(
             **{
                 "envoy.transport_socket_match": {"tlsMode": "neighbour"},
-                NEIGHBOUR_METADATA: {"xfcc": f"By={endpoint.identity};URI={caller}"},
+                NEIGHBOUR_METADATA: {"xfcc": f"By={endpoint.identity};URI={caller}", "undelivered": "unknown"},
             }
         )
     )

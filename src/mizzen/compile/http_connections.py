@@ -10,6 +10,7 @@ from mizzen.compile.route_actions import timeouts
 from mizzen.compile.seats import ALONE, Seat
 from mizzen.mesh.model import InboundPort
 from mizzen.resources.protocols import Protocol
+from mizzen.stubs.envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
 from mizzen.stubs.envoy.config.listener.v3.listener_components_pb2 import Filter
 from mizzen.stubs.envoy.config.route.v3.route_components_pb2 import Route, RouteMatch, VirtualHost
 from mizzen.stubs.envoy.config.route.v3.route_pb2 import RouteConfiguration
@@ -20,6 +21,7 @@ from mizzen.stubs.envoy.extensions.filters.http.router.v3.router_pb2 import Rout
 from mizzen.stubs.envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
     HttpFilter,
+    ResponseMapper,
 )
 
 
@@ -54,9 +56,19 @@ def inbound(port: InboundPort, seat: Seat = ALONE, *, inside: bool = False) -> F
         details.subject.value = True
         details.dns = True
         details.uri = True
+    manager.local_reply_config.mappers.append(_undelivered())
     manager.route_config.CopyFrom(_inbound_routes(cluster, port))
     manager.http_filters.append(_router())
     return _filter(manager)
+
+
+def _undelivered() -> ResponseMapper:
+    """Marks the answer that stands in for an application which takes no connections: the caller's proxy may try another."""
+    mapper = ResponseMapper()
+    mapper.filter.response_flag_filter.flags.append("UF")
+    header = HeaderValue(key=retries.UNDELIVERED_HEADER, value=retries.UNDELIVERED)
+    mapper.headers_to_add.add(header=header, append_action=HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD)
+    return mapper
 
 
 def _inbound_routes(cluster: str, port: InboundPort) -> RouteConfiguration:
@@ -69,6 +81,8 @@ def _inbound_routes(cluster: str, port: InboundPort) -> RouteConfiguration:
     host = VirtualHost(name=f"inbound|http|{port.service_port or port.number}", domains=["*"], routes=[route])
     config = RouteConfiguration(name=cluster, virtual_hosts=[host])
     config.validate_clusters.value = False
+    # It is this proxy's word: an application with it would have callers repeat what it has acted on.
+    config.response_headers_to_remove.append(retries.UNDELIVERED_HEADER)
     return config
 
 

@@ -10,6 +10,7 @@ from google.protobuf.wrappers_pb2 import UInt32Value
 from mizzen.compile.endpoints import NEIGHBOUR_METADATA
 from mizzen.compile.protos import duration, uint32
 from mizzen.compile.resource import pack
+from mizzen.compile.retries import UNDELIVERED_HEADER
 from mizzen.resources.destination_rule import ConnectionPoolSettings
 from mizzen.resources.protocols import Protocol
 from mizzen.stubs.envoy.config.cluster.v3.circuit_breaker_pb2 import CircuitBreakers
@@ -57,7 +58,8 @@ def inbound_codec(pool: ConnectionPoolSettings | None, protocol: Protocol) -> Co
 def apply(cluster: Cluster, pool: ConnectionPoolSettings | None, codec: Codec, *, telling_caller: bool = False) -> None:
     """Sets what of a connection pool a cluster obeys; without a pool there are no limits (Istio's default).
 
-    ``telling_caller`` adds the header that says who calls (XFCC) for the endpoints that have it in their metadata.
+    ``telling_caller`` adds the header that says who calls (XFCC) for the endpoints that have it in their metadata, and
+    takes their word that a request was undelivered from those that may not give it.
     """
     _apply_limits(cluster, pool)
     _apply_tcp(cluster, pool)
@@ -69,11 +71,15 @@ def apply(cluster: Cluster, pool: ConnectionPoolSettings | None, codec: Codec, *
 
 
 def _caller_filters() -> Iterator[HttpFilter]:
-    """Yields filters that act when the endpoint is chosen: what it has in its metadata becomes a header, if it has any."""
+    """Yields filters that act when the endpoint is chosen: what it has in its metadata becomes headers, if it has any."""
     header = HeaderValue(key="x-forwarded-client-cert", value=f"%UPSTREAM_METADATA({NEIGHBOUR_METADATA}:xfcc)%")
     mutation = HeaderMutation()
     mutation.mutations.request_mutations.add(
         append=HeaderValueOption(header=header, append_action=HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD)
+    )
+    header = HeaderValue(key=UNDELIVERED_HEADER, value=f"%UPSTREAM_METADATA({NEIGHBOUR_METADATA}:undelivered)%")
+    mutation.mutations.response_mutations.add(
+        append=HeaderValueOption(header=header, append_action=HeaderValueOption.OVERWRITE_IF_EXISTS)
     )
     yield HttpFilter(name="envoy.filters.http.header_mutation", typed_config=pack(mutation))
     yield HttpFilter(name="envoy.filters.http.upstream_codec", typed_config=pack(UpstreamCodec()))

@@ -5,18 +5,24 @@ from __future__ import annotations
 from mizzen.compile.protos import duration, uint32
 from mizzen.compile.resource import pack
 from mizzen.resources.virtual_service import HTTPRetry
-from mizzen.stubs.envoy.config.route.v3.route_components_pb2 import RetryPolicy
+from mizzen.stubs.envoy.config.route.v3.route_components_pb2 import HeaderMatcher, RetryPolicy
 from mizzen.stubs.envoy.extensions.retry.host.previous_hosts.v3.previous_hosts_pb2 import PreviousHostsPredicate
+from mizzen.stubs.envoy.type.matcher.v3.string_pb2 import StringMatcher
 
 DEFAULT_CONDITIONS = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
 DEFAULT_ATTEMPTS = 2
+UNDELIVERED_HEADER = "x-mizzen-undelivered"
+"""Bears the answer of a callee's proxy that could not connect to its application: nothing has been acted on."""
+UNDELIVERED = "true"
+
 _HOST_SELECTION_ATTEMPTS = 5
 
 
 def outbound_retries(retries: HTTPRetry | None) -> RetryPolicy | None:
     """Builds the retry policy of an outbound route: Istio's default, or what the rule says; None is no retries.
 
-    The default repeats only what no server has acted on. A rule with 0 attempts takes the policy away.
+    The default repeats only what no server has acted on. A rule with 0 attempts takes the policy away. Between a caller's
+    proxy and the application there is the callee's proxy, so ``connect-failure`` is also what that one tells of.
     """
     if retries is None:
         policy = RetryPolicy(retry_on=DEFAULT_CONDITIONS, num_retries=uint32(DEFAULT_ATTEMPTS))
@@ -24,6 +30,11 @@ def outbound_retries(retries: HTTPRetry | None) -> RetryPolicy | None:
         return None
     else:
         policy = _own_policy(retries)
+    if "connect-failure" in policy.retry_on.split(","):
+        policy.retry_on += ",retriable-headers"
+        policy.retriable_headers.append(
+            HeaderMatcher(name=UNDELIVERED_HEADER, string_match=StringMatcher(exact=UNDELIVERED))
+        )
     policy.host_selection_retry_max_attempts = _HOST_SELECTION_ATTEMPTS
     if retries is None or retries.retry_ignore_previous_hosts is not False:
         policy.retry_host_predicate.add(

@@ -99,6 +99,8 @@ class RouteViews:
         service, rules = scoped.service, scoped.virtual_services
         client = self._scope.namespace
         own = domains or domains_of(service.host, service.name, service.namespace, client, service.address)
+        if not domains and service.namespace == client:
+            own += tuple(alias.lower() for alias in service.aliases)
         return VirtualHostView(
             host=service.host,
             port=port,

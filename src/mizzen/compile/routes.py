@@ -119,6 +119,8 @@ def build_routes(view: RoutesView, build: BuildHost = build_host) -> XdsResource
     # A route may be there before its cluster on a proxy; the order of a push takes care of that.
     config.validate_clusters.value = False
     config.max_direct_response_body_size_bytes.value = _LARGEST_DIRECT_RESPONSE
+    # It is for proxies: an application that hands on the headers of its answers would speak for itself with it.
+    config.response_headers_to_remove.append(retries.UNDELIVERED_HEADER)
     built = sorted((build(host) for host in _claimed(view.hosts)), key=lambda one: one.message.name)
     config.virtual_hosts.extend(one.message for one in built)
     if view.passthrough:

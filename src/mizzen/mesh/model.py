@@ -51,7 +51,7 @@ class Service:
 
     ``address`` is its virtual address, where capture is transparent. ``identities`` are those of all workloads that
     stand behind it, whether or not they are ready: a client accepts a server with one of them (Istio 2.11), and a
-    replica that comes or goes must not change a cluster.
+    replica that comes or goes must not change a cluster. ``aliases`` are other names by which its namespace calls it.
     """
 
     host: Host
@@ -60,6 +60,7 @@ class Service:
     ports: tuple[ServicePort, ...]
     address: str = ""
     identities: tuple[SpiffeId, ...] = ()
+    aliases: tuple[str, ...] = ()
     origin: Key = field(default=Key("", "", ""), compare=False)
 
     def port(self, number: int) -> ServicePort | None:

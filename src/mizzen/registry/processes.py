@@ -31,6 +31,8 @@ from mizzen.resources.workload import WorkloadSpec
 
 RUNNING = "Running"
 STOPPED = "Stopped"
+# The capture of a container that is no member of the mesh, and has no proxy.
+OUTSIDE = "none"
 
 
 def build_endpoints(
@@ -68,6 +70,7 @@ def _endpoint(instance: reports.Instance, port: reports.InstancePort, trust_doma
         namespace=instance.namespace,
         workload=instance.workload,
         labels=labels_of(instance.labels),
+        tls=instance.capture != OUTSIDE,
         instance=_id(instance),
         identity=_identity(instance, trust_domain),
     )
@@ -112,7 +115,9 @@ def build_proxies(
 
 
 def proxies_of(instance: reports.Instance) -> tuple[str, ...]:
-    """Returns the ids of the proxies that serve an instance: its own sidecar unless it names others."""
+    """Returns the ids of the proxies that serve an instance: its own sidecar unless it names others; none outside."""
+    if instance.capture == OUTSIDE:
+        return ()
     return instance.proxies or (_id(instance),)
 
 

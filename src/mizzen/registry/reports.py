@@ -28,7 +28,8 @@ class DesiredWorkload(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
 class ServiceName(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A service that applications may call by name: its host (FQDN), its virtual address, its ports.
 
-    ``port_names`` go with ``ports``, one by one; "" is that of a port without a name.
+    ``port_names`` go with ``ports``, one by one; "" is that of a port without a name. ``aliases`` are other names by which
+    its namespace calls it.
     """
 
     host: str
@@ -37,6 +38,7 @@ class ServiceName(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     address: str
     ports: tuple[int, ...]
     port_names: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
 
 
 class WrittenResource(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -49,12 +51,24 @@ class WrittenResource(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     file: str = ""
 
 
+class Attachment(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Which containers are members of the mesh: those that ``target`` means (``*``, a Compose project, a container).
+
+    ``proxy`` is ``sidecar``, ``node``, "" for what the mesh prefers, or ``none`` for containers that stay outside. Of
+    several that mean a container the most exact decides: a container's name, then its project, then ``*``.
+    """
+
+    target: str
+    proxy: str = ""
+
+
 class Desired(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """All that a node needs to know: what to run, and which names to answer.
 
     ``problems`` are what is wrong with watched files or was rejected by Envoy, in words: the node tells them where the
     mesh was started, since nobody gave a command that could answer with them. ``written`` are all resources, for the
-    same reason: the node tells which edits of watched files have come into force.
+    same reason: the node tells which edits of watched files have come into force. ``attachments_version`` counts the
+    changes of ``attachments``.
     """
 
     version: int
@@ -63,6 +77,8 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     services: tuple[ServiceName, ...] = ()
     problems: tuple[str, ...] = ()
     written: tuple[WrittenResource, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
+    attachments_version: int = 0
 
 
 class InstancePort(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -98,7 +114,7 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     ``proxies`` names the proxies that serve it: itself (``<name>.<namespace>``) for a sidecar, which is what none means,
     or the proxy of its node; both while it changes from one to the other. ``netns`` is the path of its network namespace,
-    for a proxy that is outside it. ``networks`` are the subnets from which other members
+    for a proxy that is outside it. Whose ``capture`` is ``none`` is outside the mesh, has no proxy and speaks plaintext. ``networks`` are the subnets from which other members
     of the mesh call it, in CIDR form, where calls from elsewhere may reach its published ports; ``gateways`` are addresses
     in them that stand for such callers.
     """
@@ -149,10 +165,12 @@ class FoundPort(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class FoundService(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A service that nobody wrote: the node found it among the containers of its engine.
+    """A service that nobody wrote: the node found it among the containers of its engine, or, ``of_run``, `mizzen run`
+    offers it.
 
     ``selector`` picks its instances by their labels. ``accounts`` are the service accounts of all containers behind it,
-    those that do not run included: a container that stops must not change who is believed to be the service.
+    those that do not run included: a container that stops must not change who is believed to be the service. ``aliases``
+    are names by which it is called that no resource can have, such as ``my_db``.
     """
 
     name: str
@@ -160,12 +178,32 @@ class FoundService(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ports: tuple[FoundPort, ...]
     selector: dict[str, str]
     accounts: tuple[str, ...] = ()
+    of_run: bool = False
+    aliases: tuple[str, ...] = ()
+
+
+class ContainerState(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A container that runs on a node, and how it stands to the mesh.
+
+    ``state`` is Outside, Attaching, Attached, Detaching or Refused; ``reason`` says why it is not attached, or what keeps
+    it. ``instance`` and ``namespace`` are what it is called as an instance.
+    """
+
+    id: str
+    name: str
+    state: str
+    project: str = ""
+    instance: str = ""
+    namespace: str = ""
+    reason: str = ""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """All that runs on a node, and the services that its registry has found.
 
     ``node_proxy`` names the proxy that serves all who have no sidecar (``<node>.<namespace>``), or is "" if there is none.
+    ``attachments_version`` is that of the attachments which ``containers`` tells of. ``problems`` are what the user should
+    mend on this node, in words: an engine that does not answer, a label that says nothing.
     """
 
     node: str
@@ -173,6 +211,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     exec_contexts: tuple[ExecContext, ...] = ()
     services: tuple[FoundService, ...] = ()
     node_proxy: str = ""
+    containers: tuple[ContainerState, ...] = ()
+    attachments_version: int = 0
+    problems: tuple[str, ...] = ()
 
 
 class CertificateRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-
-import msgspec
 
 from mizzen.mesh.model import Service, ServicePort
 from mizzen.mesh.spiffe import SpiffeId
 from mizzen.registry.reports import FoundService, Instance
 from mizzen.registry.selecting import Labelled
 from mizzen.resources.hosts import resolve
-from mizzen.resources.key import Key
 from mizzen.resources.protocols import Protocol, declared_protocol
-from mizzen.resources.resource import Resource, Source
+from mizzen.resources.resource import Resource
 from mizzen.resources.service import ServicePort as ServicePortSpec
 from mizzen.resources.service import ServiceSpec
 from mizzen.resources.workload import WorkloadSpec
-
-# Where a service "stands" that nobody wrote.
-FOUND = Source("the container engine", 1, "")
 
 
 def host_of(service: Resource[ServiceSpec]) -> str:
@@ -42,22 +35,6 @@ def target_of(port: ServicePortSpec) -> int | str:
     return port.port if port.target_port is None else port.target_port
 
 
-def found_resources(found: Iterable[FoundService]) -> dict[Key, Resource[ServiceSpec]]:
-    """Returns Service resources that say what was found, for all who know only what users write."""
-    made = (_found_resource(service) for service in found)
-    return {resource.key: resource for resource in made}
-
-
-def _found_resource(found: FoundService) -> Resource[ServiceSpec]:
-    ports = tuple(
-        ServicePortSpec(name=port.name, port=port.number, app_protocol=port.app_protocol or None)
-        for port in found.ports
-    )
-    digest = hashlib.sha256(msgspec.json.encode(found)).hexdigest()[:16]
-    spec = ServiceSpec(selector=found.selector, ports=ports)
-    return Resource(Key("Service", found.namespace, found.name), "v1", digest, spec, source=FOUND)
-
-
 def build_services(
     resources: Iterable[Resource[Any]],
     instances: Iterable[Instance],
@@ -70,7 +47,7 @@ def build_services(
     Their identities are those of the Workloads that they pick, of replicas that still run with an earlier one, and of
     the containers that were ``found`` behind what they pick, running or not.
     """
-    resources = list(resources)
+    resources, found = list(resources), list(found)
     accounts = Labelled(
         [
             *((one.namespace, one.labels, one.spec.service_account) for one in workloads_in(resources)),
@@ -78,6 +55,7 @@ def build_services(
             *((one.namespace, one.selector, account) for one in found for account in one.accounts),
         ]
     )
+    aliases = {(one.namespace, one.name): one.aliases for one in found}
     services = {}
     for resource in services_in(resources):
         identities = {SpiffeId(trust_domain, resource.namespace, account) for account in set(accounts.picked(resource))}
@@ -92,6 +70,7 @@ def build_services(
             ),
             address=addresses.get(host, ""),
             identities=tuple(sorted(identities)),
+            aliases=aliases.get((resource.namespace, resource.name), ()),
             origin=resource.key,
         )
     return dict(sorted(services.items()))

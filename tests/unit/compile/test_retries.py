@@ -2,14 +2,21 @@ from __future__ import annotations
 
 import pytest
 
-from mizzen.compile.retries import DEFAULT_CONDITIONS, inbound_retries, outbound_retries, split_conditions
+from mizzen.compile.retries import (
+    DEFAULT_CONDITIONS,
+    UNDELIVERED_HEADER,
+    inbound_retries,
+    outbound_retries,
+    split_conditions,
+)
 from mizzen.resources.virtual_service import HTTPRetry
 
 
 def test_trap_14_the_default_does_not_retry_503() -> None:
     policy = outbound_retries(None)
     assert policy is not None
-    assert policy.retry_on == "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
+    assert policy.retry_on == DEFAULT_CONDITIONS + ",retriable-headers"
+    assert DEFAULT_CONDITIONS == "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
     assert list(policy.retriable_status_codes) == []
     assert policy.num_retries.value == 2
     assert policy.host_selection_retry_max_attempts == 5
@@ -24,7 +31,7 @@ def test_trap_14_no_attempts_is_no_policy() -> None:
 def test_what_a_rule_leaves_out_is_the_default() -> None:
     policy = outbound_retries(HTTPRetry(attempts=7))
     assert policy is not None
-    assert policy.retry_on == DEFAULT_CONDITIONS
+    assert policy.retry_on == DEFAULT_CONDITIONS + ",retriable-headers"
     assert policy.num_retries.value == 7
     assert len(policy.retry_host_predicate) == 1
 
@@ -34,6 +41,14 @@ def test_hosts_that_failed_are_avoided_unless_told_otherwise(ignore: bool | None
     policy = outbound_retries(HTTPRetry(attempts=1, retry_ignore_previous_hosts=ignore))
     assert policy is not None
     assert len(policy.retry_host_predicate) == predicates
+
+
+@pytest.mark.parametrize(("retry_on", "also"), [("connect-failure,5xx", True), ("5xx,reset", False)])
+def test_what_never_reached_an_application_is_a_failure_to_connect(retry_on: str, also: bool) -> None:
+    policy = outbound_retries(HTTPRetry(attempts=1, retry_on=retry_on))
+    assert policy is not None
+    assert ("retriable-headers" in policy.retry_on) == also
+    assert [one.name for one in policy.retriable_headers] == ([UNDELIVERED_HEADER] if also else [])
 
 
 def test_times() -> None:

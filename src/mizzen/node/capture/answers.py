@@ -57,7 +57,14 @@ class MalformedQueryError(Exception):
 
 def name_table(services: Iterable[ServiceName], domain: str = DEFAULT_DOMAIN) -> NameTable:
     """Builds the table of all services that a node knows."""
-    addresses = {service.host.rstrip(".").lower(): service.address for service in services}
+    services = list(services)
+    # A service that has a name comes before one that is only called so.
+    addresses = {
+        f"{alias}.{service.namespace}.svc.{domain}".lower(): service.address
+        for service in services
+        for alias in service.aliases
+    }
+    addresses |= {service.host.rstrip(".").lower(): service.address for service in services}
     branches = {branch for name in addresses for branch in _branches(name) if _inside(branch, domain)}
     return NameTable(MappingProxyType(addresses), frozenset(branches - addresses.keys()), domain)
 

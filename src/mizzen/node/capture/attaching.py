@@ -11,14 +11,16 @@ import contextlib
 import os
 import secrets
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
-from mizzen.node.capture import foreign, links, rules
+import structlog
+
+from mizzen.node.capture import connections, foreign, links, rules
 from mizzen.node.capture.blocking import ended, finished
 from mizzen.node.capture.foreign import ForeignNamespace, Held
 from mizzen.node.capture.nameserver import Names, NameServer
@@ -26,6 +28,10 @@ from mizzen.node.capture.places import captured_ports, check_ports
 from mizzen.node.capture.rules import Stage
 from mizzen.node.capture.upstream import Resolvers, Server, Upstream
 from mizzen.node.capturing import CaptureError, Place
+
+log = structlog.get_logger(__name__)
+
+Result = TypeVar("Result")
 
 _OTHERWISE = "leave it out of the mesh"
 
@@ -71,11 +77,16 @@ class Attachments:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         async with contextlib.AsyncExitStack() as steps:
+            steps.callback(self._remove_folder)
             steps.push_async_callback(ended, self._tasks, kind, error, trace)
             places = [entry.place for entry in self._attached.values()]
             left = await asyncio.gather(*(self.detach(place) for place in places), return_exceptions=True)
             if failures := [failure for failure in left if isinstance(failure, Exception)]:
                 raise ExceptionGroup("not every network namespace was left as it was", failures)
+
+    def _remove_folder(self) -> None:
+        with contextlib.suppress(OSError):  # What could not be left as it was has its path there.
+            self._folder.rmdir()
 
     async def attach(self, wanted: ForeignNamespace, stage: Stage = Stage.CAPTURED) -> Place:
         """Captures an instance's traffic and answers its DNS, in some 30 ms; raises :class:`CaptureError`.
@@ -109,6 +120,27 @@ class Attachments:
         """Lets new connections, and DNS questions, go where they would go without a mesh; see :meth:`hold`."""
         await self._switch(place, Stage.WITHDRAWN)
 
+    async def forsake(self, place: Place) -> None:
+        """Takes note that a container has ended, and with it whatever listened in its namespace.
+
+        Who is connected to it learns that by the network. If the engine was quicker and has taken that away, those in the
+        other namespaces would wait for minutes: their connections are broken here.
+        """
+        entry = self._attached.get(place.netns)
+        if entry is None:
+            return
+        address = IPv4Address(place.address)
+        try:
+            if await self._inside(entry, lambda: links.has_address(address)) is not False:
+                return
+            others = [other for other in self._attached.values() if other is not entry]
+            if any(other.place.address == place.address for other in others):
+                return  # Another container has it by now.
+            for other in others:
+                await self._inside(other, lambda: connections.break_off(address))
+        except OSError as error:
+            log.warning("callers of a container that has ended may wait", container=place.instance, error=str(error))
+
     async def detach(self, place: Place) -> None:
         """Leaves the namespace as it was before, and lets go of it; nothing if that has been done.
 
@@ -128,6 +160,13 @@ class Attachments:
             raise CaptureError(
                 f"rules or routes of the mesh may be left in the network of {place.instance}: {error}; restart it"
             ) from error
+
+    async def _inside(self, entry: _Attached, work: Callable[[], Result]) -> Result | None:
+        """Does something in a namespace, or nothing if it is attached no more."""
+        async with entry.changing:
+            if entry.place.netns not in self._attached:
+                return None
+            return await finished(lambda: entry.held.inside(work))
 
     async def _switch(self, place: Place, stage: Stage) -> None:
         entry = self._attached.get(place.netns)

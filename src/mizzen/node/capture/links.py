@@ -116,6 +116,12 @@ def open_way(block: IPv4Network, address: IPv4Address) -> None:
             netlink.route("add", dst=str(block), oif=owners[0], scope=_LINK_SCOPE, proto=_OUR_ROUTES)
 
 
+def has_address(address: IPv4Address) -> bool:
+    """Says whether any link has this address."""
+    with _routing() as netlink:
+        return any(netlink.get_addr(family=socket.AF_INET, address=str(address)))
+
+
 def close_way(block: IPv4Network) -> None:
     """Removes the route that :func:`open_way` has added, if there is one."""
     with _routing() as netlink:

@@ -42,6 +42,9 @@ _FROM_APPLICATION = ('oifname "lo" return', f"{_OPENING} redirect to :{OUTBOUND_
 _INWARD = f"tcp dport != {{ {', '.join(map(str, PROXY_PORTS))} }} {_OPENING}"
 _REDIRECT_INWARD = f"{_INWARD} redirect to :{INBOUND_CAPTURE_PORT}"
 _FROM_OTHERS = 'iifname != "lo" fib daddr type local'
+# What arrives and was not redirected. Only the first packet that the kernel remembers of a connection can be redirected:
+# a caller that may send packets by hand would send one with ACK alone, which begins none, and then open the connection.
+_NOT_REDIRECTED = f'iifname != "lo" {_INWARD} reject with tcp reset'
 _TO_VIRTUAL = f"ip daddr {BLOCK}"
 _NO_VIRTUAL = f"{_TO_VIRTUAL} reject"
 
@@ -81,6 +84,7 @@ def namespace_rules(nameserver: IPv4Address) -> str:
         _chain("output", "nat hook output priority -100", *output),
         _chain("virtual", "filter hook output priority 0", _NO_VIRTUAL),
         _chain("prerouting", "nat hook prerouting priority -100", f'iifname "{INSIDE_LINK}" {_REDIRECT_INWARD}'),
+        _chain("input", "filter hook input priority 0", _NOT_REDIRECTED),
     )
 
 
@@ -106,6 +110,7 @@ def attached_rules(stage: Stage, *, resolver_inside: bool, ipv6: bool) -> str:
     chains = [_attached_output(stage, resolver_inside=resolver_inside)]
     if stage is not Stage.WITHDRAWN:
         chains.append(_chain("prerouting", "nat hook prerouting priority -110", f"{_FROM_OTHERS} {_REDIRECT_INWARD}"))
+        chains.append(_chain("input", "filter hook input priority 0", _NOT_REDIRECTED))
     if stage is Stage.HELD:
         passing = ('oifname "lo" accept', f"meta skgid {ENVOY_GROUP} accept", "tcp dport 53 accept")
         chains.append(_chain("held_output", "filter hook output priority -290", *passing, f"{_OPENING} drop"))

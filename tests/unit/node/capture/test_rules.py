@@ -30,6 +30,10 @@ table ip mizzen {
     type nat hook prerouting priority -100; policy accept;
     iifname "eth0" tcp dport != { 15006, 15020, 15021, 15090 } tcp flags & (syn | ack) == syn redirect to :15006
   }
+  chain input {
+    type filter hook input priority 0; policy accept;
+    iifname != "lo" tcp dport != { 15006, 15020, 15021, 15090 } tcp flags & (syn | ack) == syn reject with tcp reset
+  }
 }
 """)
 
@@ -55,6 +59,10 @@ table ip mizzen-attached {
   chain prerouting {
     type nat hook prerouting priority -110; policy accept;
     iifname != "lo" fib daddr type local tcp dport != { 15006, 15020, 15021, 15090 } tcp flags & (syn | ack) == syn redirect to :15006
+  }
+  chain input {
+    type filter hook input priority 0; policy accept;
+    iifname != "lo" tcp dport != { 15006, 15020, 15021, 15090 } tcp flags & (syn | ack) == syn reject with tcp reset
   }
   chain virtual {
     type filter hook output priority 0; policy accept;
@@ -98,6 +106,10 @@ table ip mizzen-attached {
   chain prerouting {
     type nat hook prerouting priority -110; policy accept;
     iifname != "lo" fib daddr type local tcp dport != { 15006, 15020, 15021, 15090 } tcp flags & (syn | ack) == syn redirect to :15006
+  }
+  chain input {
+    type filter hook input priority 0; policy accept;
+    iifname != "lo" tcp dport != { 15006, 15020, 15021, 15090 } tcp flags & (syn | ack) == syn reject with tcp reset
   }
   chain virtual {
     type filter hook output priority 0; policy accept;
