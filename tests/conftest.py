@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.support import systemd
 
 
 def pytest_configure() -> None:
@@ -45,7 +46,12 @@ def _missing_compose() -> str:
     return "" if shutil.which("docker-compose") else "needs the command docker-compose (Debian: docker-compose)"
 
 
-MARKS = {"privileged": _missing_privileges, "containers": _missing_containers, "compose": _missing_compose}
+MARKS = {
+    "privileged": _missing_privileges,
+    "containers": _missing_containers,
+    "compose": _missing_compose,
+    "systemd": systemd.missing,
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +23,27 @@ SUFFIXES = (".yaml", ".yml", ".json")
 """How the names of files with resources end."""
 
 
+_COMPOSE_NAME = re.compile(r"(docker-)?compose(\.override)?\.ya?ml", re.ASCII)
+
+
 def holds_resources(file: Path) -> bool:
-    """Says by its name whether a file of a folder is read: YAML or JSON, and not hidden, as editors' own files are."""
-    return file.suffix in SUFFIXES and not file.name.startswith(".")
+    """Says by its name whether a file of a folder is read: YAML or JSON, not hidden, as editors' own files are, and not
+    for Compose.
+    """
+    return file.suffix in SUFFIXES and not file.name.startswith(".") and not is_for_compose(file)
+
+
+def is_for_compose(file: Path) -> bool:
+    """Says whether a file has one of the names under which Compose looks for its files."""
+    return _COMPOSE_NAME.fullmatch(file.name) is not None
+
+
+@dataclass(frozen=True)
+class ComposeProject:
+    """A Compose project that the mesh starts. ``command`` is the command line up to Compose's own word (`up`, `stop`)."""
+
+    name: str
+    command: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -32,7 +51,9 @@ class Settings:
     """All that the processes of one mesh must agree on.
 
     ``certificate_lifetime`` is in seconds. ``capture`` is ``auto``, ``explicit`` or ``transparent``. ``proxy`` is
-    ``sidecar`` or ``node``: who serves the workloads that do not say it themselves.
+    ``sidecar`` or ``node``: who serves the workloads that do not say it themselves. ``containers`` makes all containers
+    of this host's engine members of the mesh, ``compose`` the containers of projects, which are started; ``engine`` is
+    the engine's socket, "" for where it usually is.
     """
 
     name: str
@@ -40,6 +61,9 @@ class Settings:
     paths: tuple[Path, ...] = ()
     capture: str = "auto"
     proxy: str = "sidecar"
+    containers: bool = False
+    engine: str = ""
+    compose: tuple[ComposeProject, ...] = ()
     trust_domain: str = "cluster.local"
     certificate_lifetime: float = 24 * 3600.0
     log_format: str = "console"
@@ -63,6 +87,11 @@ class Settings:
     @property
     def control_log(self) -> Path:
         return self.log_dir / "control.log"
+
+    @property
+    def compose_log(self) -> Path:
+        """What Compose printed while it started and stopped projects."""
+        return self.log_dir / "compose.log"
 
     @property
     def node_log(self) -> Path:
@@ -101,6 +130,11 @@ class Settings:
         """Where the node serves SDS to its proxies."""
         return self.sockets / "sds.sock"
 
+    @property
+    def node_socket(self) -> Path:
+        """Where the node takes what `mizzen run` starts."""
+        return self.sockets / "node.sock"
+
     def admin_socket(self, namespace: str, instance: str) -> Path:
         """Where the Envoy of a workload instance serves its administration interface."""
         name = _in_files(namespace, instance)
@@ -118,7 +152,8 @@ class Settings:
     def from_json(cls, text: str) -> Settings:
         fields = json.loads(text)
         paths = tuple(Path(path) for path in fields.pop("paths"))
-        return cls(state_dir=Path(fields.pop("state_dir")), paths=paths, **fields)
+        compose = tuple(ComposeProject(one["name"], tuple(one["command"])) for one in fields.pop("compose"))
+        return cls(state_dir=Path(fields.pop("state_dir")), paths=paths, compose=compose, **fields)
 
 
 def _in_files(namespace: str, instance: str) -> str:

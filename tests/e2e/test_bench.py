@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -15,11 +15,15 @@ from tests.support.meshes import ROOT
 pytestmark = [pytest.mark.envoy, pytest.mark.e2e, pytest.mark.timeout(300)]
 
 
-@pytest.fixture(scope="module")
-def results() -> Any:
+MEASURES = ("latency", "throughput", "start", "push", "idle")
+OF_MODES = ("modes", "memory")
+OF_CONTAINERS = ("attach", "first-packet")
+
+
+def _run(*measures: str) -> Any:
     own = {name: value for name, value in os.environ.items() if not name.startswith("MIZZEN_")}
     done = subprocess.run(
-        [sys.executable, "-m", "bench", "--quick", "--no-write"],
+        [sys.executable, "-m", "bench", "--quick", "--no-write", *measures],
         cwd=ROOT,
         env=own,
         capture_output=True,
@@ -31,6 +35,21 @@ def results() -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.fixture(scope="module")
+def results() -> Any:
+    return _run(*MEASURES)
+
+
+@pytest.fixture(scope="module")
+def of_modes() -> Any:
+    return _run(*OF_MODES)
+
+
+@pytest.fixture(scope="module")
+def of_containers() -> Any:
+    return _run(*OF_CONTAINERS)
+
+
 def _numbers(value: Any) -> Iterator[float]:
     if isinstance(value, dict):
         for one in value.values():
@@ -39,11 +58,15 @@ def _numbers(value: Any) -> Iterator[float]:
         yield value
 
 
-def test_every_measure_gives_numbers(results: Any) -> None:
-    assert set(results) == {"latency", "throughput", "start", "push", "idle"}
+def _check(results: Any, measures: Sequence[str]) -> None:
+    assert list(results) == list(measures)
     for name, kept in results.items():
         assert kept["machine"]["envoy"], name
         assert "skipped" in kept["result"] or any(number > 0 for number in _numbers(kept["result"])), name
+
+
+def test_every_measure_gives_numbers(results: Any) -> None:
+    _check(results, MEASURES)
 
 
 def test_all_ways_to_the_backend_are_compared_in_one_run(results: Any) -> None:
@@ -62,15 +85,50 @@ def test_a_change_is_in_force_before_it_is_acknowledged_and_acknowledged_before_
     assert 0 < push["acknowledged"]["p50"] < push["known"]["p50"] <= push["known"]["max"]
 
 
+@pytest.mark.privileged
+def test_both_modes_of_proxies_are_compared_in_one_run(of_modes: Any) -> None:
+    _check(of_modes, OF_MODES)
+    for loop in of_modes["modes"]["result"]["loops"].values():
+        assert list(loop["modes"]) == ["sidecar", "node"]
+        assert loop["modes"]["sidecar"]["requests"] == loop["modes"]["node"]["requests"] > 0
+        assert 0 < loop["modes"]["node"]["direct"]["median"] < loop["modes"]["node"]["through"]["high"]
+    for size, found in of_modes["memory"]["result"]["sizes"].items():
+        for when in ("idle", "used"):
+            assert found["modes"]["sidecar"][when]["proxies"] == int(size)
+            assert found["modes"]["node"][when]["proxies"] == 1
+    assert _sections(of_modes) == ["## Node mode: latency", "## Node mode: memory"]
+
+
+@pytest.mark.privileged
+@pytest.mark.containers
+def test_containers_are_attached_and_detached_and_captured_as_they_start(of_containers: Any) -> None:
+    _check(of_containers, OF_CONTAINERS)
+    for mode in ("sidecar", "node"):
+        attach = of_containers["attach"]["result"]["modes"][mode]
+        assert 0 < attach["attach"]["median"] <= attach["attach"]["high"]
+        assert 0 < attach["detach"]["median"] <= attach["detach"]["high"]
+        start = of_containers["first-packet"]["result"]["modes"][mode]
+        assert start["captured"]["median"] <= start["served"]["median"]
+    assert _sections(of_containers) == ["## Attach and detach", "## First packet"]
+
+
 def test_the_page_is_made_from_the_results(results: Any) -> None:
     from bench.report import page
 
-    made = page(results)
-    assert [line for line in made.splitlines() if line.startswith("## ")] == [
-        "## Latency",
-        "## Throughput",
-        "## Start",
-        "## Push",
-        "## Idle",
-    ]
-    assert "| goal | at most | measured | met |" in made
+    assert _sections(results) == [f"## {name.capitalize()}" for name in MEASURES]
+    assert "| goal | at most | measured | met |" in page(results)
+
+
+def test_what_cannot_be_measured_is_said() -> None:
+    from bench.report import page
+
+    lacking = {"result": {"skipped": "needs podman"}}
+    machine = json.loads((ROOT / "docs" / "benchmarks.json").read_text())["push"]["machine"]
+    made = page({name: {**lacking, "machine": machine} for name in ("throughput", *OF_MODES, *OF_CONTAINERS)})
+    assert made.count("Not measured: needs podman.") == 5
+
+
+def _sections(results: Any) -> list[str]:
+    from bench.report import page
+
+    return [line for line in page(results).splitlines() if line.startswith("## ")]

@@ -36,7 +36,8 @@ _STARTED_AT_ONCE = 2
 class Container:
     """A container to run. ``network`` is a user network's name, or what Docker's NetworkMode may be.
 
-    ``ports`` says which port of the host leads to which of its own (0: any); ``health`` is a command for its shell.
+    ``ports`` says which port of the host leads to which of its own (0: any); ``health`` is a command for its shell;
+    ``capabilities`` are added to the engine's usual ones.
     """
 
     name: str
@@ -48,11 +49,17 @@ class Container:
     env: Mapping[str, str] = field(default_factory=dict)
     ports: Mapping[int, int] = field(default_factory=dict)
     health: str = ""
+    capabilities: tuple[str, ...] = ()
 
     def to_docker(self, cgroup: str) -> dict[str, Any]:
         """Returns the body of Docker's `POST /containers/create`."""
         published = {f"{own}/tcp": [{"HostPort": str(outer) if outer else ""}] for own, outer in self.ports.items()}
-        host = {"NetworkMode": self.network, "CgroupParent": f"/{cgroup}", "PortBindings": published}
+        host = {
+            "NetworkMode": self.network,
+            "CgroupParent": f"/{cgroup}",
+            "PortBindings": published,
+            "CapAdd": list(self.capabilities),
+        }
         body: dict[str, Any] = {
             "Image": self.image,
             "Hostname": self.name,

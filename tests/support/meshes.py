@@ -6,19 +6,21 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx2
+from tests.support import containers
+from tests.support.applications import bookinfo_containers
+from tests.support.containers import Engine
 from tests.support.polling import eventually
 
 from mizzen.settings import Settings
@@ -31,18 +33,51 @@ START_SECONDS = 60
 
 @dataclass
 class Mesh:
-    """A mesh that runs; ``lines`` is what `mizzen up` has printed so far."""
+    """A mesh that runs; ``lines`` is what `mizzen up` has printed so far.
+
+    ``capture`` is the runtime that it was started in (see :func:`running`). One of containers has their ``engine``, and
+    runs on the engine's host.
+    """
 
     settings: Settings
     process: subprocess.Popen[str]
     capture: str
+    engine: Engine | None = None
     lines: list[str] = field(default_factory=list)
+
+    @property
+    def of_containers(self) -> bool:
+        return self.engine is not None
+
+    @property
+    def one_proxy(self) -> bool:
+        """Whether all workloads have one proxy, that of the node."""
+        return self.capture in ("node", "container-node")
+
+    def instance(self, workload: str) -> dict[str, Any]:
+        """Returns the first replica of one of Bookinfo's workloads, as it is reported."""
+        name = workload if self.of_containers else f"{workload}-0"
+        (found,) = (one for one in self.get("/v1/workloads")["items"] if one["name"] == name)
+        return dict(found)
+
+    def at_host(self) -> contextlib.AbstractContextManager[None]:
+        """Moves this thread to where the mesh runs, while the context lasts."""
+        return self.engine.host.entered() if self.engine else contextlib.nullcontext()
+
+    def command(self, *arguments: str) -> list[str]:
+        """Returns the command line of a mizzen command where the mesh runs."""
+        line = [str(MIZZEN), *arguments]
+        return self.engine.host.command(*line) if self.engine else line
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return environment(self.settings.state_dir) | (self.engine.environment if self.engine else {})
 
     def cli(self, *arguments: str, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
         """Runs a mizzen command on this mesh; its output is captured."""
         done = subprocess.run(
-            [str(MIZZEN), *arguments],
-            env=environment(self.settings.state_dir),
+            self.command(*arguments),
+            env=self.environment,
             capture_output=True,
             text=True,
             timeout=120,
@@ -146,8 +181,8 @@ def load_command(workload: str, url: str, *options: str) -> list[str]:
 @contextlib.contextmanager
 def running_load(mesh: Mesh, workload: str, url: str, *options: str) -> Iterator[Load]:
     process = subprocess.Popen(
-        [str(MIZZEN), *load_command(workload, url, *options)],
-        env=environment(mesh.settings.state_dir),
+        mesh.command(*load_command(workload, url, *options)),
+        env=mesh.environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -175,6 +210,16 @@ def environment(state_dir: Path) -> dict[str, str]:
     }
 
 
+# How a mesh is started, by its runtime: a mode of capture for processes, or containers with one kind of proxy or the other.
+_OPTIONS = {
+    "explicit": ("--capture", "explicit"),
+    "transparent": ("--capture", "transparent"),
+    "node": ("--capture", "transparent", "--proxy", "node"),
+    "container-sidecar": ("--containers",),
+    "container-node": ("--containers", "--proxy", "node"),
+}
+
+
 def start(
     paths: Sequence[Path],
     state_dir: Path,
@@ -182,11 +227,13 @@ def start(
     name: str = "test",
     capture: str = "explicit",
     env: Mapping[str, str] | None = None,
+    engine: Engine | None = None,
 ) -> subprocess.Popen[str]:
-    """Starts `mizzen up`, with ``env`` added to its environment; its output comes through a pipe."""
+    """Starts `mizzen up` in a runtime, with ``env`` added to its environment; its output comes through a pipe."""
+    command = [str(MIZZEN), "up", *map(str, paths), "--name", name, *_OPTIONS[capture], *options]
     return subprocess.Popen(
-        [str(MIZZEN), "up", *map(str, paths), "--name", name, "--capture", capture, *options],
-        env=environment(state_dir) | dict(env or {}),
+        engine.host.command(*command) if engine else command,
+        env=environment(state_dir) | (engine.environment if engine else {}) | dict(env or {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -206,20 +253,31 @@ def read_until(process: subprocess.Popen[str], line: str) -> str:
 
 @contextlib.contextmanager
 def running(
-    *paths: Path, capture: str = "explicit", options: Sequence[str] = (), state_dir: Path | None = None
+    *paths: Path,
+    capture: str = "explicit",
+    options: Sequence[str] = (),
+    state_dir: Path | None = None,
+    start_containers: Callable[[Engine], object] = bookinfo_containers,
+    engine: Engine | None = None,
 ) -> Iterator[Mesh]:
-    """Runs a mesh while the context lasts, from its readiness to its orderly end, which is checked."""
-    made = None if state_dir else tempfile.mkdtemp(prefix="mizzen-")
-    state_dir = state_dir or Path(str(made), "state")
-    process = start(paths or (BOOKINFO,), state_dir, *options, capture=capture)
-    mesh = Mesh(Settings(name="test", state_dir=state_dir), process, capture)
-    try:
+    """Runs a mesh while the context lasts, from its readiness to its orderly end, which is checked.
+
+    ``capture`` is one of the runtimes above. By default Bookinfo is in it: as Workloads that the mesh runs, or as
+    containers that an engine ran before. ``engine`` is one that runs already, with all that is in it.
+    """
+    with contextlib.ExitStack() as stack:
+        if state_dir is None:
+            state_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mizzen-")), "state")
+        if capture.startswith("container-") and engine is None:
+            engine = stack.enter_context(containers.engine())
+            start_containers(engine)
+        elif not paths and engine is None:
+            paths = (BOOKINFO,)
+        process = start(paths, state_dir, *options, capture=capture, engine=engine)
+        mesh = Mesh(Settings(name="test", state_dir=state_dir), process, capture, engine)
+        stack.callback(_stop, mesh)
         _await_ready(mesh)
         yield mesh
-    finally:
-        _stop(mesh)
-        if made:
-            shutil.rmtree(made, ignore_errors=True)
 
 
 def _await_ready(mesh: Mesh) -> None:

@@ -4,10 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from mizzen.settings import Settings
+from mizzen.settings import ComposeProject, Settings, holds_resources
 
 SETTINGS = Settings(
-    name="shop", state_dir=Path("/state"), paths=(Path("/a.yaml"), Path("/b")), capture="explicit", log_format="json"
+    name="shop",
+    state_dir=Path("/state"),
+    paths=(Path("/a.yaml"), Path("/b")),
+    capture="explicit",
+    compose=(ComposeProject("web", ("docker", "compose", "-p", "web")),),
+    log_format="json",
 )
 # What sun_path holds on macOS, with the zero at its end; Linux has four bytes more.
 LONGEST_SOCKET = 104
@@ -15,6 +20,26 @@ LONGEST_SOCKET = 104
 
 def test_settings_cross_process_borders() -> None:
     assert Settings.from_json(SETTINGS.to_json()) == SETTINGS
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("web.yaml", True),
+        ("web.yml", True),
+        ("compose-web.json", True),
+        ("web-compose.yaml", True),
+        ("compose.networking.yaml", True),
+        (".web.yaml", False),
+        ("web.txt", False),
+        ("compose.yaml", False),
+        ("compose.yml", False),
+        ("docker-compose.yaml", False),
+        ("docker-compose.override.yml", False),
+    ],
+)
+def test_what_is_read_of_a_folder(name: str, expected: bool) -> None:
+    assert holds_resources(Path("/folder", name)) is expected
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from mizzen.registry.reports import ContainerState
+
 
 class Position(msgspec.Struct, frozen=True):
     """A place in a file."""
@@ -143,3 +145,16 @@ class Proxy(msgspec.Struct, rename="camel"):
 
 class Proxies(msgspec.Struct):
     items: tuple[Proxy, ...] = ()
+
+
+class Containers(msgspec.Struct):
+    """The containers that targets mean; ``unmatched`` are targets that mean none which runs now.
+
+    ``problems`` are those of the node, in words. ``taken`` says whether the node knows what was asked, so that the states
+    of the containers are about it.
+    """
+
+    items: tuple[ContainerState, ...] = ()
+    unmatched: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    taken: bool = True

@@ -10,14 +10,17 @@ from typing import Any, NoReturn
 import click
 
 from mizzen.cli import (
+    attaching,
     changing,
     completing,
+    containers,
     executing,
     forwarding,
     getting,
     inspecting,
     logs,
     restarting,
+    running,
     starting,
     status,
     stopping,
@@ -38,7 +41,8 @@ _SECTIONS: Mapping[str, tuple[click.Command, ...]] = {
         getting.history,
         validating.validate,
     ),
-    "Workloads": (executing.exec_, logs.logs, forwarding.port_forward, restarting.restart),
+    "Workloads": (running.run, executing.exec_, logs.logs, forwarding.port_forward, restarting.restart),
+    "Containers": (attaching.attach, attaching.detach, containers.containers),
     "Looking inside": (inspecting.proxy,),
     "The shell": (completing.completion,),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
@@ -36,7 +36,8 @@ class Client:
         # No TLS is spoken, and to load the roots for it takes 70 ms.
         transport = transport or httpx2.HTTPTransport(uds=str(_socket(mesh)), verify=False)
         # A proxy in the environment is for elsewhere; `mizzen exec` sets one.
-        self._http = httpx2.Client(transport=transport, base_url="http://mizzen", timeout=patience, trust_env=False)
+        self._http = httpx2.Client(transport=transport, base_url="http://mizzen", trust_env=False)
+        self._patience = patience
 
     def __enter__(self) -> Client:
         return self
@@ -65,7 +66,7 @@ class Client:
     def synced(self, version: int, timeout: float) -> answers.Synced:
         """Returns when every live proxy has acknowledged the version, or after ``timeout`` seconds: then who has not."""
         query = {"timeout": f"{timeout:g}"}
-        return self._ask(answers.Synced, f"/v1/versions/{version}", query, patience=timeout + _PATIENCE)
+        return self._ask(answers.Synced, f"/v1/versions/{version}", query, wait=timeout)
 
     def proxies(self) -> tuple[answers.Proxy, ...]:
         return self._ask(answers.Proxies, "/v1/proxies").items
@@ -77,6 +78,18 @@ class Client:
     def instances(self) -> tuple[Instance, ...]:
         return self._ask(_Instances, "/v1/workloads").items
 
+    def containers(self, targets: Sequence[str] = ()) -> answers.Containers:
+        """Returns the containers that targets mean, or all that there are."""
+        return self._ask(answers.Containers, "/v1/containers", {"target": list(targets)})
+
+    def attach(self, targets: Sequence[str], proxy: str, timeout: float) -> answers.Containers:
+        """Returns when the containers that targets mean are as they should be, or cannot be; or after ``timeout`` seconds.
+
+        ``proxy`` is who is to serve them: ``sidecar``, ``node``, "" for what the mesh prefers, ``none`` to detach them.
+        """
+        body = {"targets": list(targets), "proxy": proxy, "timeout": timeout}
+        return self._tell(answers.Containers, "/v1/attachments", body, wait=timeout)
+
     def exec_context(self, namespace: str, name: str) -> ExecContext:
         return self._ask(ExecContext, f"/v1/workloads/{_segment(namespace)}/{_segment(name)}/exec")
 
@@ -87,7 +100,7 @@ class Client:
     def logs(self, namespace: str, name: str, **options: str) -> Iterator[Iterator[bytes]]:
         """Opens a stream of log output; it has no time limit, a follower may wait for days for the next line."""
         query = {"namespace": namespace, "name": name, **options}
-        timeout = httpx2.Timeout(_PATIENCE, read=None)
+        timeout = httpx2.Timeout(self._patience, read=None)
         with self._complaints(), self._http.stream("GET", "/v1/logs", params=query, timeout=timeout) as response:
             if response.is_error:
                 response.read()
@@ -95,14 +108,19 @@ class Client:
             yield response.iter_bytes()
 
     def _ask(
-        self, answer: type[T], path: str, query: Mapping[str, str] | None = None, patience: float = _PATIENCE
+        self,
+        answer: type[T],
+        path: str,
+        query: Mapping[str, str | list[str]] | Mapping[str, str] | None = None,
+        wait: float = 0.0,
     ) -> T:
+        """``wait`` is how many seconds the answer may take beyond those that any answer takes."""
         with self._complaints():
-            return self._decode(answer, self._http.get(path, params=query, timeout=patience))
+            return self._decode(answer, self._http.get(path, params=query, timeout=self._patience + wait))
 
-    def _tell(self, answer: type[T], path: str, body: object) -> T:
+    def _tell(self, answer: type[T], path: str, body: object, wait: float = 0.0) -> T:
         with self._complaints():
-            return self._decode(answer, self._http.post(path, json=body))
+            return self._decode(answer, self._http.post(path, json=body, timeout=self._patience + wait))
 
     def _decode(self, answer: type[T], response: httpx2.Response) -> T:
         if response.is_error:

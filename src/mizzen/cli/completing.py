@@ -48,7 +48,8 @@ def complete_kind(context: click.Context, param: click.Parameter, incomplete: st
 
     del context, param
     before, comma, word = incomplete.rpartition(",")
-    offered = [CompletionItem(f"{before}{comma}{name}", help=kind) for name, kind in kinds.names()]
+    names = [*kinds.names(), *(() if comma else ((name, "containers") for name in kinds.CONTAINERS[:1]))]
+    offered = [CompletionItem(f"{before}{comma}{name}", help=kind) for name, kind in names]
     return [item for item in offered if item.value.startswith(f"{before}{comma}{word.lower()}")]
 
 
@@ -59,6 +60,8 @@ def complete_resource(context: click.Context, param: click.Parameter, incomplete
     def ask(client: Client) -> Iterable[str]:
         from mizzen.cli import kinds
 
+        if context.params.get("kind") in kinds.CONTAINERS:
+            return (one.name for one in client.containers().items)
         wanted = kinds.kind(str(context.params.get("kind") or ""))
         listing = client.resources(wanted.kind, str(context.params.get("namespace") or ""))
         return (item["metadata"]["name"] for item in listing.items)
@@ -79,9 +82,26 @@ def complete_workload(context: click.Context, param: click.Parameter, incomplete
 
 
 def complete_proxy(context: click.Context, param: click.Parameter, incomplete: str) -> Items:
-    """Offers proxies by the name that ``mizzen status`` shows."""
+    """Offers instances by the name that ``mizzen status`` shows, and the proxies of nodes."""
     del param
-    return _offer(context, incomplete, lambda client: (f"{each.name}.{each.namespace}" for each in client.instances()))
+
+    def ask(client: Client) -> Iterable[str]:
+        from mizzen.cli.proxies import proxies_of
+
+        instances = [f"{each.name}.{each.namespace}" for each in client.instances() if proxies_of(each)]
+        return [*instances, *(proxy.id for proxy in client.proxies())]
+
+    return _offer(context, incomplete, ask)
+
+
+def complete_container(context: click.Context, param: click.Parameter, incomplete: str) -> Items:
+    """Offers containers and Compose projects."""
+    del param
+
+    def ask(client: Client) -> Iterable[str]:
+        return [name for one in client.containers().items for name in (one.name, one.project) if name]
+
+    return _offer(context, incomplete, ask)
 
 
 def _offer(context: click.Context, incomplete: str, ask: Callable[[Client], Iterable[str]]) -> Items:

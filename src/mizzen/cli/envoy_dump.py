@@ -12,13 +12,15 @@ from typing import Any, TypeAlias
 Message: TypeAlias = Mapping[str, Any]
 
 _TYPE = "type.googleapis.com/envoy.admin.v3."
+_AFTER_ALL_PORTS = 65536
 
 
 @dataclass(frozen=True)
 class ClusterName:
     """The parts of a cluster's name as Istio builds it (``outbound|9080|v2|reviews.default.svc.cluster.local``).
 
-    The name of any other cluster is its ``fqdn``, and nothing else is known.
+    The name of any other cluster is its ``fqdn``, and nothing else is known. In a proxy that serves several instances the
+    instance's name and a slash come first, also in ``fqdn``.
     """
 
     fqdn: str
@@ -28,11 +30,12 @@ class ClusterName:
 
     @classmethod
     def of(cls, name: str) -> ClusterName:
-        parts = name.split("|")
+        seat, plain = seat_of(name)
+        parts = plain.split("|")
         if len(parts) != 4 or parts[0] not in ("outbound", "inbound"):
             return cls(name)
         direction, port, subset, fqdn = parts
-        return cls(fqdn, port, subset, direction)
+        return cls(f"{seat}{fqdn}", port, subset, direction)
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,7 @@ def listeners(dump: Message) -> list[Message]:
     found += [
         entry["active_state"]["listener"] for entry in section.get("dynamic_listeners", []) if "active_state" in entry
     ]
-    return sorted(
-        found, key=lambda listener: (*address_of(listener.get("address", {}))[::-1], listener.get("name", ""))
-    )
+    return sorted(found, key=_listener_order)
 
 
 def routes(dump: Message) -> list[Message]:
@@ -104,6 +105,19 @@ def address_of(address: Message) -> tuple[str, int]:
     return f"envoy://{internal.get('server_listener_name', '')}", 0
 
 
+def seat_of(name: str) -> tuple[str, str]:
+    """Splits the name of a resource into what says whose it is in a proxy of several instances (or ""), and the rest."""
+    seat, slash, plain = name.partition("/")
+    return (f"{seat}/", plain) if slash and ":" not in seat else ("", name)
+
+
+def listens_on(listener: Message) -> tuple[str, int]:
+    """Returns the address and port of a listener; where only neighbours in the same proxy reach it, as they say it."""
+    if "internal_listener" in listener:
+        return f"envoy://{listener.get('name', '')}", 0
+    return address_of(listener.get("address", {}))
+
+
 def origin(message: Message) -> str:
     """Returns ``name.namespace`` of the Istio resource that Istio's metadata names as the source of a message, or "".
 
@@ -121,6 +135,12 @@ def _section(dump: Message, name: str) -> Message:
 def _cluster_order(name: str) -> tuple[str, int, str, str]:
     parts = ClusterName.of(name)
     return parts.fqdn, int(parts.port) if parts.port.isdigit() else 0, parts.subset, parts.direction
+
+
+def _listener_order(listener: Message) -> tuple[str, int, str, str]:
+    name = listener.get("name", "")
+    address, port = listens_on(listener)
+    return seat_of(name)[0], port or _AFTER_ALL_PORTS, address, name
 
 
 def _number_first(name: str) -> tuple[int, int, str]:

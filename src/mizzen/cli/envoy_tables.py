@@ -6,7 +6,7 @@ import base64
 import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 
-from mizzen.cli.envoy_dump import ClusterName, Message, SecretState, address_of, origin
+from mizzen.cli.envoy_dump import ClusterName, Message, SecretState, address_of, listens_on, origin, seat_of
 from mizzen.cli.output import table
 
 _HTTP = "http_connection_manager.v3.HttpConnectionManager"
@@ -32,7 +32,15 @@ def endpoints(found: Iterable[tuple[str, Message]]) -> str:
 
 
 def endpoint(host: Message) -> str:
-    address, port = address_of(host.get("address", {}))
+    return _joined(address_of(host.get("address", {})))
+
+
+def listener(found: Message) -> str:
+    return _joined(listens_on(found))
+
+
+def _joined(address_and_port: tuple[str, int]) -> str:
+    address, port = address_and_port
     return f"{address}:{port}" if port else address
 
 
@@ -49,9 +57,11 @@ def outlier(host: Message) -> str:
 
 def listeners(found: Iterable[Message]) -> str:
     rows = []
-    for listener in found:
-        address, port = address_of(listener.get("address", {}))
-        rows += [(address, str(port), match, destination) for match, destination in _chains(listener)]
+    for each in found:
+        address, port = listens_on(each)
+        if port:  # In a proxy of several instances each has the same addresses, in a network namespace of its own.
+            address = f"{seat_of(each.get('name', ''))[0]}{address}"
+        rows += [(address, str(port or "-"), match, destination) for match, destination in _chains(each)]
     return table(("ADDRESS", "PORT", "MATCH", "DESTINATION"), rows)
 
 

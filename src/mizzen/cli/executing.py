@@ -27,8 +27,9 @@ from mizzen.cli.output import Complaint
 def exec_(choice: Choice, workload: str, command: tuple[str, ...], namespace: str, *, stdin: bool, tty: bool) -> None:
     """Run a COMMAND where a workload (or one of its instances) runs.
 
-    It has the workload's environment, folder and network, so its requests go through the workload's sidecar. Its
-    terminal, its signals and its exit code are its own. Options for exec itself stand before WORKLOAD:
+    It has the workload's environment, folder and network, so its requests go through the workload's proxy. Its
+    terminal, its signals and its exit code are its own. For a container it is a command of this host, in the container's
+    network but not in its files (for those: podman exec). Options for exec itself stand before WORKLOAD:
 
     \b
     mizzen exec -n shop reviews-v1 -- curl -s http://ratings:9080/ratings/0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mizzen.cli import kinds, listing
+from mizzen.cli import containers, kinds, listing
 from mizzen.cli.choosing import Choice
 from mizzen.cli.completing import complete_kind, complete_resource
 from mizzen.cli.options import connect, mesh_options, namespace_option, output_option
@@ -30,8 +30,12 @@ def get(
 ) -> None:
     """Show resources: KIND is for example vs, virtualservices or vs,dr, or all; KIND/NAME is allowed too.
 
-    With -o yaml and -o json the answer can be applied again.
+    With -o yaml and -o json the answer can be applied again. Services that nobody wrote, but were found among containers,
+    are shown, too; their SOURCE (-o wide) is the container engine. For "containers" see mizzen containers.
     """
+    if kind.partition("/")[0] in kinds.CONTAINERS:
+        containers.show(choice, (kind, *names) if "/" in kind else names, output)
+        return
     if all_namespaces and names:
         raise click.UsageError("A resource is not asked for by name in all namespaces; use -n.")
     wanted = _wanted(kind, names)

@@ -1,6 +1,7 @@
 """``proxy``: looks into one Envoy, as ``istioctl proxy-config`` does.
 
-What is shown comes from the Envoy itself, through the control plane's API: what it uses, not what it should use.
+What is shown comes from the Envoy itself, through the control plane's API: what it uses, not what it should use. Of a
+proxy that serves several instances it is what one of them has there, or all (``proxies.py``).
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from mizzen.cli import envoy_dump
 from mizzen.cli.choosing import Choice
 from mizzen.cli.completing import complete_proxy
 from mizzen.cli.options import connect, mesh_options, mesh_options_beside_name, output_option
-from mizzen.cli.output import Complaint, as_json, as_yaml, note
+from mizzen.cli.output import as_json, as_yaml, note
+from mizzen.cli.proxies import find
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -41,7 +43,8 @@ def proxy() -> None:
     """Show what a proxy uses, as istioctl proxy-config does.
 
     PROXY is a name from mizzen status (reviews-v1-0.default), an instance (reviews-v1-0), or a workload (reviews-v1),
-    for which its first instance is shown.
+    for which its first instance is shown. Of an instance that a node proxy serves, what it has there is shown, as of a
+    sidecar; of the node proxy itself (HOST.mizzen-system) everything, under the names of its instances.
     """
 
 
@@ -131,11 +134,11 @@ def listeners(choice: Choice, proxy: str, output: str | None, port: int | None, 
     from mizzen.cli import envoy_tables
 
     def wanted(listener: envoy_dump.Message) -> bool:
-        own_address, own_port = envoy_dump.address_of(listener.get("address", {}))
+        own_address, own_port = envoy_dump.listens_on(listener)
         return port in (None, own_port) and address in ("", own_address)
 
     every = envoy_dump.listeners(_ask(choice, proxy, "config_dump"))
-    found = _filtered(every, wanted, "listener", envoy_tables.endpoint)
+    found = _filtered(every, wanted, "listener", envoy_tables.listener)
     _print(found, output, envoy_tables.listeners)
 
 
@@ -196,16 +199,4 @@ def _print(found: Iterable[Any], output: str | None, draw: Callable[[Iterable[An
 
 def _ask(choice: Choice, proxy: str, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
     with connect(choice) as client:
-        known = sorted(client.instances(), key=lambda each: (each.namespace, each.name))
-        ids = [f"{each.name}.{each.namespace}" for each in known]
-        # A full name is more exact than an instance's, that more than a workload's, with or without the namespace.
-        for names in (
-            ids,
-            [each.name for each in known],
-            [f"{each.workload}.{each.namespace}" for each in known],
-            [each.workload for each in known],
-        ):
-            if proxy in names:
-                return client.admin(ids[names.index(proxy)], path, query)
-    shown = "\n  ".join(ids) or "none"
-    raise Complaint(f"there is no proxy {proxy}", hint=f"Proxies:\n  {shown}")
+        return find(client, proxy).ask(client, path, query)

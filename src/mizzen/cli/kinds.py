@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from mizzen.cli.output import Complaint
 
+CONTAINERS = ("containers", "container", "ctr")
+"""How containers are called, which are no resources; they are listed and named as if they were."""
+
 _ALL = "all"
 _WHAT_RUNS = "See: mizzen get workloads; mizzen status"
 _KUBECTL_SHORT = frozenset({"po", "deploy", "sts", "ds", "rs", "cj"})
@@ -53,9 +56,9 @@ def kinds(text: str) -> list[KindName]:
 
 
 def workload(text: str) -> str:
-    """Returns the name in ``NAME`` or ``TYPE/NAME`` (``workload/NAME``, ``wl/NAME``), where a workload is meant."""
+    """Returns the name in ``NAME`` or ``TYPE/NAME`` (``workload/NAME``, ``container/NAME``), where what runs is meant."""
     type_, slash, name = text.rpartition("/")
-    if slash and (found := kind(type_)).kind != "Workload":
+    if slash and type_ not in CONTAINERS and (found := kind(type_)).kind != "Workload":
         raise Complaint(
             f"{text}: a {found.kind} is nothing that runs",
             hint=f"Write workload/NAME, or the name alone. {_WHAT_RUNS}.",
@@ -63,6 +66,12 @@ def workload(text: str) -> str:
     if not name:
         raise Complaint(f"{text!r} names no workload", hint=f"{_WHAT_RUNS}.")
     return name
+
+
+def container(text: str) -> str:
+    """Returns the name in ``NAME`` or ``container/NAME``, as they are listed."""
+    type_, slash, name = text.partition("/")
+    return name if slash and type_ in CONTAINERS else text
 
 
 def implemented() -> list[KindName]:

@@ -64,7 +64,10 @@ def _accepted(item: Item) -> str:
 
 def _source(item: Item) -> str:
     source = item.get("source") or {}
-    return f"{shown(source['file'])}:{source.get('line', 1)}" if source.get("file") else ""
+    if not source.get("file"):
+        return ""
+    # What was found, and nobody wrote, stands in no line.
+    return f"{shown(source['file'])}:{source['line']}" if source.get("line") else str(source["file"])
 
 
 def _list(values: Sequence[str] | None) -> str:

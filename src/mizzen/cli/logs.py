@@ -21,15 +21,16 @@ from mizzen.cli.options import WORKLOAD, connect, mesh_options, namespace_option
 def logs(choice: Choice, name: str, follow: bool, tail: int | None, proxy: bool, namespace: str) -> None:
     """Print the log of a workload or of one instance; of a proxy (reviews-v1-0.default) that proxy's.
 
-    Where a workload has several instances, each line begins with the instance's name.
+    Where a workload has several instances, each line begins with the instance's name. Instances without a sidecar have
+    the log of the node proxy, with --proxy. What a container's application prints is in the log of its engine.
     """
     options = {"follow": str(follow).lower(), "proxy": str(proxy).lower()}
     if tail is not None:
         options["tail"] = str(tail)
     with connect(choice) as client:
         if "." in name:
-            # Names of workloads and instances have no dot; that of a proxy ends in its namespace.
-            name, _, namespace = name.partition(".")
+            # Names of workloads and instances have no dot; that of a proxy ends in its namespace, after perhaps a host.
+            name, _, namespace = name.rpartition(".")
             options["proxy"] = "true"
         with client.logs(namespace, name, **options) as chunks:
             for chunk in chunks:

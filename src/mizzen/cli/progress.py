@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Event: TypeAlias = Mapping[str, Any]
 Show: TypeAlias = Callable[[Event], None]
 
+# What is a line of its own also beside the picture.
+_LINES = ("AppliedEarlier", "ComposeRuns", "ComposeSaid")
 # The words for how far an instance is.
 _STEPS: Mapping[str, str] = {
     "InstanceStarting": "proxy is starting",
@@ -84,7 +86,7 @@ class Picture:
             self._states[_who(event)] = _STEPS[kind]
         if kind in ("MeshReady", "Failed", "Stopping"):
             self.close()
-        if self._live is None or event["level"] != "info" or kind == "AppliedEarlier":
+        if self._live is None or event["level"] != "info" or kind in _LINES:
             print_line(event)
 
     def close(self) -> None:

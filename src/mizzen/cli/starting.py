@@ -10,7 +10,7 @@ import dataclasses
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -42,7 +42,7 @@ def _lifetime(_context: click.Context, _param: click.Parameter, value: float) ->
 
 
 @click.command(short_help="Start a mesh from files and folders.")
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", metavar="[PATH...]", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--capture",
     type=click.Choice(["auto", "explicit", "transparent"]),
@@ -59,6 +59,24 @@ def _lifetime(_context: click.Context, _param: click.Parameter, value: float) ->
     help="What serves workloads: an Envoy each (sidecar), or one for all of this host (node; transparent capture only)."
     " A Workload's own `proxy` comes first.",
 )
+@click.option(
+    "--containers",
+    is_flag=True,
+    help="Make all containers of this host's engine members, those that run and those that will (Linux, root).",
+)
+@click.option(
+    "--engine",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="The socket of the container engine (default: DOCKER_HOST, CONTAINER_HOST, or where Podman and Docker have it).",
+)
+@click.option(
+    "--compose-command",
+    metavar="COMMAND",
+    default="",
+    help="What starts Compose files (default: the first that works of docker compose, podman compose, docker-compose,"
+    " podman-compose).",
+)
 @click.option("-d", "--detach", is_flag=True, help="Return when the mesh is ready, and leave it running.")
 @click.option("--timeout", type=DURATION, default="2m", show_default=True, help="With --detach: the longest wait.")
 @click.option("--trust-domain", default="cluster.local", show_default=True, callback=_trust_domain)
@@ -74,29 +92,41 @@ def _lifetime(_context: click.Context, _param: click.Parameter, value: float) ->
 def up(
     choice: Choice,
     paths: tuple[Path, ...],
-    capture: str,
-    proxy: str,
+    engine: Path | None,
+    compose_command: str,
     detach: bool,
     timeout: float,
-    trust_domain: str,
-    certificate_lifetime: float,
+    **chosen: Any,
 ) -> None:
-    """Start a mesh from the resources in files and folders: its services, each behind its own proxy.
+    """Start a mesh from the resources in files and folders: its services, each behind a proxy.
 
     The folders are watched: an edit takes effect without a command. Everything is checked first; where there is an
     error, nothing starts. Stays in the foreground until Ctrl-C (a second one ends at once), unless --detach is given.
+
+    A PATH that is a Compose file is started with Compose, as by `up -d`, and its containers are members from their start.
+    Those that were started here are stopped with the mesh, but never removed; a project of which something ran before
+    runs on, as does one that was detached.
+
+    With --containers the containers of this host are members, too, and no file is needed; mizzen attach and mizzen detach
+    choose some of them while the mesh runs.
     """
+    if not paths and not chosen["containers"]:
+        raise click.UsageError("Name files or folders with resources, or Compose files, or use --containers.")
+    from mizzen.cli import composing
+
+    paths, compose_files = composing.divided(paths)
     mesh = _free(choice)
     settings = Settings(
         name=mesh.name,
         state_dir=mesh.state_dir,
         paths=tuple(path.absolute() for path in paths),
-        capture=capture,
-        proxy=proxy,
-        trust_domain=trust_domain,
-        certificate_lifetime=certificate_lifetime,
+        engine=str(engine.absolute()) if engine else "",
+        **chosen,
     )
     _check(settings)
+    if compose_files:
+        found, projects = composing.projects(compose_files, compose_command, engine)
+        settings = dataclasses.replace(settings, engine=str(found), compose=projects)
     choosing.record(mesh)
     from mizzen.cli import detaching, running_here
 
@@ -131,14 +161,17 @@ class Starting:
         elif kind == "InstanceReady":
             self._ready[event["instance"]] = None
         elif kind == "MeshReady":
-            click.echo(welcome(self._settings.name, self._capture, sorted(self._ready), detached=self._detached))
+            click.echo(welcome(self._settings, self._capture, sorted(self._ready), detached=self._detached))
 
 
-def welcome(name: str, capture: str, instances: Sequence[str], *, detached: bool) -> str:
+def welcome(settings: Settings, capture: str, instances: Sequence[str], *, detached: bool) -> str:
     """Returns what a user reads when a mesh is ready: what runs, and how to go on."""
+    name = settings.name
     option = "" if name == choosing.DEFAULT_NAME else f" --name {name}"
+    containers = [(f"mizzen containers{option}", "which containers are in the mesh, and why others are not")]
     steps = [
         (f"mizzen status{option}", "what runs, and what each proxy has acknowledged"),
+        *(containers if settings.containers or settings.compose else ()),
         (f"mizzen apply -f FILE{option}", "change routes and policies while it runs"),
         (f"mizzen exec{option} WORKLOAD -- COMMAND", "run a command inside the mesh"),
         (f"mizzen down{option}" if detached else "Ctrl-C", "stop it"),

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mizzen.cli import containers
 from mizzen.cli.choosing import Choice
 from mizzen.cli.options import connect, mesh_options, output_option
 from mizzen.cli.output import as_json, count, duration, print_problems, table
+from mizzen.cli.proxies import proxies_of
 
 if TYPE_CHECKING:
     from mizzen.cli.answers import Problem, Proxy, TypeState, Version
-    from mizzen.registry.reports import Instance
+    from mizzen.registry.reports import ContainerState, Instance
 
 _TYPES = ("CDS", "LDS", "EDS", "RDS")
 _COLORS = {"ERROR": "red", "STALE": "yellow", "NOT SENT": "yellow"}
@@ -29,7 +31,13 @@ class _Facts:
     about: Version
     proxies: Sequence[Proxy]
     instances: Sequence[Instance]
+    containers: Sequence[ContainerState]
     problems: Sequence[Problem]
+
+    @property
+    def members(self) -> Sequence[Instance]:
+        """The instances in the mesh: not the containers that were seen beside it."""
+        return [instance for instance in self.instances if proxies_of(instance)]
 
 
 @click.command(short_help="Show proxies, workloads and problems.")
@@ -39,11 +47,14 @@ def status(choice: Choice, output: str | None) -> None:
     """Show each proxy's configuration state, each workload's instances, and what is wrong.
 
     SYNCED: acknowledged. STALE: sent, not acknowledged yet. NOT SENT: nothing to send. ERROR: refused by Envoy, which
-    keeps what it had; its words stand below. IGNORED: never asked for.
+    keeps what it had; its words stand below. IGNORED: never asked for. Containers are shown that should be in the mesh and
+    are not; mizzen containers shows all.
     """
     with connect(choice) as client:
-        about = client.version()
-        facts = _Facts(about, client.proxies(), client.instances(), client.resources().problems)
+        about, found = client.version(), client.containers()
+        troubled = containers.troubled(found.items)
+        problems = (*client.resources().problems, *containers.node_problems(found.problems, troubled))
+        facts = _Facts(about, client.proxies(), client.instances(), found.items, problems)
     if output == "json":
         import msgspec
 
@@ -58,7 +69,8 @@ def status(choice: Choice, output: str | None) -> None:
         _summary(facts),
         _proxies(facts.proxies, now),
         *_refusals(facts.proxies),
-        _workloads(facts.instances, now),
+        _workloads(facts.members, now),
+        containers.short_table(troubled) if troubled else "",
     ]
     click.echo("\n\n".join(block for block in blocks if block))
     if facts.problems:
@@ -71,10 +83,10 @@ def _summary(facts: _Facts) -> str:
     behind = [proxy for proxy in facts.proxies if not proxy.connected or any(map(_open, proxy.types.values()))]
     proxies = count(len(facts.proxies), "proxy")
     state = f"{len(behind)} of {proxies} not in sync" if behind else f"{proxies} in sync"
-    ready = sum(instance.ready for instance in facts.instances)
+    ready = sum(instance.ready for instance in facts.members)
     return (
         f"mesh {about.mesh} ({about.capture} capture, trust domain {about.trust_domain}): version {about.snapshot},"
-        f" {state}, {ready} of {count(len(facts.instances), 'instance')} ready"
+        f" {state}, {ready} of {count(len(facts.members), 'instance')} ready"
     )
 
 

@@ -83,9 +83,10 @@ class Changes:
         return Changed(await self._in_effect(outcome.version), outcome.actions, tuple(problems))
 
     def _known(self) -> dict[Key, Resource[Any]]:
-        """Returns all that resources may refer to: what was written, and what was found among containers."""
+        """Returns all that resources may refer to: what was written, and what was found."""
         published = self._world.published.get()
-        return {**(published.found if published else {}), **self._stores.contents.resources}
+        found: Mapping[Key, Resource[Any]] = {**published.members, **published.found} if published else {}
+        return {**found, **self._stores.contents.resources}
 
     async def _in_effect(self, stored: int) -> int:
         return (await self._world.stored(stored)).snapshot.version

@@ -52,7 +52,7 @@ async def run(settings: Settings) -> None:
     settings.sockets.mkdir(mode=0o700, parents=True, exist_ok=True)
     authority = Authority.open(settings.authority_dir, settings.trust_domain, clock=time.time)
     async with await Stores.open(settings.database, settings.paths) as stores:
-        world = await World.open(stores, settings.trust_domain)
+        world = await World.open(stores, settings.trust_domain, all_containers=settings.containers)
         # A mesh that has run goes on with the last good contents of its files: a control plane that dies while a file
         # is broken must come back.
         if world.is_new and (wrong := errors(stores.file_problems)):

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mizzen.control.attachments import Attachments
 from mizzen.mesh.model import Endpoint, Proxy, Service, Snapshot
 from mizzen.registry.processes import build_endpoints, build_proxies
 from mizzen.registry.reports import Desired, DesiredWorkload, Report, ServiceName, WrittenResource
@@ -35,6 +36,7 @@ class Inputs:
     report: Report | None = None
     addresses: Mapping[str, str] = field(default_factory=dict)
     restarts: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    attachments: Attachments = field(default_factory=Attachments)
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,8 @@ def build_desired(
         services=tuple(_name(service) for service in services.values()),
         problems=tuple(str(problem) for problem in problems),
         written=_written(contents) if contents else (),
+        attachments=inputs.attachments.told(),
+        attachments_version=inputs.attachments.version,
     )
 
 
@@ -151,6 +155,7 @@ def _name(service: Service) -> ServiceName:
         address=service.address,
         ports=tuple(port.number for port in service.ports),
         port_names=tuple(port.name for port in service.ports),
+        aliases=service.aliases,
     )
 
 

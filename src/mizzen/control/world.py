@@ -15,13 +15,14 @@ from typing import Any
 
 import structlog
 
+from mizzen.control.attachments import Attachments
 from mizzen.control.rejections import SetAside, culprits, in_force
 from mizzen.control.views import Inputs, Running, build_desired, build_snapshot, hosts_of, running
 from mizzen.latest import Latest
 from mizzen.mesh.model import Snapshot
 from mizzen.registry.addresses import allocate
 from mizzen.registry.reports import Desired, Report
-from mizzen.registry.services import found_resources
+from mizzen.registry.unwritten import found_services, found_workloads
 from mizzen.resources.key import Key
 from mizzen.resources.problems import Problem, errors
 from mizzen.resources.references import check_references
@@ -42,11 +43,14 @@ _KEPT_REFUSED = 50
 
 @dataclass(frozen=True)
 class Published:
-    """What the world made of its inputs up to number ``inputs``; ``found`` are the services that nobody wrote."""
+    """What the world made of its inputs up to number ``inputs``; ``found`` are services that nobody
+    wrote, ``members`` what runs and nobody wrote as a Workload (:mod:`mizzen.registry.unwritten`).
+    """
 
     inputs: int
     contents: Contents
     found: Mapping[Key, Resource[Any]]
+    members: Mapping[Key, Resource[Any]]
     snapshot: Snapshot
     desired: Desired
     report: Report | None
@@ -59,7 +63,7 @@ class World:
     started must not tell proxies that all endpoints are gone.
     """
 
-    def __init__(self, stores: Stores, trust_domain: str) -> None:
+    def __init__(self, stores: Stores, trust_domain: str, *, all_containers: bool = False) -> None:
         self.published: Latest[Published | None] = Latest(None)
         self._stores = stores
         self._trust_domain = trust_domain
@@ -67,6 +71,7 @@ class World:
         self._report: Report | None = None
         self._addresses: dict[str, str] = {}
         self._restarts: dict[tuple[str, str], int] = {}
+        self._attachments = Attachments(all_containers=all_containers)
         self._set_aside: dict[Key, SetAside] = {}
         # The digests of all generations of a resource that were refused, for as long as the resource is there.
         self._refused: dict[Key, list[str]] = {}
@@ -79,13 +84,18 @@ class World:
         self._rejections: asyncio.Queue[Rejection] = asyncio.Queue()
 
     @classmethod
-    async def open(cls, stores: Stores, trust_domain: str) -> World:
-        """Makes the world from what an earlier control plane left in the stores. Raises StoreError."""
-        world = cls(stores, trust_domain)
+    async def open(cls, stores: Stores, trust_domain: str, *, all_containers: bool = False) -> World:
+        """Makes the world from what an earlier control plane left in the stores. Raises StoreError.
+
+        ``all_containers`` makes all containers members of the mesh that no attachment keeps outside.
+        """
+        world = cls(stores, trust_domain, all_containers=all_containers)
         remembered = await stores.section(_SECTION)
         world._version = int(remembered.get("snapshot") or 0)
         world._addresses = dict(remembered.get("addresses") or {})
         world._restarts = {(namespace, name): int(count) for namespace, name, count in remembered.get("restarts") or ()}
+        proxies, version = remembered.get("attachments") or ({}, 0)
+        world._attachments = Attachments(proxies, version, all_containers)
         world._refused = {Key(*key): list(digests) for key, digests in remembered.get("refused") or ()}
         for entry in remembered.get("set_aside") or ():
             await world._restore(SetAside(key=Key(*entry.pop("key")), **entry))
@@ -116,6 +126,12 @@ class World:
         """Asks for a rolling restart of a workload; returns the number of the input."""
         self._restarts[namespace, name] = self._restarts.get((namespace, name), 0) + 1
         return self._touch()
+
+    def attach(self, target: str, proxy: str) -> int:
+        """Takes which containers are members of the mesh; returns the version of the attachments with it."""
+        self._attachments = self._attachments.changed(target, proxy)
+        self._touch()
+        return self._attachments.version
 
     def reject(self, rejection: Rejection) -> None:
         """Takes a proxy's rejection; what it is about is set aside soon after."""
@@ -209,11 +225,19 @@ class World:
 
     def _build(self) -> Published:
         number = self._inputs
-        found = found_resources(self._report.services) if self._report else {}
+        found = found_services(self._report) if self._report else {}
+        members = found_workloads(self._report, self._contents.resources) if self._report else {}
         written = {**found, **self._contents.resources}
         effective, self._set_aside = in_force(written, self._set_aside.values())
         self._addresses = allocate(self._addresses, hosts_of(effective.values()))
-        inputs = Inputs(self._trust_domain, effective, self._report, self._addresses, self._restarts)
+        inputs = Inputs(
+            self._trust_domain,
+            effective,
+            self._report,
+            self._addresses,
+            self._restarts,
+            self._attachments,
+        )
         before = self.published.get()
         self._running = running(inputs, self._running)
         snapshot = build_snapshot(inputs, self._version, self._running)
@@ -223,17 +247,19 @@ class World:
         else:
             snapshot = before.snapshot
         self._note_changes(before.contents.resources if before else {}, written)
+        unwritten = found.keys() - self._contents.resources.keys()
         rejected = [aside.problem(written[key]) for key, aside in self._set_aside.items()]
         problems = (
             *self._unremembered,
             *self._contents.problems,
-            *check_references(written.values()),
+            *(one for one in check_references((members | written).values()) if one.resource not in unwritten),
             *rejected,
         )
         return Published(
             inputs=number,
             contents=self._contents,
-            found={key: one for key, one in found.items() if key not in self._contents.resources},
+            found={key: one for key, one in found.items() if key in unwritten},
+            members=members,
             snapshot=snapshot,
             desired=build_desired(inputs, snapshot.services, self._version, errors(problems), self._contents),
             report=self._report,
@@ -259,6 +285,7 @@ class World:
                 "snapshot": published.snapshot.version,
                 "addresses": self._addresses,
                 "restarts": [[namespace, name, count] for (namespace, name), count in self._restarts.items()],
+                "attachments": [dict(self._attachments.proxies), self._attachments.version],
                 "set_aside": [_remembered(aside) for aside in published.set_aside.values()],
                 "refused": [[list(key), digests[-_KEPT_REFUSED:]] for key, digests in self._refused.items()],
             }

@@ -22,6 +22,8 @@ from mizzen.mesh.spiffe import SpiffeId
 from mizzen.node.announcing import Board
 from mizzen.node.capture.available import choose_capture
 from mizzen.node.capturing import Capture, CaptureError
+from mizzen.node.composing import Compose
+from mizzen.node.containers import Containers
 from mizzen.node.control_client import ControlClient, RefusedError
 from mizzen.node.control_process import ControlKeeper
 from mizzen.node.edits import edits
@@ -41,7 +43,9 @@ from mizzen.node.instances import InstanceRunner
 from mizzen.node.leftovers import Records
 from mizzen.node.locking import described, state_directory
 from mizzen.node.node_proxy import NodeProxy
-from mizzen.node.runtimes import ProcessRuntime
+from mizzen.node.notifying import telling_systemd
+from mizzen.node.runs import Runs
+from mizzen.node.runtimes import ProcessRuntime, Runtime
 from mizzen.node.sds import Certificates
 from mizzen.node.specs import Workload
 from mizzen.node.workloads import Workloads
@@ -60,6 +64,7 @@ async def run(settings: Settings, on_event: Callable[[Event], None], *, control_
     Must run in the main thread. ``on_event`` is called within the event loop. Raises :class:`StartError`, with
     nothing left running, if the mesh cannot start. ``control_command`` stands in for the control plane in tests.
     """
+    on_event = telling_systemd(on_event)
     with state_directory(settings):
         records = Records(settings.state_dir / "children")
         if killed := records.kill_leftovers():
@@ -107,17 +112,21 @@ class _Agent:
             identities=self._certificates,
             records=records,
             emit=emit,
-            starting=lambda: not self._workloads.settled.is_set(),
+            starting=self._is_starting,
             services=lambda: self._services,
             env=dict(os.environ),
         )
         self._node_proxy = NodeProxy(self._host, socket.gethostname())
+        # A container that cannot be attached must not keep the mesh from starting: it is tried again, and told of.
+        self._containers = Containers(dataclasses.replace(self._host, starting=lambda: False), self._make_member)
+        self._compose = Compose(self._host, self._client, self._containers)
+        self._runs = Runs(self._host, self._node_proxy)
 
     async def run(self, beginning: MeshStarting) -> None:
         """Runs until a signal; tells of its ``beginning`` as soon as it listens to signals."""
         with _signals(self._stop, self._kill, asyncio.current_task()):
             self._emit(beginning)
-            async with self._capture, self._client, asyncio.TaskGroup() as group:
+            async with self._capture, self._client, self._compose, asyncio.TaskGroup() as group:
                 discovery = Discovery(self._certificates, services=[SECRETS])
                 async with serve(self._settings.sds_socket, discovery):
                     parts = (
@@ -129,14 +138,24 @@ class _Agent:
                         self._tell_ready,
                     )
                     tasks = [group.create_task(part()) for part in parts]
+                    others = [group.create_task(part.run()) for part in (self._containers, self._runs, self._compose)]
                     await self._workloads.run()
+                    await asyncio.wait(others)
                     for task in tasks:
                         task.cancel()
                     await asyncio.wait(tasks)
 
+    def _is_starting(self) -> bool:
+        return not self._workloads.settled.is_set()
+
     def _make_runner(self, workload: Workload, name: str, changed: Callable[[], None]) -> InstanceRunner:
         runtime = ProcessRuntime(self._host, name)
         return InstanceRunner(self._host, workload, name, changed, runtime, self._node_proxy)
+
+    def _make_member(
+        self, host: Host, workload: Workload, name: str, changed: Callable[[], None], runtime: Runtime
+    ) -> InstanceRunner:
+        return InstanceRunner(host, workload, name, changed, runtime, self._node_proxy)
 
     async def _issue(self, csr: str, identity: SpiffeId) -> IssuedCertificate:
         """Has a certificate signed; a refusal is told once, however often it is repeated. Raises IssueError."""
@@ -163,7 +182,10 @@ class _Agent:
             self._services = desired.services
             self._capture.update(desired.services)
             self._workloads.refresh()
+            self._runs.refresh()
         self._workloads.take(desired.workloads)
+        self._containers.take(desired)
+        self._runs.take(desired)
         self._tell_problems(desired.problems)
         for event in edits(self._written, desired.written):
             self._emit(event)
@@ -180,15 +202,24 @@ class _Agent:
 
     async def _tell_ready(self) -> None:
         await self._workloads.settled.wait()
-        self._emit(MeshReady(self._workloads.count, asyncio.get_running_loop().time() - self._began))
+        if self._settings.containers:
+            await self._containers.settled.wait()
+        await self._compose.settled.wait()
+        self._emit(
+            MeshReady(self._workloads.count + self._containers.count, asyncio.get_running_loop().time() - self._began)
+        )
 
     def _stop(self, reason: str) -> None:
         self._emit(Stopping(reason))
         self._workloads.stop()
+        self._compose.stop()
+        self._containers.stop()
+        self._runs.stop()
 
     def _kill(self) -> None:
         """Ends all processes at once: somebody has asked twice."""
         self._records.kill_all()
+        self._runs.kill()
 
 
 def _choose_capture(settings: Settings) -> tuple[Capture, str]:

@@ -7,14 +7,17 @@ arrived awaits :meth:`Board.delivered`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
-from mizzen.registry.reports import ExecContext, Instance, Report
+from mizzen.latest import Latest
+from mizzen.registry.found import united
+from mizzen.registry.reports import ExecContext, FoundService, Instance, Report
 
 
 class Board:
     """All instances of this node as they are now. ``send`` delivers one report and returns the snapshot version in
-    which it takes effect; it tries until it succeeds. ``node_proxy`` names the node's proxy, if it runs one.
+    which it takes effect; it tries until it succeeds. ``told`` is what is said of the node itself.
     """
 
     def __init__(self, node: str, send: Callable[[Report], Awaitable[int]]) -> None:
@@ -22,7 +25,8 @@ class Board:
         self._send = send
         self._instances: dict[tuple[str, str], Instance] = {}
         self._contexts: dict[tuple[str, str], ExecContext] = {}
-        self._node_proxy = ""
+        self.told: Latest[Mapping[str, Any]] = Latest({})
+        self._offered: tuple[FoundService, ...] = ()
         self._changes = 1  # the first report says that nothing runs yet
         self._sent = 0
         self._version = 0
@@ -34,14 +38,17 @@ class Board:
     def instances(self) -> tuple[Instance, ...]:
         return tuple(self._instances.values())
 
-    @property
-    def node_proxy(self) -> str:
-        return self._node_proxy
+    def tell(self, **facts: Any) -> None:
+        """Replaces what is said of the node itself: fields of :class:`Report`."""
+        before = self.told.get()
+        if (now := {**before, **facts}) != before:
+            self.told.set(now)
+            self.resend()
 
-    @node_proxy.setter
-    def node_proxy(self, name: str) -> None:
-        if self._node_proxy != name:
-            self._node_proxy = name
+    def offer(self, services: tuple[FoundService, ...]) -> None:
+        """Replaces the services that are told beside those of the node's containers."""
+        if services != self._offered:
+            self._offered = services
             self.resend()
 
     def put(self, instance: Instance, context: ExecContext | None = None) -> None:
@@ -79,13 +86,19 @@ class Board:
             await self._wake.wait()
             self._wake.clear()
             changes = self._changes
-            report = Report(
-                node=self._node,
-                instances=tuple(self._instances.values()),
-                exec_contexts=tuple(self._contexts.values()),
-                node_proxy=self._node_proxy,
-            )
-            version = await self._send(report)
+            version = await self._send(self._report())
             async with self._changed:
                 self._sent, self._version = changes, version
                 self._changed.notify_all()
+
+    def _report(self) -> Report:
+        facts = dict(self.told.get())
+        services, problems = united([*facts.pop("services", ()), *self._offered])
+        return Report(
+            node=self._node,
+            instances=tuple(self._instances.values()),
+            exec_contexts=tuple(self._contexts.values()),
+            services=services,
+            problems=(*facts.pop("problems", ()), *problems),
+            **facts,
+        )

@@ -6,25 +6,21 @@ An application that ends by itself is started again whatever its exit code (Kube
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
 import time
 from collections.abc import Callable
 
-from mizzen.node import probes, processes, specs
+from mizzen.node import probes, processes, readiness, specs
 from mizzen.node.capturing import Place
 from mizzen.node.environment import environment, expand
 from mizzen.node.events import InstanceCrashed, InstanceNotReady
 from mizzen.node.host import Host, StartError
 from mizzen.node.output import Output
-from mizzen.node.probes import Answer, Probe, Surroundings, Tally
+from mizzen.node.probes import Probe, Surroundings, Tally
 from mizzen.node.processes import Command, Exit, Process
 from mizzen.node.specs import Workload
 
 # How long an application may take to end where nobody can wait for its own grace period: the node gives up.
 _HASTY_GRACE = 3.0
-# How long nothing is said of an application that has never been ready; most need less.
-_PATIENCE = 5.0
 
 
 class ApplicationKeeper:
@@ -102,9 +98,7 @@ class ApplicationKeeper:
         watches = []
         if probe := specs.readiness(spec, ports):
             self.message = f"waiting for {probes.describe(probe.action)}"
-            tally = Tally(probe.rule, passed=False, hurry=specs.hurry(probe))
-            watches.append(group.create_task(probes.watch(probe, around, tally, self._set_ready)))
-            watches.append(group.create_task(self._complain(probe, around)))
+            watches.append(group.create_task(readiness.watch(probe, around, self._set_ready)))
         else:
             self.ready, self.message = True, ""
         if probe := specs.liveness(spec, ports):
@@ -116,15 +110,6 @@ class ApplicationKeeper:
         if not ready:
             self._host.emit(InstanceNotReady(self._place.namespace, self._place.instance, message))
         self._changed()
-
-    async def _complain(self, probe: Probe, around: Surroundings) -> None:
-        """Says why an application is not ready that has had the time for it: the usual reason is another port."""
-        await asyncio.sleep(probe.rule.initial_delay + _PATIENCE)
-        if self.ready:
-            return
-        answer = await probes.ask(probe, around)
-        if not answer.ok and not self.ready:
-            await self._set_ready(False, f"{answer.message}{_hint(answer)}")
 
     async def _watch_life(self, probe: Probe, around: Surroundings, process: Process) -> None:
         async def failed(passed: bool, message: str) -> None:
@@ -149,8 +134,3 @@ class ApplicationKeeper:
     def _last_words(self, end: Exit, tail: list[str]) -> str:
         last = next((line.strip() for line in reversed(tail) if line.strip()), "")
         return str(end) if end.complaint or not last else f"{end}: {last}"
-
-
-def _hint(answer: Answer) -> str:
-    refused = os.strerror(errno.ECONNREFUSED) in answer.message
-    return " (does the application listen on $(PORT), which it also has as the variable PORT?)" if refused else ""

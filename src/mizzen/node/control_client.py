@@ -18,7 +18,7 @@ import structlog
 from mizzen.identity.errors import IssueError
 from mizzen.mesh.spiffe import SpiffeId
 from mizzen.node.backoff import Backoff
-from mizzen.registry.reports import CertificateRequest, Desired, IssuedCertificate, Report
+from mizzen.registry.reports import CertificateRequest, ContainerState, Desired, IssuedCertificate, Report
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +42,13 @@ class Acknowledgements(msgspec.Struct):
     version: int = 0
     synced: tuple[str, ...] = ()
     pending: tuple[Pending, ...] = ()
+
+
+class Attached(msgspec.Struct):
+    """The containers that run and are meant by what is attached; ``taken`` says whether this node knows that they are."""
+
+    items: tuple[ContainerState, ...] = ()
+    taken: bool = False
 
 
 class RefusedError(IssueError):
@@ -124,6 +131,22 @@ class ControlClient:
                 return not _decode(response, Acknowledgements).pending
             except (httpx2.HTTPError, msgspec.DecodeError) as error:
                 _log_failure("acknowledgements", error, failures)
+            failures += 1
+            await asyncio.sleep(_RETRY.delay(failures, 0.0))
+
+    async def attach(self, target: str, longest: float) -> Attached:
+        """Makes containers members of the mesh, and waits until they are, for at most ``longest`` seconds.
+
+        Tries until a control plane answers.
+        """
+        body = msgspec.json.encode({"targets": [target], "timeout": longest})
+        failures = 0
+        while True:
+            try:
+                response = await self._client.post("/v1/attachments", content=body, timeout=longest + _TIMEOUT)
+                return _decode(response, Attached)
+            except (httpx2.HTTPError, msgspec.DecodeError) as error:
+                _log_failure("attachments", error, failures)
             failures += 1
             await asyncio.sleep(_RETRY.delay(failures, 0.0))
 

@@ -49,6 +49,10 @@ class InstanceProxy(Protocol):
         """
         ...
 
+    def kill(self) -> None:
+        """Ends it at once, and with it all its connections, if it serves nobody else; :meth:`keep` is cancelled then."""
+        ...
+
 
 class EnvoyKeeper:
     """An :class:`InstanceProxy` of its own. ``changed`` is called after each change of the attributes."""
@@ -103,6 +107,10 @@ class EnvoyKeeper:
         if self._envoy and self.ready:
             await self._envoy.drain(longest, outbound=outbound)
 
+    def kill(self) -> None:
+        if self._envoy:
+            self._envoy.kill()
+
     async def _run(self) -> str:
         """Runs one Envoy from start to end; returns why it ended."""
         config = self.admin_socket.with_suffix(".json")
@@ -128,6 +136,8 @@ class EnvoyKeeper:
             self.ready = False
             await running.stop()
             self._envoy = None
+            for file in (config, self.admin_socket):
+                file.unlink(missing_ok=True)
 
 
 def sidecar(host: Host, workload: Workload, place: Place, changed: Callable[[], None]) -> EnvoyKeeper:

@@ -207,6 +207,42 @@ class WorkloadInvalid(Event):
 
 
 @dataclass(frozen=True)
+class ContainerProblem(Event):
+    """The container engine cannot be asked, or a container cannot be a member as it was made; says what to do."""
+
+    level: ClassVar[str] = "error"
+    message: str
+
+    @property
+    def line(self) -> str:
+        return self.message
+
+
+@dataclass(frozen=True)
+class ComposeRuns(Event):
+    """A Compose project is started or stopped."""
+
+    project: str
+    command: str
+
+    @property
+    def line(self) -> str:
+        return f"project {self.project}: {self.command}"
+
+
+@dataclass(frozen=True)
+class ComposeSaid(Event):
+    """A line of what Compose prints meanwhile."""
+
+    project: str
+    text: str
+
+    @property
+    def line(self) -> str:
+        return f"  {self.text}"
+
+
+@dataclass(frozen=True)
 class MeshStarting(Event):
     name: str
     capture: str

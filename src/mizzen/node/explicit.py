@@ -63,6 +63,20 @@ class ExplicitCapture:
             http_proxy=self._take(taken),
         )
 
+    async def reopen(self, place: Place, outbound: Sequence[OutboundPort]) -> Place:
+        """Makes a place again that this mesh's earlier node had made; raises :class:`CaptureError` where others have its
+        ports by now. ``outbound`` are the ports that its application calls services by.
+        """
+        local = {(one.host, one.port): one.local for one in outbound}
+        taken = self._places[place.namespace, place.instance] = _Taken(outbound=local)
+        own = [number for port in place.ports for number in (port.application, port.inbound)]
+        for port in (*own, *local.values(), place.http_proxy):
+            if not self._ports.take_back(port):
+                await self.close(place)
+                raise CaptureError(f"port {port} of {place.instance} has gone to another process")
+            taken.all.append(port)
+        return place
+
     async def close(self, place: Place) -> None:
         taken = self._places.pop((place.namespace, place.instance), _Taken())
         for port in taken.all:

@@ -37,7 +37,7 @@ _LEAST_GRACE = 2.0
 
 
 class InstanceRunner:
-    """Runs one instance. ``changed`` is called when :attr:`announced` or :attr:`leaving` changes.
+    """Runs one instance. ``changed`` is called when one of the public attributes changes.
 
     ``announced`` is True while it is ready and every proxy has been told so (or takes longer than it may).
     """
@@ -65,6 +65,8 @@ class InstanceRunner:
         self._kind = Latest(self._wanted_kind(workload))
         self._message = "waiting for its certificate"
         self._failed = False
+        self._is_gone = False
+        self._standing = (False, "")
         self._ready = False
         self._was_ready = False
         self._began = asyncio.get_running_loop().time()
@@ -75,8 +77,30 @@ class InstanceRunner:
     def ready(self) -> bool:
         return self._ready
 
+    @property
+    def settled(self) -> bool:
+        """Whether a proxy of the right kind serves it and, if the application is ready, all proxies know."""
+        return self._serving.settled(self._kind.get()) and self.announced == self._ready
+
+    @property
+    def message(self) -> str:
+        """What is wrong, or ""."""
+        proxy, application = self._serving.current, self._application
+        return (proxy and proxy.message) or (application and application.message) or self._message
+
     def stop(self) -> None:
         """Begins the way out; :meth:`run` returns at its end."""
+        self._stop.set()
+
+    def stop_gone(self) -> None:
+        """The same for one whose application has ended already: nothing is in flight that could end well.
+
+        Its engine is about to take its network away, and then callers are not told any more that their connections have
+        ended. So what serves it alone ends at once.
+        """
+        if not self._stop.is_set():
+            self._is_gone = True
+            self._serving.kill()
         self._stop.set()
 
     async def run(self) -> None:
@@ -179,13 +203,13 @@ class InstanceRunner:
         self.leaving = True
         self._host.emit(InstanceDraining(self.workload.namespace, self.name))
         self._update()
-        if self._was_ready:
+        if self._was_ready and not self._is_gone:
             await self._acknowledged(min(self.workload.grace, _ACKNOWLEDGE))
             if self._serving.current:
                 await self._serving.current.drain(max(deadline - loop.time(), 0))
         if self._application:
             self._application.grace = max(deadline - loop.time(), _LEAST_GRACE)
-        for task in (application, proxy):
+        for task in (proxy, application) if self._is_gone else (application, proxy):
             task.cancel()
             await asyncio.wait([task])
 
@@ -224,6 +248,9 @@ class InstanceRunner:
         self._was_ready = self._was_ready or ready
         if self._place:
             self._host.board.put(self._state(self._place), self._exec_context(self._place))
+        if (standing := (self.settled, self.message)) != self._standing:
+            self._standing = standing
+            self._changed()
 
     def _phase(self) -> str:
         proxy, application = self._serving.current, self._application
@@ -237,7 +264,6 @@ class InstanceRunner:
 
     def _state(self, place: Place) -> Instance:
         proxy, application = self._serving.current, self._application
-        message = (proxy and proxy.message) or (application and application.message) or self._message
         return Instance(
             name=self.name,
             namespace=self.workload.namespace,
@@ -247,7 +273,7 @@ class InstanceRunner:
             labels=dict(self.workload.labels),
             service_account=self.workload.spec.service_account,
             ready=self._ready,
-            message="" if self._ready else message,
+            message="" if self._ready else self.message,
             address=place.address,
             capture=place.capture,
             ports=place.ports,

@@ -33,6 +33,7 @@ _CLONE_NEWNET = 0x40000000
 _MS_BIND = 0x1000
 _MS_PRIVATE_RECURSIVE = 0x40000 | 0x4000
 _RESOLV_CONF = "/etc/resolv.conf"
+_OPTIONS = ("--netns", "--resolv-conf", "--gid", "--user", "--chdir", "--parent")
 
 
 class CannotStartError(Exception):
@@ -58,7 +59,7 @@ def parse(arguments: list[str]) -> tuple[dict[str, str], list[str]]:
     options: dict[str, str] = {}
     rest = list(arguments)
     while rest and rest[0] != "--":
-        if len(rest) < 2 or rest[0] not in ("--netns", "--resolv-conf", "--gid", "--chdir", "--parent"):
+        if len(rest) < 2 or rest[0] not in _OPTIONS:
             raise CannotStartError(f"unknown option {rest[0]!r}")
         options[rest[0][2:]] = rest[1]
         rest = rest[2:]
@@ -68,13 +69,15 @@ def parse(arguments: list[str]) -> tuple[dict[str, str], list[str]]:
 
 
 def prepare(options: dict[str, str]) -> None:
-    """Applies the options. Those that need root come first; a change of the group id clears the death signal."""
+    """Applies the options. Those that need root come first; a change of who this process is clears the death signal."""
     if netns := options.get("netns"):
         _enter_namespace(netns)
     if resolv_conf := options.get("resolv-conf"):
         _mount_resolv_conf(resolv_conf)
     if gid := options.get("gid"):
         _set_group(int(gid))
+    if user := options.get("user"):
+        _become_user(user)
     if chdir := options.get("chdir"):
         _change_folder(chdir)
     if parent := options.get("parent"):
@@ -127,6 +130,23 @@ def _set_group(gid: int) -> None:
         os.setgid(gid)
     except OSError as error:
         raise CannotStartError(f"cannot become group {gid}: {error.strerror}") from None
+
+
+def _become_user(name: str) -> None:
+    # What is needed afterwards is imported before: the user may not be allowed to read this Python.
+    import ctypes  # noqa: F401
+    import pwd
+    import signal  # noqa: F401
+
+    try:
+        user = pwd.getpwnam(name)
+        os.initgroups(name, user.pw_gid)
+        os.setgid(user.pw_gid)
+        os.setuid(user.pw_uid)
+    except KeyError:
+        raise CannotStartError(f"there is no user {name}") from None
+    except OSError as error:
+        raise CannotStartError(f"cannot become user {name}: {error.strerror}") from None
 
 
 def _die_with(parent: int) -> None:

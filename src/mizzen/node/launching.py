@@ -19,13 +19,15 @@ def launch_command(
     netns: str = "",
     resolv_conf: str = "",
     gid: int | None = None,
+    user: str = "",
     working_dir: str = "",
     die_with_parent: bool = False,
 ) -> list[str]:
     """Returns the command line that starts ``command`` as told.
 
     ``netns`` is the path of a network namespace to enter, ``resolv_conf`` a file to show as /etc/resolv.conf, ``gid``
-    the group to run as, ``working_dir`` the folder to start in; "" and None leave things as they are.
+    the group to run as, ``user`` the user by name, with all its groups, ``working_dir`` the folder to start in; "" and
+    None leave things as they are.
     ``die_with_parent`` ties its life to the process that calls this function (Linux), or rather to the thread that
     starts it, which must be the main one.
     """
@@ -36,6 +38,8 @@ def launch_command(
         line += ["--resolv-conf", resolv_conf]
     if gid is not None:
         line += ["--gid", str(gid)]
+    if user:
+        line += ["--user", user]
     if working_dir:
         line += ["--chdir", working_dir]
     if die_with_parent:

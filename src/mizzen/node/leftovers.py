@@ -70,6 +70,13 @@ class Records:
             _kill(pid)
 
 
+def kill_group(pid: int, started: str | None) -> None:
+    """Kills the group of a process that started then (:func:`start_time`), whether or not it still leads it."""
+    if started is not None:
+        for group in leftovers({pid: started}, running()):
+            _kill(group)
+
+
 def _kill(group: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):  # it has ended; macOS: EPERM for zombies
         os.killpg(group, signal.SIGKILL)

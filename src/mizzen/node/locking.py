@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import stat
 import time
 from collections.abc import Iterator
@@ -33,6 +34,8 @@ def state_directory(settings: Settings) -> Iterator[None]:
         except BlockingIOError as error:
             raise StartError(_in_use(settings)) from error
         yield
+        # Nothing of the mesh runs any more; whatever was left in there by processes that were killed means nothing now.
+        shutil.rmtree(settings.sockets, ignore_errors=True)
     finally:
         os.close(descriptor)  # ends the lock
 

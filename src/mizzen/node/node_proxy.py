@@ -48,7 +48,7 @@ class NodeProxy:
 
     def need(self) -> None:
         """Has it started, and told to the control plane, which would not give it a configuration otherwise."""
-        self._host.board.node_proxy = self._keeper.id
+        self._host.board.tell(node_proxy=self._keeper.id)
         self._needed.set()
 
     async def run(self) -> None:
@@ -145,6 +145,9 @@ class SeatKeeper:
         """See :meth:`mizzen.node.envoy.Envoy.drain_seat`."""
         if running := self._proxy.serving.get():
             await running.drain_seat(self._prefix, longest, outbound=outbound)
+
+    def kill(self) -> None:
+        """The proxy goes on for the others."""
 
 
 def _listener_names(prefix: str, ports: Sequence[InstancePort]) -> frozenset[str]:

@@ -39,6 +39,15 @@ class Ports:
                 return port
         raise NoFreePortError(f"no free TCP port on {LOOPBACK} between {_FIRST} and {_LAST}")
 
+    def take_back(self, port: int) -> bool:
+        """Claims a port that an earlier process had given out; says whether nobody else has claimed it since.
+
+        What listens on it is not looked at: it may be the application that the port was for.
+        """
+        if claim := _claim(port, free=False):
+            self._claims[port] = claim
+        return claim is not None
+
     def give_back(self, port: int) -> None:
         """Ends the claim on a port; one that is not claimed is no error."""
         if claim := self._claims.pop(port, None):
@@ -68,8 +77,8 @@ def _ephemeral_range() -> tuple[int, int]:
     return int(low), int(high)
 
 
-def _claim(port: int) -> socket.socket | None:
-    """Returns the socket that holds the claim, or None where the port is taken.
+def _claim(port: int, *, free: bool = True) -> socket.socket | None:
+    """Returns the socket that holds the claim, or None where the port is taken; if it must be ``free``, also by a listener.
 
     The TCP socket is bound without SO_REUSEADDR on all addresses: so a listener on any of them counts as taken, and so
     does a port whose old connections are still in TIME_WAIT, which would stop an application that does not set it.
@@ -77,8 +86,9 @@ def _claim(port: int) -> socket.socket | None:
     claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
         claim.bind((LOOPBACK, port))
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.bind(("0.0.0.0", port))
+        if free:
+            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+                probe.bind(("0.0.0.0", port))
     except OSError:
         claim.close()
         return None

@@ -31,6 +31,7 @@ class Serving:
         self._reported = reported
         self._changed = changed
         self._all: list[InstanceProxy] = []
+        self._kind = ""
         self.current: InstanceProxy | None = None
         self.made = asyncio.Event()
 
@@ -39,6 +40,10 @@ class Serving:
         """The proxies that serve it now, by their ids; the one that is to go comes first."""
         return tuple(proxy.id for proxy in self._all)
 
+    def settled(self, kind: str) -> bool:
+        """Whether it is served by a proxy of this kind and by no other, and that is ready."""
+        return self._kind == kind and len(self._all) == 1 and self._all[0].ready
+
     @property
     def ready(self) -> bool:
         return any(proxy.ready for proxy in self._all)
@@ -46,9 +51,9 @@ class Serving:
     async def keep(self, kinds: Latest[str]) -> None:
         """Serves with a proxy of the latest kind until this is cancelled; raises what the proxies' keepers raise."""
         async with asyncio.TaskGroup() as group:
-            kind, task = "", None
+            task = None
             async for wanted in kinds:
-                if wanted == kind:
+                if wanted == self._kind:
                     continue
                 proxy = self._make(wanted, self._changed)
                 self._all.append(proxy)
@@ -61,8 +66,13 @@ class Serving:
                     await proxy.was_ready.wait()
                     await self._retire(self.current, task)
                     self.current = proxy
-                    self._changed()
-                kind, task = wanted, started
+                self._kind, task = wanted, started
+                self._changed()
+
+    def kill(self) -> None:
+        """Ends what serves this instance alone, at once."""
+        for proxy in self._all:
+            proxy.kill()
 
     async def _retire(self, proxy: InstanceProxy, task: asyncio.Task[None]) -> None:
         await proxy.drain(_LONGEST_CHANGE, outbound=True)

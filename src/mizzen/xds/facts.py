@@ -7,6 +7,7 @@ configuration may name clusters in a dozen places, and Envoy adds new ones every
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Final
 
 from mizzen.compile.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, TypeUrl, XdsResource, encode
@@ -25,6 +26,18 @@ def needle(name: str) -> bytes:
     """Returns the bytes of a protobuf string field that holds ``name``: its length, then the name."""
     value = name.encode()
     return varint(len(value)) + value
+
+
+class Mentions:
+    """Knows which names stand in some encoded resources. They are searched as one text, which takes a twentieth of the time
+    that it takes one by one.
+    """
+
+    def __init__(self, resources: Iterable[XdsResource]) -> None:
+        self._text = b"".join(resource.body for resource in resources)
+
+    def __contains__(self, name: str) -> bool:
+        return needle(name) in self._text
 
 
 def empty(type_url: TypeUrl, name: str) -> XdsResource | None:

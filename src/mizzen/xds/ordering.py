@@ -27,13 +27,14 @@ What Envoy 1.40 does (tried; ``tests/envoy/test_xds.py`` holds it to it):
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from mizzen.compile.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, TypeUrl, XdsResource
 from mizzen.xds.exchange import Answer, Batch, Missing
-from mizzen.xds.facts import PARENTS, AssignmentNames, address_taken, empty, needle
+from mizzen.xds.facts import PARENTS, AssignmentNames, Mentions, address_taken, empty, needle
 from mizzen.xds.source import Config
 from mizzen.xds.subscription import Subscription
 
@@ -173,9 +174,15 @@ class Ordering:
             return None
         resources = self.config.resources
         parents = resources.get(PARENTS[type_url], _NOTHING) if type_url in PARENTS else _NOTHING
-        subscription.refresh(
-            resources.get(type_url, _NOTHING), parents, lambda name, held: _missing(type_url, name, held, parents)
-        )
+
+        @functools.cache
+        def mentioned() -> Mentions:
+            return Mentions(parents.values())
+
+        def fallback(name: str, held: bool) -> XdsResource | Missing:
+            return _missing(type_url, name, named=lambda: not held or name in parents or name in mentioned())
+
+        subscription.refresh(resources.get(type_url, _NOTHING), parents, fallback)
         return subscription if subscription.started else None
 
     def _send_updates(self, type_url: TypeUrl, now: float) -> list[Response]:
@@ -309,10 +316,11 @@ class Ordering:
         if not names:
             return []
         users = [self.subscriptions[t] for t in (LISTENER, ROUTES) if t in self.subscriptions]
-        bodies = [r.body for user in users for r in (*user.present(), *user.in_flight())]
-        if not all(bodies) or any(user.doubtful for user in users):
+        resources = [r for user in users for r in (*user.present(), *user.in_flight())]
+        if not all(r.body for r in resources) or any(user.doubtful for user in users):
             return []
-        return [name for name in names if not any(needle(name) in body for body in bodies)]
+        mentioned = Mentions(resources)
+        return [name for name in names if name not in mentioned]
 
     def _since(self, now: float) -> float:
         """What was sent before this moment is waited for no longer."""
@@ -323,8 +331,8 @@ def _names_any(resource: XdsResource, clusters: set[str]) -> bool:
     return any(needle(name) in resource.body for name in clusters)
 
 
-def _missing(type_url: TypeUrl, name: str, held: bool, parents: Mapping[str, XdsResource]) -> XdsResource | Missing:
-    """Says what to tell a proxy about a resource that its configuration lacks.
+def _missing(type_url: TypeUrl, name: str, named: Callable[[], bool]) -> XdsResource | Missing:
+    """Says what to tell a proxy about a resource that its configuration lacks; ``named`` says whether a parent asks for it.
 
     Endpoints and routes are never removed: Envoy lets go of them with the cluster or listener that named them, after
     draining; until then its requests need them. If that parent is to stay, they are emptied. A secret that is missing
@@ -335,6 +343,4 @@ def _missing(type_url: TypeUrl, name: str, held: bool, parents: Mapping[str, Xds
     substitute = empty(type_url, name) if type_url in PARENTS else None
     if substitute is None:
         return Missing.TELL
-    if held and name not in parents and not any(needle(name) in parent.body for parent in parents.values()):
-        return Missing.LEAVE
-    return substitute
+    return substitute if named() else Missing.LEAVE

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from mizzen.cli.application import application
-from mizzen.registry.reports import Instance, InstancePort
+from mizzen.registry.reports import ContainerState, Instance, InstancePort
 
 StartMesh = Callable[..., Path]
 
@@ -83,3 +83,8 @@ def instance(name: str, workload: str, **changes: Any) -> Instance:
         "ports": (InstancePort(number=9080, application=40001, inbound=40002, name="http"),),
     }
     return Instance(**(facts | changes))
+
+
+def container(name: str, state: str = "Attached", **changes: Any) -> ContainerState:
+    facts = {"id": f"{name.encode().hex()}00" * 4, "project": "shop", "instance": name, "namespace": "default"}
+    return ContainerState(name=name, state=state, **(facts | changes))

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
-from tests.unit.cli.fakes import FakeApi, instance, out, run
+from tests.unit.cli.fakes import FakeApi, container, instance, out, run
 from tests.unit.cli.samples import virtual_service
 
 from mizzen import __version__
@@ -126,15 +126,21 @@ def complete(monkeypatch: pytest.MonkeyPatch) -> Complete:
 def test_commands_and_kinds_complete_without_a_mesh(complete: Complete) -> None:
     assert complete("ap") == ["apply"]
     assert complete("get", "vi") == ["virtualservice", "virtualservices"]
+    assert complete("get", "con") == ["containers"]
     assert complete("get", "vs,dest") == ["vs,destinationrule", "vs,destinationrules"]
 
 
 def test_names_complete_from_the_running_mesh(api: FakeApi, complete: Complete) -> None:
     api.on("GET /v1/resources", {"items": [virtual_service(), virtual_service("ratings")]})
     api.on("GET /v1/workloads", {"items": [instance("reviews-v1-0", "reviews-v1")]})
+    api.on("GET /v1/proxies", {"items": [{"id": "reviews-v1-0.default"}, {"id": "vm.mizzen-system"}]})
+    api.on("GET /v1/containers", {"items": [container("web"), container("db")]})
     assert complete("get", "vs", "ra") == ["ratings"]
     assert complete("logs", "rev") == ["reviews-v1", "reviews-v1-0"]
-    assert complete("proxy", "clusters", "r") == ["reviews-v1-0.default"]
+    assert complete("proxy", "clusters", "") == ["reviews-v1-0.default", "vm.mizzen-system"]
+    assert complete("attach", "") == complete("containers", "") == ["db", "shop", "web"]
+    assert complete("detach", "web", "s") == ["shop"]
+    assert complete("get", "containers", "w") == ["web"]
     assert complete("status", "--name", "d") == ["default"]
 
 

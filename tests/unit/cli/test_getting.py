@@ -75,6 +75,24 @@ def test_wide_says_where_it_was_written_and_whether_it_is_in_force(api: FakeApi)
     )
 
 
+def test_a_service_that_was_found_says_where(api: FakeApi) -> None:
+    found = service("db") | {"source": {"file": "the container engine", "line": 0, "text": ""}}
+    api.on("GET /v1/resources", _listing(found))
+    (line,) = out("get", "svc", "-o", "wide").splitlines()[1:]
+    assert line.endswith("   True       the container engine")
+
+
+def test_a_service_that_was_found_is_not_deleted(api: FakeApi) -> None:
+    key = {"kind": "Service", "namespace": "default", "name": "db"}
+    problem = {"code": "ReadOnly", "message": "nobody wrote it", "hint": "apply another", "resource": key}
+    api.on("POST /v1/resources/delete", {"problems": [problem]}, 409)
+    result = run("delete", "svc", "db", "--ignore-not-found")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "error: Service default/db: nobody wrote it (apply another) [ReadOnly]\n",
+    )
+
+
 def test_yaml_can_be_applied_again(api: FakeApi) -> None:
     api.on("GET /v1/resources", _listing(virtual_service(), destination_rule()))
     text = out("get", "vs,dr", "-o", "yaml")

@@ -22,6 +22,7 @@ def envoy(api: FakeApi) -> FakeApi:
     api.on(
         "GET /v1/workloads", {"items": [instance("reviews-v1-0", "reviews-v1"), instance("reviews-v1-1", "reviews-v1")]}
     )
+    api.on("GET /v1/proxies", {"items": [{"id": PROXY}, {"id": "reviews-v1-1.default"}]})
     api.on(f"GET /v1/proxies/{PROXY}/admin/config_dump", dump())
     api.on(f"GET /v1/proxies/{PROXY}/admin/clusters", HOSTS)
     return api

@@ -14,7 +14,8 @@ from tests.unit.cli.fakes import StartMesh, run
 from mizzen.cli import choosing, detaching, progress
 from mizzen.cli.choosing import Choice
 from mizzen.cli.starting import Starting, welcome
-from mizzen.settings import Settings
+from mizzen.node.capture.available import Availability
+from mizzen.settings import ComposeProject, Settings
 
 SERVICE = """\
 apiVersion: v1
@@ -146,6 +147,28 @@ def test_up_detached_returns_when_the_mesh_is_ready(node: FakeNode, files: Path,
     assert choosing.described(Choice("shop")).state_dir == home / "shop"
 
 
+def test_a_compose_file_is_for_compose(
+    node: FakeNode, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = {"event": "ComposeSaid", "level": "info", "line": "  Creating web ... done"}
+    node.events, node.stays = [STARTING, said, MESH_READY], True
+    compose, engine = tmp_path / "own", tmp_path / "engine.sock"
+    compose.write_text("#!/bin/sh\ntest $1 = version || echo 'name: shop'\n")
+    compose.chmod(0o755)
+    Path("compose.yaml").write_text("services: {web: {image: web}}\n")
+    monkeypatch.setattr("mizzen.node.capture.available.availability", Availability)
+    options = ("--engine", str(engine), "--compose-command", str(compose))
+    result = run("up", "mesh", "compose.yaml", "--detach", *options)
+    node.processes[0].terminate()
+    node.processes[0].wait()
+    assert result.exit_code == 0, result.output
+    assert "  Creating web ... done\nmesh is ready" in result.stderr
+    assert "  mizzen containers " in result.stdout
+    (settings,) = node.settings
+    assert (settings.paths, settings.engine) == ((files.parent,), str(engine))
+    assert settings.compose == (ComposeProject("shop", (str(compose), "-p", "shop", "-f", "compose.yaml")),)
+
+
 def test_up_detached_passes_on_why_the_node_failed(node: FakeNode, files: Path) -> None:
     node.events = [STARTING, FAILED]
     result = run("up", "mesh", "--detach")
@@ -260,8 +283,9 @@ def test_wrong_usage(node: FakeNode, arguments: list[str]) -> None:
     assert node.settings == []
 
 
-def test_in_the_foreground_ctrl_c_is_how_to_stop() -> None:
-    assert welcome("default", "transparent", [], detached=False).splitlines() == [
+def test_in_the_foreground_ctrl_c_is_how_to_stop(tmp_path: Path) -> None:
+    settings = Settings("default", tmp_path)
+    assert welcome(settings, "transparent", [], detached=False).splitlines() == [
         "Running in mesh default (transparent capture): no workload yet",
         "",
         "  mizzen status                     what runs, and what each proxy has acknowledged",
@@ -271,9 +295,17 @@ def test_in_the_foreground_ctrl_c_is_how_to_stop() -> None:
     ]
 
 
+def test_a_mesh_of_containers_says_where_to_look_at_them(tmp_path: Path) -> None:
+    lines = welcome(Settings("shop", tmp_path, containers=True), "explicit", [], detached=True).splitlines()
+    command, _, purpose = lines[3].strip().partition("   ")
+    assert command == "mizzen containers --name shop"
+    assert purpose.strip() == "which containers are in the mesh, and why others are not"
+
+
 def test_the_picture_of_a_start_goes_when_the_mesh_is_ready(capsys: pytest.CaptureFixture[str]) -> None:
     picture = progress.Picture()
-    for event in (STARTING, READY | {"event": "InstanceStarting"}, CRASHED, READY):
+    said = READY | {"event": "ComposeSaid", "line": "  Creating web ... done"}
+    for event in (STARTING, READY | {"event": "InstanceStarting"}, said, CRASHED, READY):
         picture.show(event)
     drawn = picture._states
     assert drawn == {"reviews-v1-0": "ready"}
@@ -281,6 +313,7 @@ def test_the_picture_of_a_start_goes_when_the_mesh_is_ready(capsys: pytest.Captu
     picture.show(READY | {"event": "InstanceDraining", "line": "reviews-v1-0 is draining"})
     picture.close()
     printed = capsys.readouterr().err
+    assert "  Creating web ... done\n" in printed
     assert "warning: reviews-v1-0 failed: exit code 1" in printed
     assert printed.endswith("mesh is ready: 1 instance in 0.3 s\nreviews-v1-0 is draining\n")
 

@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 import pytest
-from tests.unit.cli.fakes import LONG_AGO, FakeApi, instance, out, run
+from tests.unit.cli.fakes import LONG_AGO, FakeApi, container, instance, out, run
 
 ABOUT = {
     "version": "0.1.0",
@@ -42,6 +42,7 @@ def mesh(api: FakeApi) -> FakeApi:
     api.on("GET /v1/resources", {"items": [], "problems": []})
     api.on("GET /v1/proxies", {"items": [_proxy("reviews-v1-0.default", **SYNCED)]})
     api.on("GET /v1/workloads", {"items": [instance("reviews-v1-0", "reviews-v1", restarts=1, proxy_restarts=2)]})
+    api.on("GET /v1/containers", {"items": [], "problems": []})
     return api
 
 
@@ -95,8 +96,29 @@ def test_a_mesh_with_nothing_in_it(mesh: FakeApi) -> None:
     assert out("status").splitlines()[1:] == ["", "No proxy has connected yet.", "", "No workload runs."]
 
 
+def test_containers_are_shown_that_are_not_what_they_should_be(mesh: FakeApi) -> None:
+    refused = container("infra", "Refused", reason="it has no network")
+    mistaken = container("cache", "Outside", reason="its labels have a mistake: label mizzen.dev/ports: odd")
+    problems = ["the engine is away", "label mizzen.dev/ports: odd", "infra stays outside: it has no network"]
+    mesh.on("GET /v1/containers", {"items": [container("web"), refused, mistaken], "problems": problems})
+    member = instance("web", "web", proxies=("vm.mizzen-system",), capture="transparent")
+    outside = instance("cache", "cache", capture="none", ready=False)
+    mesh.on("GET /v1/workloads", {"items": [member, outside]})
+    result = run("status")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[0].endswith("1 of 1 instance ready")
+    assert result.stdout.split("\n\n")[2:] == [
+        (
+            "INSTANCE      PHASE     READY   RESTARTS (APP/PROXY)   AGE     MESSAGE\n"
+            "web.default   Running   yes     0/0                    3d12h   -"
+        ),
+        "CONTAINER   PROJECT   STATE     REASON\ninfra       shop      Refused   it has no network\n",
+    ]
+    assert result.stderr == "\nwarning: the engine is away\nwarning: label mizzen.dev/ports: odd\n"
+
+
 def test_json_has_it_all(mesh: FakeApi) -> None:
     facts = json.loads(out("status", "-o", "json"))
-    assert list(facts) == ["about", "proxies", "instances", "problems"]
+    assert list(facts) == ["about", "proxies", "instances", "containers", "problems"]
     assert facts["about"]["trustDomain"] == "cluster.local"
     assert facts["proxies"][0]["types"]["CDS"]["state"] == "SYNCED"

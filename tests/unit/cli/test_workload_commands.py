@@ -111,12 +111,26 @@ def test_logs_are_passed_on_as_they_come(api: FakeApi) -> None:
     ]
 
 
-def test_the_name_of_a_proxy_means_its_own_log(api: FakeApi) -> None:
+@pytest.mark.parametrize(
+    ("proxy", "name", "namespace"),
+    [
+        ("reviews-v1-0.shop", "reviews-v1-0", "shop"),
+        ("vm.mizzen-system", "vm", "mizzen-system"),
+        ("vm.example.com.mizzen-system", "vm.example.com", "mizzen-system"),
+    ],
+)
+def test_the_name_of_a_proxy_means_its_own_log(api: FakeApi, proxy: str, name: str, namespace: str) -> None:
     api.on("GET /v1/logs", "ready\n")
-    out("logs", "reviews-v1-0.shop")
-    assert api.queries("GET /v1/logs") == [
-        {"namespace": "shop", "name": "reviews-v1-0", "follow": "false", "proxy": "true"}
-    ]
+    out("logs", proxy)
+    assert api.queries("GET /v1/logs") == [{"namespace": namespace, "name": name, "follow": "false", "proxy": "true"}]
+
+
+def test_what_a_container_prints_is_in_the_log_of_its_engine(api: FakeApi) -> None:
+    problem = {"code": "ByEngine", "message": "web: what runs in it is logged by its engine", "hint": "podman logs web"}
+    api.on("GET /v1/logs", {"problems": [problem]}, 409)
+    result = run("logs", "web")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "error: web: what runs in it is logged by its engine (podman logs web) [ByEngine]\n"
 
 
 def test_logs_of_nothing(api: FakeApi) -> None:

@@ -2,69 +2,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import time
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Any
 
-import httpx2
 import msgspec
 import pytest
 from tests.support.worlds import instances_of, read
-from tests.support.written import service, to, virtual_service, workload
-from tests.unit.control.conftest import OpenWorld
+from tests.support.written import to, virtual_service
+from tests.unit.control.apis import FILES, TEXTS, Api, codes
 
-from mizzen.control.api.app import Parts, application
 from mizzen.control.api.nodes import _desired
-from mizzen.control.world import World
-from mizzen.identity.authority import Authority
 from mizzen.registry.reports import Desired, ExecContext, Report
-from mizzen.settings import Settings
-from mizzen.xds.status import Fleet, Rejection
-
-TEXTS = (service("a"), workload("a", replicas=2))
-FILES = {"files": [{"name": "a.yaml", "text": "".join(TEXTS)}]}
-
-
-class Api:
-    """The API of a world in which two replicas of ``a`` run as soon as they are applied."""
-
-    def __init__(self, client: httpx2.AsyncClient, world: World, settings: Settings) -> None:
-        self.client = client
-        self.world = world
-        self.settings = settings
-
-    async def get(self, path: str, status: int = 200, **query: Any) -> Any:
-        said = await self.client.get(path, params=query)
-        assert said.status_code == status, said.text
-        return said.json()
-
-    async def post(self, path: str, body: object = None, status: int = 200) -> Any:
-        said = await self.client.post(path, content=json.dumps(body))
-        assert said.status_code == status, said.text
-        return said.json()
-
-    async def put_report(self, **fields: Any) -> int:
-        report = Report(node="n", instances=instances_of(read(*TEXTS)), **fields)
-        said = await self.client.put("/v1/node/report", content=msgspec.json.encode(report))
-        assert said.status_code == 200, said.text
-        return int(said.json()["version"])
-
-
-@pytest.fixture
-async def api(open_world: OpenWorld, tmp_path: Path) -> AsyncIterator[Api]:
-    settings = Settings(name="test", state_dir=tmp_path, capture="explicit")
-    settings.log_dir.mkdir()
-    authority = Authority.open(settings.authority_dir, settings.trust_domain, clock=time.time)
-    async with open_world(report=Report(node="n")) as world:
-        app = application(Parts(settings, world._stores, world, authority, Fleet()))
-        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://mesh") as client:
-            yield Api(client, world, settings)
-
-
-def codes(answer: Any) -> list[str]:
-    return [problem["code"] for problem in answer["problems"]]
+from mizzen.xds.status import Rejection
 
 
 async def test_version(api: Api) -> None:
@@ -228,14 +175,13 @@ async def test_logs_of_a_workload_and_of_a_replica(api: Api) -> None:
     assert codes(await api.get("/v1/logs", 400, name="a", tail="many")) == ["BadRequest"]
 
 
-async def test_an_envoy_that_is_not_there(api: Api, tmp_path: Path) -> None:
+async def test_an_envoy_that_is_not_there(api: Api) -> None:
     assert codes(await api.get("/v1/proxies/b-0.default/admin/stats", 404)) == ["NotFound"]
-    instances = [msgspec.structs.replace(one, admin=str(tmp_path / "none.sock")) for one in instances_of(read(*TEXTS))]
-    await api.world.included(api.world.put_report(Report(node="n", instances=tuple(instances))))
+    await api.put_report()
     assert codes(await api.get("/v1/proxies/a-0.default/admin/stats", 502)) == ["ProxyUnreachable"]
 
 
-async def test_a_get_is_passed_to_an_envoy(api: Api, tmp_path: Path) -> None:
+async def test_a_get_is_passed_to_an_envoy(api: Api) -> None:
     async def envoy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = await reader.readuntil(b"\r\n\r\n")
         path = request.split(b" ")[1]
@@ -245,9 +191,10 @@ async def test_a_get_is_passed_to_an_envoy(api: Api, tmp_path: Path) -> None:
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
 
-    socket = str(tmp_path / "admin.sock")
-    instances = [msgspec.structs.replace(one, admin=socket) for one in instances_of(read(*TEXTS))]
-    await api.world.included(api.world.put_report(Report(node="n", instances=tuple(instances))))
-    async with await asyncio.start_unix_server(envoy, socket):
-        said = await api.client.get("/v1/proxies/a-0.default/admin/clusters?format=json")
-    assert (said.status_code, said.text) == (200, "/clusters?format=json")
+    await api.put_report(node_proxy="vm.example.com.mizzen-system")
+    api.settings.sockets.mkdir(exist_ok=True)
+    for name, namespace in (("a-0", "default"), ("vm.example.com", "mizzen-system")):
+        socket = str(api.settings.admin_socket(namespace, name))
+        async with await asyncio.start_unix_server(envoy, socket):
+            said = await api.client.get(f"/v1/proxies/{name}.{namespace}/admin/clusters?format=json")
+        assert (said.status_code, said.text) == (200, "/clusters?format=json")

@@ -149,6 +149,7 @@ class Stage:
         self.drain_time = 0.0
         self.listeners: frozenset[str] = frozenset()
         self.netns = ""
+        self.node_proxy_told = ""
         self.answer = Answer(True)
         self.hanging: set[str] = set()
         self.places_refused: list[str] = []
@@ -226,6 +227,7 @@ class Stage:
             if instance != self.reported.get(instance.name):
                 self.log.append(f"reported {instance.phase}" + (" and ready" if instance.ready else ""))
         self.history.append({instance.name: instance for instance in report.instances})
+        self.node_proxy_told = report.node_proxy
         return len(self.history)
 
     async def start_envoy(

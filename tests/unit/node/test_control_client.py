@@ -60,12 +60,20 @@ async def certificates(request: Request) -> Response:
     return Response(msgspec.json.encode(IssuedCertificate(chain=text, roots="", not_before=0, not_after=1)))
 
 
+async def attachments(request: Request) -> Response:
+    asked = msgspec.json.decode(await request.body())
+    assert asked == {"targets": ["shop"], "timeout": 0.5}
+    items = [{"id": "1", "name": "shop-web-1", "state": "Attached", "project": "shop"}]
+    return JSONResponse({"items": items, "unmatched": [], "problems": [], "version": 3, "taken": True})
+
+
 APP = Starlette(
     routes=[
         Route("/v1/version", version),
         Route("/v1/node/desired", desired),
         Route("/v1/node/report", report, methods=["PUT"]),
         Route("/v1/versions/{number}", versions),
+        Route("/v1/attachments", attachments, methods=["POST"]),
         Route("/v1/node/certificates", certificates, methods=["POST"]),
     ]
 )
@@ -123,6 +131,16 @@ async def test_without_a_control_plane_nothing_counts_as_acknowledged_or_not(soc
         assert not task.done()
         async with serving(socket):
             assert await task
+
+
+async def test_containers_are_attached_by_whichever_control_plane_answers(socket: Path) -> None:
+    async with ControlClient(socket) as client, asyncio.TaskGroup() as group:
+        task = group.create_task(client.attach("shop", 0.5))
+        await asyncio.sleep(0)
+        async with serving(socket):
+            answer = await task
+    assert answer.taken
+    assert [(one.name, one.project) for one in answer.items] == [("shop-web-1", "shop")]
 
 
 async def test_certificates(socket: Path) -> None:

@@ -15,8 +15,8 @@ SEAT = active_pattern("web-0.default/")
     [
         (active_pattern(), 5),
         (active_pattern(outbound=True), 124),
-        (SEAT, 7),
-        (active_pattern("web-0.default/", outbound=True), 28),
+        (SEAT, 24),
+        (active_pattern("web-0.default/", outbound=True), 45),
         (active_pattern("b-0.default/", outbound=True), 0),
     ],
 )
@@ -30,6 +30,8 @@ def test_requests_and_connections_in_flight_are_counted(pattern: str, expected: 
         "http.web-0.default/inbound|9080||;.downstream_rq_active": 7,
         "http.outbound_web-0.default/9080;.downstream_rq_active": 8,
         "tcp.web-0.default/outbound|3306||db.downstream_cx_active": 13,
+        "listener.envoy_internal_web-0.default/inside_9080.downstream_cx_active": 17,
+        "listener.envoy_internal_web-0.default/inside_9080.worker_0.downstream_cx_active": 1000,
         "http.webX0.default/inbound|9080||;.downstream_rq_active": 1000,
         "http.inbound|9080||;.downstream_rq_active_overload": 100,
     }

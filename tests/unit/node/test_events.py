@@ -17,6 +17,7 @@ from mizzen.node.events import Event
             events.InstanceCrashed("default", "web-0", "exit code 3", 0.2),
             "web-0 failed: exit code 3; starts again in 0.2 s",
         ),
+        (events.ComposeRuns("shop", "docker compose up -d"), "project shop: docker compose up -d"),
         (events.MeshReady(1, 2.0), "mesh is ready: 1 instance in 2.0 s"),
         (events.MeshReady(6, 2.0), "mesh is ready: 6 instances in 2.0 s"),
         (

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from mizzen.node.capturing import Capture, DeclaredPort
+import pytest
+
+from mizzen.node.capturing import Capture, CaptureError, DeclaredPort
 from mizzen.node.explicit import ExplicitCapture
 from mizzen.registry.reports import ServiceName
 
@@ -43,3 +45,25 @@ async def test_services_have_local_ports_that_stay() -> None:
         assert after["a", 443] == before[1].local
         capture.update([service("a", 80, 443)])
         assert capture.outbound(one) == before
+
+
+async def test_a_place_can_be_made_again_with_the_same_ports() -> None:
+    async with ExplicitCapture() as capture:
+        place = await capture.open("default", "web-0", [DeclaredPort(9080, "http")])
+        capture.update([service("a", 80)])
+        outbound = capture.outbound(place)
+    async with ExplicitCapture() as capture:
+        assert await capture.reopen(place, outbound) == place
+        capture.update([service("a", 80)])
+        assert capture.outbound(place) == outbound
+        await capture.close(place)
+        assert await capture.reopen(place, outbound) == place
+
+
+async def test_a_place_whose_ports_others_have_is_not_made_again_by_half() -> None:
+    async with ExplicitCapture() as other, ExplicitCapture() as capture:
+        place = await other.open("default", "web-0", [DeclaredPort(9080)])
+        with pytest.raises(CaptureError, match="has gone to another process"):
+            await capture.reopen(place, ())
+        await other.close(place)
+        assert await capture.reopen(place, ()) == place

@@ -40,11 +40,12 @@ OUT = [
 
 
 def runner(stage: Stage, made: Workload | None = None, changes: list[bool] | None = None) -> InstanceRunner:
-    """An instance that notes in ``changes`` each value of ``announced`` that it tells of."""
+    """An instance that notes in ``changes`` each value of ``announced`` that is new when it tells of a change."""
     noted: list[bool] = changes if changes is not None else []
 
     def note() -> None:
-        noted.append(instance.announced)
+        if instance.announced != (noted[-1] if noted else False):
+            noted.append(instance.announced)
 
     instance = stage.runner(made or workload(), "web-0", note)
     return instance

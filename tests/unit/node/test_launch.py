@@ -145,3 +145,23 @@ def test_a_code_of_the_command_itself_is_no_complaint() -> None:
     assert complaint(127, ["sh: 1: nope: not found"]) is None
     assert complaint(1, ["mizzen-launch: x"]) is None
     assert complaint(None, []) is None
+
+
+def test_a_user_that_is_not_there() -> None:
+    done = subprocess.run(
+        launch_command(["true"], user="nobody-of-this-name"), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (126, "mizzen-launch: there is no user nobody-of-this-name\n")
+
+
+@pytest.mark.privileged
+def test_a_user_with_its_groups_and_still_tied_to_its_parent() -> None:
+    shell = "id -un; id -gn; exec sleep 100"
+    command = launch_command([*SHELL, shell], user="nobody", die_with_parent=True)
+    parent = f"import subprocess; subprocess.run({command!r})".replace(str(os.getpid()), "PARENT")
+    parent = parent.replace("'PARENT'", "str(__import__('os').getpid())")
+    with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert [process.stdout.readline().strip() for _ in range(2)] == ["nobody", "nogroup"]
+        process.kill()
+        assert process.stdout.read() == "", "it has ended with its parent, or the pipe would be open"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mizzen.node.leftovers import Process, Records, leftovers, running, start_time
+from mizzen.node.leftovers import Process, Records, kill_group, leftovers, running, start_time
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,12 @@ def test_without_records_there_is_nothing_to_do(tmp_path: Path) -> None:
 def test_a_record_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     Records(tmp_path / "file").add(os.getpid())
+
+
+def test_a_group_is_killed_if_it_is_still_the_one_that_started_then() -> None:
+    with subprocess.Popen(["sleep", "100"], start_new_session=True) as process:
+        kill_group(process.pid, None)
+        kill_group(process.pid, "another time")
+        assert process.poll() is None
+        kill_group(process.pid, start_time(process.pid))
+        assert process.wait() == -9

@@ -30,18 +30,22 @@ async def instance(stage: Stage, kind: str) -> AsyncIterator[InstanceRunner]:
         await task
 
 
+def is_ready(stage: Stage) -> bool:
+    return stage.reported["web-0"].ready
+
+
 async def test_a_seat_is_ready_when_its_listeners_take_connections(stage: Stage) -> None:
     async with instance(stage, "node") as made:
         assert [envoy.sidecar.kind for envoy in stage.envoys] == ["node"]
         assert stage.reported["web-0"].proxies == (NODE,)
         assert stage.reported["web-0"].netns == "/run/netns/web-0"
-        assert stage.board.node_proxy == NODE
+        assert stage.node_proxy_told == NODE
         stage.listeners = LISTENERS - {"web-0.default/virtualInbound"}
         await pause(1)
-        assert not made.ready
+        assert made.ready is False
         stage.listeners = LISTENERS
         await pause(0.1)
-        assert made.ready
+        assert is_ready(stage)
     assert "seat web-0.default/ drains" in stage.log
     assert "proxy drains" not in stage.log
     # Its namespace must stay until the proxy has closed what it had open there.
@@ -52,21 +56,21 @@ async def test_a_seat_is_ready_when_its_listeners_take_connections(stage: Stage)
 async def test_nobody_asks_for_a_node_proxy_that_is_not_needed(stage: Stage) -> None:
     async with instance(stage, "sidecar"):
         assert [envoy.sidecar.kind for envoy in stage.envoys] == ["sidecar"]
-        assert stage.board.node_proxy == ""
+        assert stage.node_proxy_told == ""
 
 
 async def test_a_node_proxy_that_crashes_takes_its_seats_along_and_brings_them_back(stage: Stage) -> None:
     stage.listeners = LISTENERS
-    async with instance(stage, "node") as made:
+    async with instance(stage, "node"):
         await pause(0.1)
-        assert made.ready
+        assert is_ready(stage)
         stage.envoys[0].end(-9)
         await pause()
-        assert not made.ready
+        assert not is_ready(stage)
         assert stage.reported["web-0"].phase == "Backoff"
         assert "Envoy ended: killed by SIGKILL" in stage.reported["web-0"].message
         await pause(0.3)
-        assert made.ready
+        assert is_ready(stage)
         assert stage.reported["web-0"].proxy_restarts == 1
     (crash,) = stage.told(ProxyCrashed)
     assert (crash.instance, crash.namespace) == ("host", "mizzen-system")

@@ -63,3 +63,13 @@ def test_an_application_can_listen_on_a_port_that_is_given_out() -> None:
         listener.listen()
     ports.give_back(1)
     ports.close()
+
+
+def test_a_port_is_taken_back_unless_another_process_claims_it() -> None:
+    one, two = Ports(), Ports()
+    port = one.take()
+    with socket.create_server((LOOPBACK, port)):  # the application that it was for
+        assert not two.take_back(port)
+        one.close()
+        assert two.take_back(port)
+    two.close()

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mizzen import __version__
-from mizzen.control.api import answers, nodes, proxies, resources, workloads
+from mizzen.control.api import answers, containers, nodes, proxies, resources, workloads
 from mizzen.control.changes import Changes, RefusedError
 from mizzen.control.world import World
 from mizzen.identity.authority import Authority
@@ -46,8 +46,9 @@ def application(parts: Parts) -> Starlette:
         routes=[
             *_about(parts),
             *resources.routes(parts.stores, world, Changes(parts.stores, world)),
-            *proxies.routes(world, parts.fleet),
+            *proxies.routes(world, settings, parts.fleet),
             *workloads.routes(world, settings),
+            *containers.routes(world),
             *nodes.routes(world, parts.authority, settings.trust_domain, settings.certificate_lifetime),
         ],
         exception_handlers={
@@ -98,3 +99,4 @@ async def serve(app: Starlette, socket: Path) -> AsyncIterator[None]:
             yield
         finally:
             server.should_exit = True
+    socket.unlink(missing_ok=True)  # noqa: ASYNC240

@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -17,8 +18,8 @@ from mizzen.control.api.answers import BadRequestError, answer, not_found, refus
 from mizzen.control.rejections import SetAside
 from mizzen.control.world import Published, World
 from mizzen.registry.processes import proxies_of
-from mizzen.registry.reports import Instance
 from mizzen.resources.problems import Problem
+from mizzen.settings import Settings
 from mizzen.xds.session import short_name
 from mizzen.xds.status import Fleet, Progress, ProxyStatus, Rejection
 
@@ -28,7 +29,7 @@ _LONGEST_WAIT = 3600.0
 _CONFIGURED = frozenset({"Running", "Draining", "Backoff"})
 
 
-def routes(world: World, fleet: Fleet) -> Sequence[Route]:
+def routes(world: World, settings: Settings, fleet: Fleet) -> Sequence[Route]:
     async def versions(request: Request) -> Response:
         version = int(request.path_params["version"])
         return answer(await _settled(world, fleet, version, _timeout(request)))
@@ -46,11 +47,10 @@ def routes(world: World, fleet: Fleet) -> Sequence[Route]:
     async def admin(request: Request) -> Response:
         published = await world.included(0)
         proxy, path = request.path_params["proxy"], request.path_params["path"]
-        instances = published.report.instances if published.report else ()
-        instance = next((one for one in instances if proxy in proxies_of(one)), None)
-        if instance is None or not instance.admin:
+        if proxy not in published.snapshot.proxies:
             return not_found(f"there is no proxy {proxy}", "`mizzen status` lists the proxies")
-        return await _ask_envoy(instance, path, request.url.query)
+        name, _, namespace = proxy.rpartition(".")
+        return await _ask_envoy(proxy, settings.admin_socket(namespace, name), path, request.url.query)
 
     return [
         Route("/v1/versions/{version:int}", versions),
@@ -70,17 +70,17 @@ def _timeout(request: Request) -> float:
     return min(max(timeout, 0.0), _LONGEST_WAIT)
 
 
-async def _ask_envoy(instance: Instance, path: str, query: str) -> Response:
-    """Passes a GET on to the administration interface of an instance's Envoy."""
-    transport = httpx2.AsyncHTTPTransport(uds=instance.admin)
+async def _ask_envoy(proxy: str, socket: Path, path: str, query: str) -> Response:
+    """Passes a GET on to the administration interface of a proxy's Envoy."""
+    transport = httpx2.AsyncHTTPTransport(uds=str(socket))
     async with httpx2.AsyncClient(transport=transport, base_url="http://envoy", timeout=_ADMIN_TIMEOUT) as client:
         try:
             said = await client.get(f"/{path}?{query}" if query else f"/{path}")
         except httpx2.HTTPError as error:
             problem = Problem(
                 code="ProxyUnreachable",
-                message=f"the Envoy of {instance.name}.{instance.namespace} does not answer: {str(error) or type(error).__name__}",
-                hint=f"it may be starting; `mizzen logs {instance.name} --proxy` shows what it says",
+                message=f"the Envoy of {proxy} does not answer: {str(error) or type(error).__name__}",
+                hint=f"it may be starting; `mizzen logs {proxy}` shows what it says",
             )
             return refusal(502, [problem])
     return Response(said.content, said.status_code, media_type=said.headers.get("content-type"))

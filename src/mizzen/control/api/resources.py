@@ -10,10 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from mizzen.control.api.answers import BadRequestError, answer, body
+from mizzen.control.api.answers import BadRequestError, answer, body, refusal
 from mizzen.control.changes import Changed, Changes
 from mizzen.control.world import Published, World
 from mizzen.registry.services import host_of
+from mizzen.registry.unwritten import FOUND, RUN
 from mizzen.resources.key import Key
 from mizzen.resources.problems import Problem, errors
 from mizzen.resources.problems_json import problem_to_json
@@ -47,7 +48,8 @@ def routes(stores: Stores, world: World, changes: Changes) -> Sequence[Route]:
     async def listing(request: Request) -> Response:
         published = await world.included(0)
         wanted = {name: request.query_params.get(name, "") for name in ("kind", "namespace", "name")}
-        chosen = [resource for key, resource in published.contents.resources.items() if _matches(key, wanted)]
+        every = {**published.contents.resources, **published.found}
+        chosen = [resource for key, resource in every.items() if _matches(key, wanted)]
         return answer(
             {
                 "items": [_item(resource, published) for resource in chosen],
@@ -63,6 +65,9 @@ def routes(stores: Stores, world: World, changes: Changes) -> Sequence[Route]:
     async def delete(request: Request) -> Response:
         wish = _convert(await body(request), _Delete)
         keys = [Key(key.kind, key.namespace, key.name) for key in wish.keys]
+        found = (await world.included(0)).found
+        if unwritten := [key for key in keys if key in found and key not in stores.contents.resources]:
+            return refusal(409, (_not_written(found[key]) for key in unwritten))
         return _changed(await changes.delete(keys, force=wish.force))
 
     async def history(request: Request) -> Response:
@@ -99,7 +104,21 @@ def _key(key: Key) -> dict[str, str]:
     return {"kind": key.kind, "namespace": key.namespace, "name": key.name}
 
 
+def _not_written(resource: Resource[Any]) -> Problem:
+    source = resource.source
+    origin = f"found by {source.file}" if source is FOUND else f"offered by `{source.file}`"
+    behind = "containers" if source is FOUND else "commands"
+    return Problem(
+        code="ReadOnly",
+        message=f"nobody wrote it: it was {origin}, and is there as long as its {behind}",
+        hint="to change it, apply a Service of this name; deleting that brings back what was found",
+        resource=resource.key,
+    )
+
+
 def _item(resource: Resource[Any], published: Published) -> dict[str, Any]:
+    """Returns a resource as a document; what was found and nobody wrote stands in no line of its source."""
+    source = resource.source
     return {
         "apiVersion": resource.api_version,
         "kind": resource.key.kind,
@@ -112,12 +131,14 @@ def _item(resource: Resource[Any], published: Published) -> dict[str, Any]:
         },
         "spec": resource.spec.to_document(),
         "status": _status(resource, published),
-        "source": {"file": resource.source.file, "line": resource.source.line, "text": resource.source.text},
+        "source": {"file": source.file, "line": 0 if source in (FOUND, RUN) else source.line, "text": source.text},
     }
 
 
 def _status(resource: Resource[Any], published: Published) -> dict[str, Any]:
     status: dict[str, Any] = {"conditions": [_accepted(resource.key, published)]}
+    if resource.source in (FOUND, RUN):
+        status["foundBy"] = resource.source.file
     if isinstance(resource.spec, ServiceSpec) and (service := published.snapshot.services.get(host_of(resource))):
         # What the mesh answers to whoever asks for the service's name; where capture is explicit its proxies know it, too.
         status["address"] = service.address

@@ -1,4 +1,7 @@
-"""Workloads: their replicas, how to run a command beside one, restarts, and logs."""
+"""Workloads: their replicas, how to run a command beside one, restarts, and logs.
+
+A container is a replica of a workload that nobody wrote: its engine starts it, restarts it, and keeps its log.
+"""
 
 from __future__ import annotations
 
@@ -9,37 +12,34 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from mizzen.control.api.answers import BadRequestError, answer, not_found
+from mizzen.control.api.answers import BadRequestError, answer, not_found, refusal
 from mizzen.control.logs import follow, tail
-from mizzen.control.world import World
+from mizzen.control.world import Published, World
+from mizzen.registry.processes import OUTSIDE, proxies_of
 from mizzen.registry.reports import Instance
 from mizzen.resources.key import Key
+from mizzen.resources.problems import Problem
 from mizzen.settings import Settings
 
-_HINT = "`mizzen get workloads` lists them"
+_HINT = "`mizzen get workloads` and `mizzen containers` list them"
 
 
 def routes(world: World, settings: Settings) -> Sequence[Route]:
     async def workloads(_: Request) -> Response:
-        return answer({"items": await _instances(world)})
+        report = (await world.included(0)).report
+        return answer({"items": report.instances if report else ()})
 
     async def exec_context(request: Request) -> Response:
-        namespace, name = request.path_params["namespace"], request.path_params["name"]
-        published = await world.included(0)
-        known = published.report.exec_contexts if published.report else ()
-        contexts = {one.instance: one for one in known if one.namespace == namespace}
-        chosen = _chosen(await _instances(world), namespace, name)
-        ready = sorted((one for one in chosen if one.name in contexts), key=lambda one: not one.ready)
-        if not ready:
-            return not_found(f"there is no workload or instance {name} in namespace {namespace} that runs", _HINT)
-        return answer(contexts[ready[0].name])
+        return _exec_context(await world.included(0), request.path_params["namespace"], request.path_params["name"])
 
     async def restart(request: Request) -> Response:
         namespace, name = request.path_params["namespace"], request.path_params["name"]
         published = await world.included(0)
-        if Key("Workload", namespace, name) not in published.contents.resources:
-            return not_found(f"there is no workload {name} in namespace {namespace}", _HINT)
-        return answer({"version": (await world.included(world.restart(namespace, name))).snapshot.version})
+        if Key("Workload", namespace, name) in published.contents.resources:
+            return answer({"version": (await world.included(world.restart(namespace, name))).snapshot.version})
+        if containers := _containers(published, _chosen(published, namespace, name)):
+            return _engines("restart", "restarted", containers)
+        return not_found(f"there is no workload {name} in namespace {namespace}", "`mizzen get workloads` lists them")
 
     async def logs(request: Request) -> Response:
         query = request.query_params
@@ -48,13 +48,14 @@ def routes(world: World, settings: Settings) -> Sequence[Route]:
 
         def files() -> dict[str, Path]:
             published = world.published.get()
-            instances = published.report.instances if published and published.report else ()
-            chosen = _chosen(instances, namespace, name)
-            return {one.name: settings.log_file(namespace, one.name, proxy=proxy) for one in chosen}
+            if published is None:
+                return {}
+            kind = _proxy_files if proxy else _application_files
+            return kind(settings, published, namespace, name)
 
-        await world.included(0)
+        published = await world.included(0)
         if not (now := files()):
-            return not_found(f"there is no workload or instance {name} in namespace {namespace}", _HINT)
+            return _no_log(published, namespace, name, proxy=proxy)
         lines = _number(query.get("tail", "-1"))
         # A workload that is restarted has other instances than before.
         source = follow(now, lines, files) if query.get("follow") == "true" else tail(now, lines)
@@ -68,15 +69,77 @@ def routes(world: World, settings: Settings) -> Sequence[Route]:
     ]
 
 
-async def _instances(world: World) -> tuple[Instance, ...]:
-    report = (await world.included(0)).report
-    return report.instances if report else ()
+def _exec_context(published: Published, namespace: str, name: str) -> Response:
+    known = published.report.exec_contexts if published.report else ()
+    contexts = {one.instance: one for one in known if one.namespace == namespace}
+    chosen = _chosen(published, namespace, name)
+    ready = sorted((one for one in chosen if one.name in contexts), key=lambda one: not one.ready)
+    if ready:
+        return answer(contexts[ready[0].name])
+    return _outside(chosen) or not_found(
+        f"there is no workload or instance {name} in namespace {namespace} that runs", _HINT
+    )
 
 
-def _chosen(instances: Sequence[Instance], namespace: str, name: str) -> list[Instance]:
-    """Returns the instance of this name, or all instances of the workload of this name."""
-    mine = [instance for instance in instances if instance.namespace == namespace]
-    return [one for one in mine if one.name == name] or [one for one in mine if one.workload == name]
+def _chosen(published: Published, namespace: str, name: str) -> list[Instance]:
+    """Returns the instance of this name, or of the container of this name, or all of the workload of this name."""
+    report = published.report
+    if report is None:
+        return []
+    mine = [instance for instance in report.instances if instance.namespace == namespace]
+    called = {one.instance for one in report.containers if one.name == name and one.namespace == namespace}
+    return (
+        [one for one in mine if one.name == name]
+        or [one for one in mine if one.name in called]
+        or [one for one in mine if one.workload == name]
+    )
+
+
+def _containers(published: Published, instances: Sequence[Instance]) -> list[str]:
+    """Returns the names of the containers among instances, as their engine knows them."""
+    known = published.report.containers if published.report else ()
+    names = {(one.namespace, one.instance): one.name for one in known}
+    return [names[one.namespace, one.name] for one in instances if (one.namespace, one.name) in names]
+
+
+def _application_files(settings: Settings, published: Published, namespace: str, name: str) -> dict[str, Path]:
+    chosen = _chosen(published, namespace, name)
+    return {one.name: settings.log_file(namespace, one.name) for one in chosen if not _containers(published, [one])}
+
+
+def _proxy_files(settings: Settings, published: Published, namespace: str, name: str) -> dict[str, Path]:
+    """Returns the logs of the proxies of what is chosen, or that of the proxy itself that has this name."""
+    ids = dict.fromkeys(proxy for one in _chosen(published, namespace, name) for proxy in proxies_of(one))
+    if not ids and (itself := f"{name}.{namespace}") in published.snapshot.proxies:
+        ids = {itself: None}
+    found = {}
+    for proxy in ids:
+        instance, _, its_namespace = proxy.rpartition(".")
+        found[instance] = settings.log_file(its_namespace, instance, proxy=True)
+    return found
+
+
+def _no_log(published: Published, namespace: str, name: str, *, proxy: bool) -> Response:
+    chosen = _chosen(published, namespace, name)
+    if not proxy and (containers := _containers(published, chosen)):
+        return _engines("logs", "logged", containers)
+    return _outside(chosen) or not_found(f"there is no workload or instance {name} in namespace {namespace}", _HINT)
+
+
+def _outside(chosen: Sequence[Instance]) -> Response | None:
+    """Returns the answer about containers that are no members of the mesh; None where there are none."""
+    names = [one.name for one in chosen if one.capture == OUTSIDE]
+    if not names:
+        return None
+    message = f"{', '.join(names)}: a container outside the mesh has no proxy, and no command runs beside it"
+    return refusal(409, [Problem(code="Outside", message=message, hint=f"attach it: mizzen attach {names[0]}")])
+
+
+def _engines(command: str, done: str, containers: Sequence[str]) -> Response:
+    """Returns the answer about what only a container's engine does."""
+    message = f"{', '.join(containers)}: what runs in a container is {done} by its engine"
+    hint = f"podman {command} {containers[0]}, or docker {command} {containers[0]}"
+    return refusal(409, [Problem(code="ByEngine", message=message, hint=hint)])
 
 
 def _number(text: str) -> int:

@@ -1,0 +1,98 @@
+"""Containers: how those of the nodes' engines stand to the mesh, and which of them are its members."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterable, Sequence
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from mizzen.control.api.answers import BadRequestError, answer
+from mizzen.control.attachments import EVERYTHING
+from mizzen.control.world import Published, World
+from mizzen.registry.containers import dns_label
+from mizzen.registry.reports import ContainerState
+
+_LONGEST_WAIT = 600.0
+_UNDER_WAY = frozenset({"Attaching", "Detaching"})
+_ID = re.compile(r"[0-9a-f]{4,64}", re.ASCII)
+
+
+class Membership(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a user asks for: the ``targets``, their ``proxy`` (see :class:`mizzen.registry.reports.Attachment`), and how
+    many seconds to wait until it is so.
+    """
+
+    targets: tuple[str, ...]
+    proxy: str = ""
+    timeout: float = 0.0
+
+
+def routes(world: World) -> Sequence[Route]:
+    async def containers(request: Request) -> Response:
+        targets = request.query_params.getlist("target") or [EVERYTHING]
+        return answer(_answer(await world.included(0), targets))
+
+    async def attach(request: Request) -> Response:
+        wish = _read(await request.body())
+        number = [world.attach(target, wish.proxy) for target in wish.targets][-1]
+        try:
+            async with asyncio.timeout(min(max(wish.timeout, 0.0), _LONGEST_WAIT)):
+                await world.published.until(lambda published: _settled(published, number, wish.targets))
+        except TimeoutError:
+            pass  # how far it is stands in the answer
+        published = await world.included(0)
+        return answer(_answer(published, wish.targets) | {"taken": _taken(published, number)})
+
+    return [Route("/v1/containers", containers), Route("/v1/attachments", attach, methods=["POST"])]
+
+
+def _read(body: bytes) -> Membership:
+    try:
+        wish = msgspec.json.decode(body, type=Membership)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadRequestError(str(error)) from error
+    if not wish.targets or not all(wish.targets):
+        raise BadRequestError("a target is empty: name a container or a Compose project, or * for all")
+    if wish.proxy not in ("", "sidecar", "node", "none"):
+        raise BadRequestError(f"proxy={wish.proxy} is not one of sidecar, node, none")
+    return wish
+
+
+def _taken(published: Published | None, number: int) -> bool:
+    """Tells whether the node knows the attachments of this number, so that what it says of containers is about them."""
+    return bool(published and published.report and published.report.attachments_version >= number)
+
+
+def _settled(published: Published | None, number: int, targets: Iterable[str]) -> bool:
+    """Tells whether the node has done what the attachments of this number ask for, as far as it can."""
+    if published is None or published.report is None or not _taken(published, number):
+        return False
+    return not any(one.state in _UNDER_WAY for one in meant(published.report.containers, targets))
+
+
+def meant(containers: Sequence[ContainerState], targets: Iterable[str]) -> list[ContainerState]:
+    """Returns the containers that targets mean, as the node reads them, and those too that their labels keep outside."""
+    wanted = tuple(targets)
+    return [one for one in containers if any(_means(target, one) for target in wanted)]
+
+
+def _means(target: str, container: ContainerState) -> bool:
+    names = {EVERYTHING, container.name, dns_label(container.name), container.project or container.name}
+    return target in names or (_ID.fullmatch(target) is not None and container.id.startswith(target))
+
+
+def _answer(published: Published, targets: Sequence[str]) -> dict[str, object]:
+    """Returns the containers that targets mean, and as ``unmatched`` the targets that mean none which runs now."""
+    report = published.report
+    known = report.containers if report else ()
+    return {
+        "items": meant(known, targets),
+        "unmatched": [one for one in targets if one != EVERYTHING and not meant(known, [one])],
+        "problems": report.problems if report else (),
+        "version": published.snapshot.version,
+    }

@@ -1,0 +1,37 @@
+"""Which containers users made members of the mesh: by target, as the latest command for it says. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from mizzen.registry.reports import Attachment
+
+EVERYTHING = "*"
+"""The target that means all containers of a node's engine."""
+OUTSIDE = "none"
+"""The proxy of those that stay outside."""
+
+
+@dataclass(frozen=True)
+class Attachments:
+    """``proxies`` are by target (see :class:`Attachment`); ``all_containers`` makes members of those that no target means.
+
+    ``version`` counts the changes, so that a node can say which of them it knows.
+    """
+
+    proxies: Mapping[str, str] = field(default_factory=dict)
+    version: int = 0
+    all_containers: bool = False
+
+    def changed(self, target: str, proxy: str) -> Attachments:
+        """Returns them with another proxy for a target; one that says what would be so anyway is left out."""
+        others = {name: value for name, value in self.proxies.items() if name != target}
+        # What no other target makes a member is outside without being told.
+        needless = proxy == OUTSIDE and not self.all_containers and set(others.values()) <= {OUTSIDE}
+        return replace(self, proxies=others if needless else others | {target: proxy}, version=self.version + 1)
+
+    def told(self) -> tuple[Attachment, ...]:
+        """Returns them as nodes are told."""
+        implied = {EVERYTHING: ""} if self.all_containers else {}
+        return tuple(Attachment(target=target, proxy=proxy) for target, proxy in {**implied, **self.proxies}.items())

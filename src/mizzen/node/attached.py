@@ -1,0 +1,155 @@
+"""A container as an instance of the mesh: its engine runs the application, in a network namespace that is the engine's."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from mizzen.node.capture.attaching import Attachments
+from mizzen.node.capture.foreign import ForeignNamespace
+from mizzen.node.capture.rules import Stage
+from mizzen.node.capturing import CaptureError, DeclaredPort, Place
+from mizzen.node.engine.watching import ContainerWatch
+from mizzen.node.environment import environment
+from mizzen.node.host import Host
+from mizzen.node.specs import Revision, Workload
+from mizzen.registry.containers import Container, Described, describe
+from mizzen.resources.workload import WorkloadSpec
+
+# A container that started this many seconds ago or less has made few connections or none: its new ones are held until
+# its proxy is ready. Those of one that has run for longer go on as before until then.
+_JUST_STARTED = 2.0
+# How long the requests of others may take to end when a container is detached, in seconds.
+_GRACE = 10
+
+
+def workload_of(described: Described, proxy: str) -> Workload:
+    """Returns a container as a workload with one replica, served by a proxy of this kind ("" for the mesh's)."""
+    spec = WorkloadSpec.model_validate(
+        {
+            "command": (),
+            "serviceAccount": described.service_account,
+            "terminationGracePeriodSeconds": _GRACE,
+            "proxy": proxy,
+        }
+    )
+    revision = Revision(described.container.id[:12])
+    return Workload(described.namespace, described.workload, revision, spec, described.labels)
+
+
+class ContainerRuntime:
+    """A :class:`mizzen.node.runtimes.Runtime` for one run of a container."""
+
+    def __init__(self, host: Host, capture: Attachments, watch: ContainerWatch, described: Described) -> None:
+        self._host = host
+        self._capture = capture
+        self._watch = watch
+        self._described = described
+
+    async def open(self, workload: Workload) -> Place:
+        described = self._described
+        container = described.container
+        wanted = ForeignNamespace(
+            namespace=workload.namespace,
+            instance=described.name,
+            netns=container.netns,
+            address=described.address,
+            ports=tuple(DeclaredPort(port.number, port.name) for port in described.ports),
+            resolv_conf=container.resolv_conf,
+            networks=described.networks,
+        )
+        fresh = time.time() - container.started_at <= _JUST_STARTED
+        try:
+            place = await self._capture.attach(wanted, Stage.HELD if fresh else Stage.WITHDRAWN)
+        except CaptureError:
+            if self._has_ended():
+                # That is no failure; whoever wants the instance is about to learn it, and stops it.
+                await asyncio.Event().wait()
+            raise
+        return dataclasses.replace(
+            place,
+            ports=described.ports,
+            networks=described.networks,
+            gateways=described.gateways,
+            resolv_conf=container.resolv_conf,
+        )
+
+    def _has_ended(self) -> bool:
+        return not Path(f"/proc/{self._described.container.pid}/ns/net").exists()
+
+    async def close(self, place: Place) -> None:
+        await self._capture.detach(place)
+
+    def application(self, workload: Workload, place: Place, changed: Callable[[], None]) -> ContainerApplication:  # noqa: ARG002
+        return ContainerApplication(self._host, self._capture, self._watch, self._described.container, place, changed)
+
+
+class ContainerApplication:
+    """A :class:`mizzen.node.runtimes.Application` that an engine runs: it is watched, not kept."""
+
+    def __init__(
+        self,
+        host: Host,
+        capture: Attachments,
+        watch: ContainerWatch,
+        container: Container,
+        place: Place,
+        changed: Callable[[], None],
+    ) -> None:
+        self._host = host
+        self._capture = capture
+        self._watch = watch
+        self._container = container
+        self._place = place
+        self._changed = changed
+        self.ready = False
+        self.waiting = False
+        self.message = ""
+        self.grace = 0.0
+        self.restarts = 0
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """The environment of what is run beside it, which is this node's and not the container's own."""
+        return environment(self._host.env, self._place, self._host.services(), (), ())
+
+    @property
+    def pid(self) -> int:
+        return self._container.pid
+
+    @property
+    def started(self) -> float:
+        return self._container.started_at
+
+    def adopt(self, workload: Workload) -> None:
+        """What a container is does not change while it runs."""
+
+    async def keep(self) -> None:
+        """Lets its connections go to its proxy, and says whether it is ready, until this is cancelled."""
+        await self._capture.release(self._place)
+        try:
+            async for containers in self._watch.containers:
+                self._look((containers or {}).get(self._container.id))
+        finally:
+            self.ready = False
+            if self._has_ended((self._watch.containers.get() or {}).get(self._container.id)):
+                await self._capture.forsake(self._place)
+            else:
+                await self._capture.withdraw(self._place)
+
+    def _has_ended(self, container: Container | None) -> bool:
+        return container is None or not container.pid or container.started_at != self._container.started_at
+
+    def _look(self, container: Container | None) -> None:
+        if container is None or self._has_ended(container):
+            ready, message = False, "it has ended"
+        else:
+            stand = describe(container)
+            ready = isinstance(stand, Described) and stand.ready
+            message = stand.reason
+        if (ready, message) != (self.ready, self.message):
+            self.ready, self.message = ready, message
+            self._changed()

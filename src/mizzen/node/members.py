@@ -1,0 +1,274 @@
+"""Makes those containers members of the mesh that should be: the part of ``containers.py`` that needs Linux and root.
+
+    engine ──▶ all containers ──▶ survey (names, ports, services) ──▶ reported
+                                     │
+    attachments ─────────────────────┴──▶ an InstanceRunner for each member that runs
+
+A container that stays outside is reported as well, without a proxy: members call it as they did before, in plaintext.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import msgspec
+
+from mizzen.node.attached import ContainerRuntime, workload_of
+from mizzen.node.capture.attaching import Attachments
+from mizzen.node.containers import MakeRunner
+from mizzen.node.engine.watching import ContainerWatch
+from mizzen.node.events import ContainerProblem
+from mizzen.node.host import Host
+from mizzen.node.instances import InstanceRunner
+from mizzen.node.specs import Workload
+from mizzen.registry.container_services import Survey, survey
+from mizzen.registry.containers import Container, Described, Excluded, has_opted_in, matches
+from mizzen.registry.reports import Attachment, ContainerState, FoundService, Instance
+
+_OUTSIDE = "none"
+
+# A run of a container: when it starts again it has another process and another network namespace.
+_Run: TypeAlias = tuple[str, float]
+
+
+@dataclass
+class _Member:
+    described: Described
+    runner: InstanceRunner
+
+
+class Members:
+    """``watch`` knows all containers, ``capture`` attaches network namespaces, ``make_runner`` makes what runs an instance.
+
+    ``settled`` is set when all that should be members are, as far as they can, for the first time.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        watch: ContainerWatch,
+        capture: Attachments,
+        make_runner: MakeRunner,
+        settled: asyncio.Event,
+    ) -> None:
+        self._host = host
+        self._watch = watch
+        self._capture = capture
+        self._make_runner = make_runner
+        self._settled = settled
+        self._attachments: tuple[Attachment, ...] = ()
+        self._version = 0
+        self._members: dict[_Run, _Member] = {}
+        self._wanted_runs: frozenset[_Run] = frozenset()
+        self._outside: set[tuple[str, str]] = set()
+        self._problems: tuple[str, ...] = ()
+        self._stopping = False
+        self._wake = asyncio.Event()
+        watch.on_end = self._has_ended
+
+    @property
+    def count(self) -> int:
+        """How many members there are."""
+        return len(self._members)
+
+    def take(self, attachments: Sequence[Attachment], version: int) -> None:
+        """Takes which containers are members of the mesh."""
+        self._attachments, self._version = tuple(attachments), version
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Detaches all; :meth:`run` returns when the last is detached."""
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Runs until :meth:`stop`; cancelled, it leaves all network namespaces as they were."""
+        async with self._capture, asyncio.TaskGroup() as group:
+            watch = self._watch
+            tasks = [group.create_task(part) for part in (watch.run(), self._follow(watch), self._listen(watch))]
+            while not (self._stopping and not self._members):
+                self._act(group, watch.containers.get())
+                await self._wake.wait()
+                self._wake.clear()
+            for task in tasks:
+                task.cancel()
+
+    def _has_ended(self, container: str) -> None:
+        """Stops an instance in the very moment in which its container has ended, see :meth:`InstanceRunner.stop_gone`."""
+        for run, member in self._members.items():
+            if run[0] == container:
+                member.runner.stop_gone()
+
+    async def _follow(self, watch: ContainerWatch) -> None:
+        async for _ in watch.containers:
+            self._wake.set()
+
+    async def _listen(self, watch: ContainerWatch) -> None:
+        async for _ in watch.trouble:
+            self._wake.set()
+
+    def _act(self, group: asyncio.TaskGroup, containers: Mapping[str, Container] | None) -> None:
+        """Starts and stops instances so that the members are those that should be, and reports what is."""
+        if containers is None:
+            self._tell_problems(self._trouble())
+            return
+        asked = {one.id for one in containers.values() if self._proxy_for(one) != _OUTSIDE}
+        surveyed = survey(containers.values(), asked)
+        wanted = {} if self._stopping else self._wanted(surveyed)
+        self._wanted_runs = frozenset(wanted)
+        for run, member in self._members.items():
+            if run not in wanted:
+                member.runner.stop_gone() if _gone(run, containers) else member.runner.stop()
+            else:
+                member.described = wanted[run]
+                member.runner.adopt(self._workload(wanted[run]))
+        taken = {(one.described.namespace, one.described.name) for one in self._members.values()}
+        for run, described in wanted.items():
+            # A container that was started again has to wait until its earlier run has left.
+            if run not in self._members and (described.namespace, described.name) not in taken:
+                self._start(group, run, described)
+        self._tell(surveyed, containers)
+
+    def _wanted(self, surveyed: Survey) -> dict[_Run, Described]:
+        return {
+            _run(stand.container): stand
+            for stand in surveyed.containers.values()
+            if isinstance(stand, Described) and stand.container.pid and self._proxy_for(stand.container) != _OUTSIDE
+        }
+
+    def _proxy_for(self, container: Container) -> str:
+        """Returns what the most exact attachment says that means a container (see :class:`Attachment`)."""
+        exact: dict[int, str] = {}
+        for one in self._attachments:
+            if matches(one.target, container):
+                rank = 0 if one.target == "*" else 1 if one.target == container.project else 2
+                exact[rank] = one.proxy
+        if exact:
+            return exact[max(exact)]
+        return "" if has_opted_in(container) else _OUTSIDE
+
+    def _workload(self, described: Described) -> Workload:
+        return workload_of(described, self._proxy_for(described.container) or described.proxy)
+
+    def _start(self, group: asyncio.TaskGroup, run: _Run, described: Described) -> None:
+        runtime = ContainerRuntime(self._host, self._capture, self._watch, described)
+        runner = self._make_runner(self._host, self._workload(described), described.name, self._wake.set, runtime)
+        self._outside.discard((described.namespace, described.name))
+        self._members[run] = _Member(described, runner)
+        group.create_task(self._run(run, runner), name=f"container {described.name}")
+
+    async def _run(self, run: _Run, runner: InstanceRunner) -> None:
+        try:
+            await runner.run()
+        finally:
+            del self._members[run]
+            self._wake.set()
+
+    # --- what is told
+
+    def _tell(self, surveyed: Survey, containers: Mapping[str, Container]) -> None:
+        self._tell_outsiders(surveyed)
+        self._tell_problems((*self._trouble(), *surveyed.problems))
+        self._host.board.tell(
+            services=_services(surveyed),
+            containers=(states := self._states(surveyed, containers)),
+            attachments_version=self._version,
+        )
+        if not any(one.state == "Attaching" for one in states):
+            self._settled.set()
+
+    def _states(self, surveyed: Survey, containers: Mapping[str, Container]) -> tuple[ContainerState, ...]:
+        alive = sorted((one for one in containers.values() if one.alive), key=lambda one: one.name)
+        return tuple(self._state(container, surveyed.containers[container.id]) for container in alive)
+
+    def _tell_outsiders(self, surveyed: Survey) -> None:
+        """Reports those who run without a proxy, and that those are gone who do no longer."""
+        members = {(one.described.namespace, one.described.name) for one in self._members.values()}
+        outside = {
+            (one.namespace, one.name): _outsider(one)
+            for one in surveyed.containers.values()
+            if isinstance(one, Described) and one.container.pid and one.address
+        }
+        outside = {} if self._stopping else {key: one for key, one in outside.items() if key not in members}
+        for key in self._outside - outside.keys() - members:
+            self._host.board.remove(*key)
+        for one in outside.values():
+            self._host.board.put(one)
+        self._outside = set(outside)
+
+    def _state(self, container: Container, stand: Described | Excluded) -> ContainerState:
+        state, reason = self._standing(container, stand)
+        described = stand if isinstance(stand, Described) else None
+        return ContainerState(
+            id=container.id,
+            name=container.name,
+            project=container.project,
+            state=state,
+            reason=reason,
+            instance=described.name if described else "",
+            namespace=described.namespace if described else "",
+        )
+
+    def _standing(self, container: Container, stand: Described | Excluded) -> tuple[str, str]:
+        member = self._members.get(_run(container))
+        if member and _run(container) not in self._wanted_runs:
+            return "Detaching", ""
+        if member:
+            is_attached = member.runner.settled and not member.runner.leaving
+            return ("Attached" if is_attached else "Attaching"), member.runner.message
+        if self._proxy_for(container) == _OUTSIDE:
+            return "Outside", stand.reason if isinstance(stand, Excluded) else ""
+        if isinstance(stand, Excluded):
+            return "Refused", stand.reason
+        return ("Attaching", "") if container.pid else ("Outside", stand.reason)
+
+    def _trouble(self) -> tuple[str, ...]:
+        trouble = self._watch.trouble.get()
+        return (trouble,) if trouble else ()
+
+    def _tell_problems(self, problems: tuple[str, ...]) -> None:
+        for problem in problems:
+            if problem not in self._problems:
+                self._host.emit(ContainerProblem(problem))
+        self._problems = problems
+        self._host.board.tell(problems=problems)
+
+
+def _services(surveyed: Survey) -> tuple[FoundService, ...]:
+    aliases = surveyed.found.aliases
+    return tuple(
+        msgspec.structs.replace(one, aliases=aliases.get((one.namespace, one.name), ()))
+        for one in surveyed.found.services
+    )
+
+
+def _run(container: Container) -> _Run:
+    return (container.id, container.started_at)
+
+
+def _gone(run: _Run, containers: Mapping[str, Container]) -> bool:
+    """Tells whether that run of the container has ended."""
+    container = containers.get(run[0])
+    return container is None or not container.pid or _run(container) != run
+
+
+def _outsider(described: Described) -> Instance:
+    return Instance(
+        name=described.name,
+        namespace=described.namespace,
+        workload=described.workload,
+        digest=described.container.id[:12],
+        phase="Running",
+        labels=dict(described.labels),
+        service_account=described.service_account,
+        ready=described.ready,
+        message=described.reason,
+        address=described.address,
+        capture="none",
+        ports=described.ports,
+        pid=described.container.pid,
+        started=described.container.started_at,
+    )

@@ -1,0 +1,120 @@
+"""Two hundred containers come and go in a mesh under load: who stays is served, and of the mesh nothing is left."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from tests.e2e.containers.inventory import KEPT, difference, held_by, inventory
+from tests.support.applications import compose_labels, small, small_container
+from tests.support.containers import Container, Engine, engine
+from tests.support.meshes import Mesh, running
+from tests.support.polling import eventually
+
+pytestmark = [pytest.mark.e2e, pytest.mark.privileged, pytest.mark.containers, pytest.mark.timeout(900)]
+
+NETWORK = "shop"
+import os
+
+TOTAL = int(os.environ.get("TOTAL", 200))
+# Sidecars take the memory of an Envoy each.
+MOST_AT_ONCE = 30
+AT_A_TIME = 2
+SERVICES = 8
+RATE = 20.0
+STAYING = ("caller", "living", "web-0")
+
+# Requests that a container was working on when it was killed are lost. Who may ask twice says so, as here.
+ASK_AGAIN = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: web}
+spec:
+  hosts: [web]
+  http:
+  - route: [{destination: {host: web}}]
+    retries: {attempts: 5, retryOn: "connect-failure,refused-stream,reset,503"}
+"""
+
+
+@pytest.fixture(scope="module")
+def podman() -> Iterator[Engine]:
+    """An engine with three containers that stay: one that calls, one whose service nobody else is in, one of ``web``."""
+    with engine() as made:
+        made.network(NETWORK)
+        for name in STAYING:
+            small_container(made, name, NETWORK, labels=compose_labels(NETWORK, name.removesuffix("-0")))
+        yield made
+
+
+@pytest.mark.parametrize("mode", ["container-sidecar", "container-node"])
+def test_200_containers_come_and_go(mode: str, podman: Engine, tmp_path: Path) -> None:
+    before = inventory(podman, *STAYING)
+    with running(capture=mode, engine=podman, state_dir=tmp_path / "state") as mesh:
+        mesh.apply_text(ASK_AGAIN)
+        quiet = held(mesh)
+        with ExitStack() as loads:
+            load = {
+                host: loads.enter_context(mesh.load("caller", f"http://{host}:8080/", RATE))
+                for host in ("living", "web")
+            }
+            churn(podman, random.Random(mode))
+        for one in load.values():
+            one.assert_nothing_failed(at_least=200)
+        eventually(lambda: {one["name"] for one in mesh.get("/v1/workloads")["items"]} == set(STAYING), "all have left")
+        # The node holds on to nothing of those that have gone.
+        eventually(lambda: held(mesh) <= quiet, f"as much is held as before: {quiet}")
+        assert "failed" not in "\n".join(mesh.lines)
+    assert difference(before, inventory(podman, *STAYING)) == {}
+    assert {file.name for file in (tmp_path / "state").iterdir()} == KEPT
+    assert not list((tmp_path / "state" / "children").iterdir())
+
+
+def held(mesh: Mesh) -> tuple[int, int, int]:
+    """How many namespaces and sockets the node holds open, and how many processes it has."""
+    node = mesh.process.pid
+    assert mesh.engine
+    return held_by(node, "/run/netns/"), held_by(node, "socket:"), len(mesh.engine.host.processes())
+
+
+def churn(podman: Engine, chance: random.Random) -> None:
+    """Starts containers and removes them, each in one of the ways that there are, in an order that chance decides."""
+    waiting = [planned(number) for number in range(TOTAL)]
+    alive: list[Container] = []
+    lock = threading.Lock()
+
+    def step() -> bool:
+        with lock:
+            starts = bool(waiting) and (not alive or (len(alive) < MOST_AT_ONCE and chance.random() < 0.6))
+            if not starts and not alive:
+                return False
+            chosen = waiting.pop() if starts else alive.pop(chance.randrange(len(alive)))
+            stops = chance.random() < 0.5
+        if starts:
+            podman.run(chosen)
+            with lock:
+                alive.append(chosen)
+        else:
+            if stops:
+                podman.stop(chosen.name)
+            podman.rm(chosen.name)
+        return True
+
+    def work() -> None:
+        while step():
+            pass
+
+    with ThreadPoolExecutor(AT_A_TIME) as threads:
+        for done in [threads.submit(work) for _ in range(AT_A_TIME)]:
+            done.result()
+
+
+def planned(number: int) -> Container:
+    """Every third is one more replica of ``web``, the others are of services of their own."""
+    service = f"other-{number % SERVICES}" if number % 3 else "web"
+    return small(f"passing-{number}", NETWORK, labels=compose_labels(NETWORK, service), aliases=(service,))

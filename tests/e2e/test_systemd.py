@@ -1,0 +1,126 @@
+"""The units of packaging/systemd, under a real systemd: started, killed, stopped."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support import small
+from tests.support.meshes import MIZZEN, ROOT
+from tests.support.polling import eventually
+from tests.support.runs import SERVER
+from tests.support.systemd import Systemd, booted
+
+pytestmark = [pytest.mark.e2e, pytest.mark.envoy, pytest.mark.systemd, pytest.mark.timeout(400)]
+
+PACKAGED = ROOT / "packaging" / "systemd"
+# A unit that there was before Mizzen, and the drop-in that puts it into the mesh, as docs/systemd.md has it.
+SHOP = """
+[Service]
+User=daemon
+ExecStart={server} 8081
+Restart=on-failure
+"""
+IN_THE_MESH = """
+[Unit]
+Wants=mizzen.service
+After=mizzen.service
+StartLimitIntervalSec=0
+
+[Service]
+Type=notify
+ExecStart=
+ExecStart=!{mizzen} run --user daemon --service shop --port http:8081 -- {server} 8081
+Environment=MIZZEN_STATE_DIR=/var/lib/mizzen
+KillMode=mixed
+RestartSec=1
+SuccessExitStatus=129 130 143
+TimeoutStopSec=60
+"""
+
+
+@pytest.fixture(scope="module")
+def units(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The packaged units, with the Mizzen of this environment, and one that is not Mizzen's."""
+    folder = tmp_path_factory.mktemp("systemd")
+    (folder / "units" / "shop.service.d").mkdir(parents=True)
+    server = folder / "server"
+    server.write_text(f"#!/usr/bin/python3\n{SERVER}")
+    server.chmod(0o755)
+    for above in (folder, folder.parent, folder.parent.parent):
+        above.chmod(0o755)  # so that nobody can run it
+    for unit in PACKAGED.iterdir():
+        text = unit.read_text().replace("/opt/mizzen/bin/mizzen", str(MIZZEN))
+        (folder / "units" / unit.name).write_text(text)
+    (folder / "units" / "shop.service").write_text(SHOP.format(server=server))
+    drop_in = IN_THE_MESH.format(mizzen=MIZZEN, server=server)
+    (folder / "units" / "shop.service.d" / "mizzen.conf").write_text(drop_in)
+    return folder / "units"
+
+
+@pytest.fixture(scope="module")
+def systemd(units: Path) -> Iterator[Systemd]:
+    """A host on which the mesh has started, and a command and a unit are in it."""
+    with booted(units) as made:
+        made.run("mkdir", "-p", "/etc/mizzen/run")
+        for name, text in {
+            "/etc/default/mizzen": 'OPTIONS="--capture transparent"\n',
+            "/etc/mizzen/mesh.yaml": small.joined(small.service("client"), small.workload("client")),
+            "/etc/mizzen/run/web.env": f"OPTIONS=--service web --port http:8080\nCOMMAND={units.parent}/server $(PORT)\n",
+        }.items():
+            made.run("sh", "-c", f"cat > {name} <<'END'\n{text}\nEND")
+        made.systemctl("start", "mizzen")
+        made.systemctl("start", "mizzen-run@web", "shop")
+        yield made
+
+
+def answered(systemd: Systemd, url: str) -> str:
+    """What the mesh's client gets, as a user of the host sees it."""
+    return systemd.run(str(MIZZEN), "exec", "client", "--", "curl", "-s", url, check=False).stdout
+
+
+def test_units_are_valid(units: Path) -> None:
+    files = [str(file) for file in units.glob("*.service")]
+    done = subprocess.run(["systemd-analyze", "verify", *files], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.privileged
+def test_a_unit_is_active_when_it_serves(systemd: Systemd) -> None:
+    assert systemd.says("mizzen", "ActiveState") == "active"
+    assert systemd.says("mizzen", "StatusText").startswith(
+        ("shop-r0 is ready", "web-r0 is ready", "server-r0 is ready")
+    )
+    assert answered(systemd, "http://web:8080/") == "web-r0"
+    assert answered(systemd, "http://shop:8081/") == "server-r0"
+    user = systemd.run("sh", "-c", "ps -o user= -p $(pgrep -f 'server 8081$' | tail -1)").stdout.strip()
+    assert user == "daemon"
+
+
+@pytest.mark.privileged
+def test_a_mesh_that_is_killed_comes_back_and_all_that_was_in_it(systemd: Systemd) -> None:
+    before = int(systemd.says("mizzen", "NRestarts"))
+    systemd.systemctl("kill", "--kill-who=main", "--signal=KILL", "mizzen")
+    eventually(lambda: int(systemd.says("mizzen", "NRestarts")) > before, "it is started again")
+    eventually(lambda: answered(systemd, "http://web:8080/") == "web-r0", "the command is back", 120)
+    eventually(lambda: answered(systemd, "http://shop:8081/") == "server-r0", "the unit is back", 120)
+
+
+@pytest.mark.privileged
+def test_a_command_that_is_stopped_has_not_failed(systemd: Systemd) -> None:
+    systemd.systemctl("stop", "mizzen-run@web")
+    assert systemd.says("mizzen-run@web", "ActiveState") == "inactive"
+    systemd.systemctl("start", "mizzen-run@web")
+    assert answered(systemd, "http://web:8080/") == "web-r0"
+
+
+@pytest.mark.privileged
+def test_a_mesh_that_is_stopped_leaves_nothing_behind(systemd: Systemd) -> None:
+    systemd.systemctl("stop", "mizzen-run@web", "shop", "mizzen")
+    assert systemd.says("mizzen", "Result") == "success"
+    assert "envoy" not in systemd.run("ps", "-e").stdout
+    assert systemd.run("nft", "list", "tables").stdout == ""
+    systemd.systemctl("start", "mizzen")
+    assert answered(systemd, "http://client/") == "client"
