@@ -1,4 +1,4 @@
-"""Measures of Mizzen: ``python -m bench [--quick] [latency|throughput|start|push|idle ...]``.
+"""Measures of Mizzen: ``python -m bench [--quick] [MEASURE...]``, such as latency, push or attach (see measures.py).
 
 Each measure is a module that starts what it measures (a real mesh, hand-configured Envoys, a control plane with real
 streams), measures it, and returns plain data. ``report`` keeps the data as JSON and writes docs/benchmarks.md from it.

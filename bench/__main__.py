@@ -6,6 +6,7 @@ What is not measured this time stays in the document as it was, with its own dat
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 
@@ -28,7 +29,7 @@ def main() -> int:
     for name in options.measure or MEASURES:
         print(f"{name} ...", file=sys.stderr, flush=True)
         busy = 0.0 if options.quick else await_quiet(_PATIENCE)
-        started, about = time.monotonic(), {**machine.describe(), "busy": busy}
+        started, about = time.monotonic(), {**machine.describe(), "busy": busy, "load": os.getloadavg()[0]}
         found = MEASURES[name](quick=options.quick)
         results[name] = {"machine": about, "seconds": round(time.monotonic() - started), "result": found}
         print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)

@@ -54,13 +54,19 @@ def command(config: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def backend_config(port: int | str) -> dict[str, Any]:
-    """Returns the configuration of the backend: an Envoy that answers 1 kB at once. ``port`` may be ``$(PORT)``."""
+def backend_config(port: int | str, open_port: int = 0) -> dict[str, Any]:
+    """Returns the configuration of the backend: an Envoy that answers 1 kB at once. ``port`` may be ``$(PORT)``.
+
+    It listens on loopback, and at ``open_port``, if that is given, on all addresses.
+    """
     answer = {
         "match": {"prefix": "/"},
         "direct_response": {"status": 200, "body": {"inline_string": "x" * BODY_BYTES}},
     }
-    return {"static_resources": {"listeners": [_listener(port, answer)]}}
+    listeners = [_listener(port, answer)]
+    if open_port:
+        listeners.append(_listener(open_port, answer, address="0.0.0.0"))
+    return {"static_resources": {"listeners": listeners}}
 
 
 @contextlib.contextmanager
@@ -90,7 +96,7 @@ def _running(config: Mapping[str, Any], admin: Path) -> Iterator[int]:
 def _ready(admin: Path) -> bool:
     if not admin.exists():
         return False
-    with httpx2.Client(transport=httpx2.HTTPTransport(uds=str(admin)), base_url="http://envoy") as client:
+    with httpx2.Client(transport=httpx2.HTTPTransport(uds=str(admin), verify=False), base_url="http://envoy") as client:
         try:
             return client.get("/ready").status_code == 200
         except httpx2.TransportError:
@@ -113,7 +119,9 @@ def _config(
     }
 
 
-def _listener(port: int | str, route: Mapping[str, Any], tls: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def _listener(
+    port: int | str, route: Mapping[str, Any], tls: Mapping[str, Any] | None = None, address: str = LOOPBACK
+) -> dict[str, Any]:
     manager = {
         "@type": _TYPE + _HCM,
         "stat_prefix": "in",
@@ -125,15 +133,15 @@ def _listener(port: int | str, route: Mapping[str, Any], tls: Mapping[str, Any] 
     }
     if tls:
         chain["transport_socket"] = tls
-    return {"address": _address(port), "filter_chains": [chain]}
+    return {"address": _address(port, address), "filter_chains": [chain]}
 
 
 def _to(cluster: str) -> dict[str, Any]:
     return {"match": {"prefix": "/"}, "route": {"cluster": cluster}}
 
 
-def _address(port: int | str) -> dict[str, Any]:
-    return {"socket_address": {"address": LOOPBACK, "port_value": port}}
+def _address(port: int | str, address: str = LOOPBACK) -> dict[str, Any]:
+    return {"socket_address": {"address": address, "port_value": port}}
 
 
 def _tls(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -6,14 +6,12 @@ all processes anew: where a process happens to lie in memory makes a difference 
 
 from __future__ import annotations
 
-import json
 import statistics
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from bench.generating import generate
 from bench.load import Result, Task
 from bench.paths import AUTHORITY, DIRECT, HAND, CallPath, call_paths
 from bench.spread import Spread, percentile, spread
@@ -78,17 +76,7 @@ def _generate(plan: Plan, ways: Sequence[CallPath], seed: int) -> Result:
         warmup=plan.warmup,
         seed=seed,
     )
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.load"],
-        input=json.dumps(asdict(task)),
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    result = Result(**json.loads(done.stdout))
-    if result.failures:
-        raise RuntimeError(f"{len(result.failures)} requests failed, such as {result.failures[:3]}")
-    return result
+    return generate(task)
 
 
 def _cpu(way: CallPath) -> float:

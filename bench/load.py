@@ -1,4 +1,4 @@
-"""The load generator: a process of its own that sends HTTP/1.1 requests in an open loop and times the answers.
+"""The load generator: a process of its own that sends HTTP/1.1 requests and times the answers, as a rule in an open loop.
 
 It is a loop over ``select`` on plain sockets and nothing more, because it shares the machine with what it measures.
 Arrivals are Poisson, as those of many independent clients are; a generator that sends in even intervals or in bursts
@@ -39,19 +39,24 @@ _FIRST_NS = 1_000_000
 
 @dataclass(frozen=True)
 class Target:
-    """Where a way begins: an address, in the network namespace of a path or in this one."""
+    """Where a way begins: an address, in the network namespace of a path or in this one.
+
+    ``gid`` is the group as which the client connects there; capture leaves that of Envoy alone.
+    """
 
     name: str
     host: str
     port: int
     netns: str = ""
+    gid: int | None = None
 
 
 @dataclass(frozen=True)
 class Task:
     """In each round each target gets ``turns`` turns of ``requests`` requests, of which the first ``warmup`` do not count.
 
-    ``rate`` is in requests a second, over all ``connections`` of a target.
+    ``rate`` is in requests a second, over all ``connections`` of a target; with 0 the loop is closed: each request is due
+    when the one before it has been answered, and one connection is enough.
     """
 
     targets: list[Target]
@@ -113,6 +118,8 @@ class Connection:
 
 def _connect(target: Target) -> socket.socket:
     def connect() -> socket.socket:
+        if target.gid is not None:
+            ctypes.CDLL(None).setfsgid(target.gid)  # of this thread, which ends with this
         made = socket.create_connection((target.host, target.port), timeout=5)
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return made
@@ -139,6 +146,9 @@ class Way:
 
     def turn(self, chance: random.Random) -> None:
         """Sends one turn's requests, and returns when all are answered."""
+        if not self._task.rate:
+            self._closed_turn()
+            return
         number, total = 0, self._task.requests
         due = time.monotonic_ns() + _FIRST_NS
         while number < total or self._busy:
@@ -150,6 +160,12 @@ class Way:
             while self._waiting and self._idle:
                 self._send(*self._waiting.popleft())
             self._await((due - time.monotonic_ns()) / 1e9 if number < total else 1.0)
+
+    def _closed_turn(self) -> None:
+        for number in range(self._task.requests):
+            self._send(time.monotonic_ns(), number >= self._task.warmup)
+            while self._busy:
+                self._await(1.0)
 
     def close(self) -> None:
         for connection in [*self._idle, *self._busy]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from bench import idle, latency, push, start, throughput, worlds
+from bench import attaching, first_packet, idle, latency, modes, proxy_memory, push, start, throughput, worlds
+from bench.lacking import containers_lack, transparent_lacks
 from bench.paths import EXPLICIT, TRANSPARENT
-from mizzen.node.capture.available import availability
 
 _MANY_SERVICES = 200
 
 
 def _transparent(*, quick: bool) -> bool:
-    return not quick and availability().usable
+    return not quick and not transparent_lacks()
 
 
 def _latency(*, quick: bool) -> dict[str, Any]:
@@ -46,10 +46,38 @@ def _idle(*, quick: bool) -> dict[str, Any]:
     return idle.measure(idle.QUICK if quick else idle.Plan())
 
 
+def _modes(*, quick: bool) -> dict[str, Any]:
+    lacking = transparent_lacks()
+    return {"skipped": lacking} if lacking else modes.measure(modes.QUICK if quick else modes.Plan())
+
+
+def _memory(*, quick: bool) -> dict[str, Any]:
+    lacking = transparent_lacks()
+    return (
+        {"skipped": lacking} if lacking else proxy_memory.measure(proxy_memory.QUICK if quick else proxy_memory.Plan())
+    )
+
+
+def _attach(*, quick: bool) -> dict[str, Any]:
+    lacking = containers_lack()
+    return {"skipped": lacking} if lacking else attaching.measure(attaching.QUICK if quick else attaching.Plan())
+
+
+def _first_packet(*, quick: bool) -> dict[str, Any]:
+    lacking = containers_lack()
+    return (
+        {"skipped": lacking} if lacking else first_packet.measure(first_packet.QUICK if quick else first_packet.Plan())
+    )
+
+
 MEASURES: Final[Mapping[str, Callable[..., dict[str, Any]]]] = {
     "latency": _latency,
     "throughput": _throughput,
     "start": _start,
     "push": _push,
     "idle": _idle,
+    "modes": _modes,
+    "memory": _memory,
+    "attach": _attach,
+    "first-packet": _first_packet,
 }

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+from tests.support.containers import Engine
 
 from bench.ending import ended
 from mizzen.settings import Settings
@@ -33,7 +34,7 @@ class Mesh:
     env: dict[str, str]
 
     def client(self) -> httpx2.Client:
-        transport = httpx2.HTTPTransport(uds=str(self.settings.api_socket))
+        transport = httpx2.HTTPTransport(uds=str(self.settings.api_socket), verify=False)
         return httpx2.Client(transport=transport, base_url="http://mizzen", timeout=60)
 
     def get(self, path: str) -> Any:
@@ -62,15 +63,21 @@ class Mesh:
 
 
 @contextlib.contextmanager
-def starting(paths: Sequence[Path], capture: str) -> Iterator[tuple[Mesh, subprocess.Popen[str]]]:
-    """Starts a mesh with a state directory of its own; it ends with the context. Its events come through the pipe."""
+def starting(
+    paths: Sequence[Path], capture: str, *options: str, engine: Engine | None = None
+) -> Iterator[tuple[Mesh, subprocess.Popen[str]]]:
+    """Starts a mesh with a state directory of its own; it ends with the context. Its events come through the pipe.
+
+    With an ``engine`` it runs on the engine's host, and finds its containers.
+    """
     with tempfile.TemporaryDirectory(prefix="mizzen-bench-") as folder:
         state = Path(folder, "state")
         own = {name: value for name, value in os.environ.items() if not name.startswith("MIZZEN_")}
+        line = [str(MIZZEN), "up", *map(str, paths), "--name", "bench", "--capture", capture, *options]
         env = own | {"MIZZEN_STATE_DIR": str(state), "XDG_STATE_HOME": folder, "NO_COLOR": "1", "COLUMNS": "200"}
         process = subprocess.Popen(
-            [str(MIZZEN), "up", *map(str, paths), "--name", "bench", "--capture", capture],
-            env=env,
+            engine.host.command(*line) if engine else line,
+            env=env | (engine.environment if engine else {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -81,9 +88,9 @@ def starting(paths: Sequence[Path], capture: str) -> Iterator[tuple[Mesh, subpro
 
 
 @contextlib.contextmanager
-def running(paths: Sequence[Path], capture: str) -> Iterator[Mesh]:
-    """Runs a mesh, from its readiness to the end of the context."""
-    with starting(paths, capture) as (mesh, process):
+def running(paths: Sequence[Path], capture: str, *options: str, engine: Engine | None = None) -> Iterator[Mesh]:
+    """Runs a mesh, from its readiness to the end of the context; see :func:`starting`."""
+    with starting(paths, capture, *options, engine=engine) as (mesh, process):
         await_ready(process)
         yield mesh
 

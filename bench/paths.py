@@ -1,4 +1,5 @@
-"""The ways from a client to the same backend that are compared: direct, two hand-configured Envoys, two sidecars.
+"""The ways from a client to the same backend that are compared: direct, two hand-configured Envoys, two sidecars; and with
+one proxy for both ends.
 
 A backend is an Envoy that answers at once, and a Workload of a mesh. The direct way and the hand-configured Envoys lead
 to the one of the mesh whose capture is explicit, which is as good as any: it listens on loopback.
@@ -19,20 +20,27 @@ from bench import handwritten
 from bench.handwritten import LOOPBACK, backend_config, command
 from bench.load import Target
 from bench.mesh import Mesh, running
+from mizzen.node.capture.rules import ENVOY_GROUP
 
+MODES = ("sidecar", "node")
 DIRECT, HAND, EXPLICIT, TRANSPARENT = "direct", "hand-configured", "explicit", "transparent"
 AUTHORITY = "backend:8080"
 _PORT = 8080
+# Where the backend also takes calls that pass no proxy: one of the ports that capture leaves alone on the way in.
+_OPEN_PORT = 15020
 _SERVICE = "backend.default.svc.cluster.local"
 
 
 @dataclass(frozen=True)
 class CallPath:
-    """One way to the backend: what the client calls, and the processes of the two proxies between, if there are any."""
+    """One way to the backend: what the client calls, and the processes of the proxies between, if there are any: two, or
+    one that is both. ``backend_pid`` is the backend's, where it has one of its own.
+    """
 
     target: Target
     client_pid: int = 0
     server_pid: int = 0
+    backend_pid: int = 0
 
     @property
     def name(self) -> str:
@@ -40,7 +48,7 @@ class CallPath:
 
     @property
     def proxies(self) -> tuple[int, ...]:
-        return tuple(pid for pid in (self.client_pid, self.server_pid) if pid)
+        return tuple({pid: None for pid in (self.client_pid, self.server_pid) if pid})
 
 
 @contextlib.contextmanager
@@ -56,21 +64,37 @@ def call_paths(*, transparent: bool) -> Iterator[list[CallPath]]:
         ways = [
             CallPath(Target(DIRECT, LOOPBACK, backend)),
             CallPath(Target(HAND, LOOPBACK, pair.port), pair.client_pid, pair.server_pid),
-            _through(explicit),
+            _explicit(explicit),
         ]
         if transparent:
-            ways.append(_through(stack.enter_context(running([folder / "mesh"], TRANSPARENT))))
+            ways.append(_transparent(stack.enter_context(running([folder / "mesh"], TRANSPARENT)), TRANSPARENT))
         yield ways
 
 
-def mesh_yaml() -> str:
+@contextlib.contextmanager
+def mode_paths() -> Iterator[list[CallPath]]:
+    """Starts two meshes with transparent capture, one for each mode of proxies, while the context lasts; needs root.
+
+    Each has two ways, from the same client to the same backend: through its proxies, and past them.
+    """
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mizzen-bench-")))
+        (folder / "mesh.yaml").write_text(mesh_yaml(_OPEN_PORT))
+        ways = []
+        for mode in MODES:
+            mesh = stack.enter_context(running([folder], TRANSPARENT, "--proxy", mode))
+            ways += [_transparent(mesh, mode), _past(mesh, direct_name(mode))]
+        yield ways
+
+
+def mesh_yaml(open_port: int = 0) -> str:
     """Returns the resources of the small mesh: a client that does nothing by itself, and the backend."""
     service = _resource("v1", "Service", "backend")
     service["spec"] = {"selector": {"app": "backend"}, "ports": [{"name": "http", "port": _PORT}]}
     backend = _resource("mizzen.dev/v1alpha1", "Workload", "backend")
     backend["spec"] = {
         # A number, once Mizzen has put it in.
-        "command": [part.replace('"$(PORT)"', "$(PORT)") for part in command(backend_config("$(PORT)"))],
+        "command": [part.replace('"$(PORT)"', "$(PORT)") for part in command(backend_config("$(PORT)", open_port))],
         "ports": [{"name": "http", "containerPort": _PORT}],
         "serviceAccount": "backend",
     }
@@ -83,14 +107,29 @@ def _resource(api: str, kind: str, name: str) -> dict[str, Any]:
     return {"apiVersion": api, "kind": kind, "metadata": {"name": name, "labels": {"app": name}}}
 
 
-def _through(mesh: Mesh) -> CallPath:
+def _explicit(mesh: Mesh) -> CallPath:
+    client, server = _ends(mesh)
+    port = next(one["local"] for one in client["outbound"] if one["host"] == _SERVICE)
+    return CallPath(Target(EXPLICIT, LOOPBACK, port), client["proxyPid"], server["proxyPid"])
+
+
+def _transparent(mesh: Mesh, name: str) -> CallPath:
+    client, server = _ends(mesh)
+    service = mesh.get("/v1/resources?kind=Service&namespace=default&name=backend")["items"][0]
+    target = Target(name, service["status"]["address"], _PORT, client["netns"])
+    return CallPath(target, client["proxyPid"], server["proxyPid"], server["pid"])
+
+
+def direct_name(mode: str) -> str:
+    """Returns the name of the way past the proxies of a mode."""
+    return f"{mode}, {DIRECT}"
+
+
+def _past(mesh: Mesh, name: str) -> CallPath:
+    client, server = _ends(mesh)
+    return CallPath(Target(name, server["address"], _OPEN_PORT, client["netns"], ENVOY_GROUP))
+
+
+def _ends(mesh: Mesh) -> tuple[dict[str, Any], dict[str, Any]]:
     instances = mesh.instances()
-    client, server = instances["client-0"], instances["backend-0"]
-    if mesh.capture == EXPLICIT:
-        port = next(one["local"] for one in client["outbound"] if one["host"] == _SERVICE)
-        target = Target(EXPLICIT, LOOPBACK, port)
-    else:
-        service = mesh.get("/v1/resources?kind=Service&namespace=default&name=backend")["items"][0]
-        netns = mesh.get("/v1/workloads/default/client/exec")["netns"]
-        target = Target(TRANSPARENT, service["status"]["address"], _PORT, netns)
-    return CallPath(target, client["proxyPid"], server["proxyPid"])
+    return instances["client-0"], instances["backend-0"]

@@ -88,7 +88,7 @@ def control_plane() -> Iterator[Control]:
 
 def _client(socket: Path) -> httpx2.Client:
     return httpx2.Client(
-        transport=httpx2.HTTPTransport(uds=str(socket)), base_url="http://mizzen", timeout=_TIMEOUT + 10
+        transport=httpx2.HTTPTransport(uds=str(socket), verify=False), base_url="http://mizzen", timeout=_TIMEOUT + 10
     )
 
 

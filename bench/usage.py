@@ -9,10 +9,15 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Memory:
-    """In bytes. ``private`` is what ends with the process; ``pss`` adds its share of what it shares with others."""
+    """In bytes. ``private`` is what ends with the process; ``pss`` adds its share of what it shares with others.
+
+    ``own`` is what is in no file, and ``mapped`` what is: the program itself, which several processes have only once.
+    """
 
     private: int
     pss: int
+    own: int
+    mapped: int
 
 
 def cpu_seconds(pid: int) -> float:
@@ -30,4 +35,10 @@ def memory(pid: int) -> Memory:
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
             name, value = line.split(":")
             fields[name] = int(value.split()[0]) * 1024
-    return Memory(fields.get("Private_Clean", 0) + fields.get("Private_Dirty", 0), fields.get("Pss", 0))
+    own = fields.get("Anonymous", 0)
+    return Memory(
+        private=fields.get("Private_Clean", 0) + fields.get("Private_Dirty", 0),
+        pss=fields.get("Pss", 0),
+        own=own,
+        mapped=fields.get("Rss", 0) - own,
+    )

@@ -50,9 +50,10 @@ exec "$1" --system --unit=multi-user.target --log-target=console --show-status=0
 
 @dataclass(frozen=True)
 class Systemd:
-    """A systemd that runs; ``leader`` is its process."""
+    """A systemd that runs; ``leader`` is its process, ``log`` has the output of all its services."""
 
     leader: int
+    log: Path
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Runs a command beside its units."""
@@ -71,16 +72,23 @@ class Systemd:
 
 @contextlib.contextmanager
 def booted(units: Path) -> Iterator[Systemd]:
-    """Starts a systemd that finds its units in a folder, to which the targets are added that every system has."""
+    """Starts a systemd that finds its units in a folder, to which the targets are added that every system has, and what
+    has services write to one file, as there is no journal.
+    """
     for name in _OWN:
         (units / f"{name}.target").write_text(f"[Unit]\nDescription={name}\nDefaultDependencies=no\n")
+    log = units.parent / "services.log"
+    (units / "service.d").mkdir()
+    (units / "service.d" / "log.conf").write_text(
+        f"[Service]\nStandardOutput=append:{log}\nStandardError=append:{log}\n"
+    )
     group = _own_group() / f"mizzen-systemd-{secrets.token_hex(4)}"
     boot = ["sh", "-c", _BOOT, "boot", str(group), str(units), str(SYSTEMD)]
-    with (units.parent / "systemd.log").open("wb") as log:
-        process = subprocess.Popen(boot, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_environment())
+    with log.open("ab") as output:
+        process = subprocess.Popen(boot, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=_environment())
     try:
         leader = eventually(lambda: _leader(process.pid), "systemd runs")
-        systemd = Systemd(leader)
+        systemd = Systemd(leader, log)
         eventually(lambda: systemd.systemctl("is-system-running", check=False).stdout.strip() == "running", "it is up")
         yield systemd
     finally:

@@ -34,11 +34,15 @@ class Choice:
 
 @dataclass(frozen=True)
 class Mesh:
-    """A mesh that is known on this machine. ``pid`` is its node's process, or 0 when the mesh does not run."""
+    """A mesh that is known on this machine. ``pid`` is its node's process, or 0 when the mesh does not run.
+
+    ``supervisor`` starts the node of a detached mesh again if it is killed; until it has, ``pid`` is its own.
+    """
 
     name: str
     state_dir: Path
     pid: int = 0
+    supervisor: int = 0
     capture: str = ""
     started: float = 0.0
     sockets: Path | None = None
@@ -143,15 +147,28 @@ def _read(name: str, state_dir: Path, *, named: bool = True) -> Mesh:
     pid = facts.get("pid", 0)
     name = name if named else facts.get("name", name)
     if not isinstance(pid, int) or pid <= 0 or not _locked(settings.lock_file, pid):
+        pid = 0
+    supervisor = _supervisor(facts)
+    pid = pid or supervisor
+    if not pid:
         return Mesh(name, state_dir)
     return Mesh(
         name=facts.get("name", name),
         state_dir=state_dir,
         pid=pid,
+        supervisor=supervisor,
         capture=facts.get("capture", ""),
         started=_seconds(facts.get("started")),
         sockets=Path(facts["sockets"]) if facts.get("sockets") else None,
     )
+
+
+def _supervisor(facts: dict[str, Any]) -> int:
+    """Returns the process that keeps the node, or 0 if there is none."""
+    from mizzen.node.leftovers import start_time
+
+    pid, started = facts.get("supervisor"), facts.get("supervisorStarted")
+    return pid if isinstance(pid, int) and pid > 0 and started and start_time(pid) == started else 0
 
 
 def _seconds(value: Any) -> float:

@@ -1,4 +1,4 @@
-"""Starts a node as a process of its own, and listens to its events until the mesh is ready or has failed."""
+"""Starts a node as a process of its own, with another that starts it again if it is killed, and listens to its events until the mesh is ready or has failed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mizzen.node import supervise
 from mizzen.node.node_log import open_log
 from mizzen.settings import Settings
 
@@ -28,7 +30,7 @@ def start(settings: Settings, show: Show, timeout: float) -> str:
     with os.fdopen(reader, "rb", buffering=0) as events, open_log(log) as output:
         try:
             node = subprocess.Popen(
-                [sys.executable, "-m", "mizzen.node", "--settings", settings.to_json(), "--events-fd", str(writer)],
+                _command(settings, writer),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -44,6 +46,11 @@ def start(settings: Settings, show: Show, timeout: float) -> str:
             raise
         except _EndedError:
             return f"the node ended with code {node.wait()} before the mesh was ready; its output is in {log}"
+
+
+def _command(settings: Settings, events: int) -> list[str]:
+    node = ["-m", "mizzen.node", "--settings", settings.to_json(), "--events-fd", str(events), "--supervised"]
+    return [sys.executable, "-I", "-S", str(Path(supervise.__file__)), sys.executable, *node]
 
 
 def _end(node: subprocess.Popen[bytes]) -> None:

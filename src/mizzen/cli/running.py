@@ -5,7 +5,6 @@ It checks what it is given against the mesh, and leaves the rest to ``accompanyi
 
 from __future__ import annotations
 
-import asyncio
 import math
 import os
 import re
@@ -97,6 +96,8 @@ def run(choice: Choice, command: tuple[str, ...], **options: Any) -> int:
 def _run(choice: Choice, command: tuple[str, ...], options: dict[str, Any]) -> int:
     if not command:
         raise click.UsageError("Say which command to run: mizzen run [OPTIONS] -- COMMAND...")
+    import asyncio
+
     from mizzen.cli.accompanying import accompany
     from mizzen.cli.choosing import running
 

@@ -86,9 +86,11 @@ def _stop(mesh: Mesh, timeout: float) -> None:
         note("no mesh is running" if mesh.name == DEFAULT_NAME else f"mesh {mesh.name} is not running")
         return
     started = time.monotonic()
+    # The node would be started again if it were killed on its way out.
+    pid = mesh.supervisor or mesh.pid
     try:
-        with _ending(mesh.pid) as ended:
-            os.kill(mesh.pid, signal.SIGTERM)
+        with _ending(pid) as ended:
+            os.kill(pid, signal.SIGTERM)
             done = _watched(mesh, ended, timeout)
     except ProcessLookupError:
         done = True  # It ended by itself in the meantime.
@@ -97,7 +99,7 @@ def _stop(mesh: Mesh, timeout: float) -> None:
     if not done:
         raise Complaint(
             f"mesh {mesh.name} (process {mesh.pid}) has not stopped within {timeout:g} s; it goes on stopping",
-            hint=f"Wait longer with --timeout, or end it at once: kill -TERM {mesh.pid}",
+            hint=f"Wait longer with --timeout, or end it at once: kill -TERM {pid}",
         )
     click.echo(f"mesh {mesh.name} stopped after {time.monotonic() - started:.1f} s")
 

@@ -1,4 +1,4 @@
-"""Runs a node on its own: ``python -m mizzen.node --settings JSON [--events-fd N]``; see agent.py.
+"""Runs a node on its own: ``python -m mizzen.node --settings JSON [--events-fd N] [--supervised]``; see agent.py.
 
 Events go to the descriptor as JSON lines, and their lines to the log on standard error. The exit code is 0 after a
 signal and 1 for what the user must fix; the last event then is ``Failed``.
@@ -44,11 +44,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m mizzen.node")
     parser.add_argument("--settings", type=Settings.from_json, required=True)
     parser.add_argument("--events-fd", type=int)
+    parser.add_argument("--supervised", action="store_true", help="the parent is supervise.py")
     options = parser.parse_args(arguments)
     log_to(sys.stderr.fileno(), options.settings.log_format)
     emit = _EventWriter(options.events_fd)
     try:
-        asyncio.run(run(options.settings, emit))
+        asyncio.run(run(options.settings, emit, supervisor=os.getppid() if options.supervised else 0))
     except StartError as error:
         emit(Failed(str(error)))
         return 1

@@ -58,11 +58,14 @@ log = structlog.get_logger(__name__)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-async def run(settings: Settings, on_event: Callable[[Event], None], *, control_command: Sequence[str] = ()) -> None:
+async def run(
+    settings: Settings, on_event: Callable[[Event], None], *, control_command: Sequence[str] = (), supervisor: int = 0
+) -> None:
     """Runs a mesh on this machine until SIGINT, SIGTERM or SIGHUP; a second signal ends it without waiting for anyone.
 
     Must run in the main thread. ``on_event`` is called within the event loop. Raises :class:`StartError`, with
     nothing left running, if the mesh cannot start. ``control_command`` stands in for the control plane in tests.
+    ``supervisor`` is the process that starts this one again if it is killed, if there is one (``supervise.py``).
     """
     on_event = telling_systemd(on_event)
     with state_directory(settings):
@@ -71,7 +74,7 @@ async def run(settings: Settings, on_event: Callable[[Event], None], *, control_
             log.warning("killed what a crashed earlier run had left", processes=killed)
         capture, note = _choose_capture(settings)
         settings = dataclasses.replace(settings, capture=capture.mode)  # the control plane tells how it is
-        with described(settings, capture=capture.mode, version=__version__):
+        with described(settings, capture=capture.mode, version=__version__, supervisor=supervisor):
             agent = _Agent(settings, on_event, capture, records, control_command)
             try:
                 with _first_start_error():

@@ -61,9 +61,11 @@ class ContainerRuntime:
             resolv_conf=container.resolv_conf,
             networks=described.networks,
         )
-        fresh = time.time() - container.started_at <= _JUST_STARTED
+        waits = time.time() - container.started_at <= _JUST_STARTED
+        # One that was in the mesh must not go around it because the mesh was killed.
+        waits = waits or self._capture.is_orphan(workload.namespace, described.name)
         try:
-            place = await self._capture.attach(wanted, Stage.HELD if fresh else Stage.WITHDRAWN)
+            place = await self._capture.attach(wanted, Stage.HELD if waits else Stage.WITHDRAWN)
         except CaptureError:
             if self._has_ended():
                 # That is no failure; whoever wants the instance is about to learn it, and stops it.

@@ -100,8 +100,8 @@ class InstanceRunner:
         """
         if not self._stop.is_set():
             self._is_gone = True
+            self._stop.set()
             self._serving.kill()
-        self._stop.set()
 
     async def run(self) -> None:
         """Runs it until it is stopped; cancelled, it ends both processes without waiting for callers.

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mizzen.node.host import StartError
+from mizzen.node.leftovers import start_time
 from mizzen.settings import Settings
 
 
@@ -41,8 +42,11 @@ def state_directory(settings: Settings) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def described(settings: Settings, *, capture: str, version: str) -> Iterator[None]:
-    """Keeps mesh.json while the mesh runs; raises :class:`StartError` if it cannot be written."""
+def described(settings: Settings, *, capture: str, version: str, supervisor: int = 0) -> Iterator[None]:
+    """Keeps mesh.json while the mesh runs; raises :class:`StartError` if it cannot be written.
+
+    Between two nodes, of which the first was killed, the mesh is what its ``supervisor`` keeps, if there is one.
+    """
     content = {
         "name": settings.name,
         "pid": os.getpid(),
@@ -51,6 +55,8 @@ def described(settings: Settings, *, capture: str, version: str) -> Iterator[Non
         "started": time.time(),
         "version": version,
     }
+    if supervisor:
+        content |= {"supervisor": supervisor, "supervisorStarted": start_time(supervisor)}
     draft = settings.mesh_file.with_suffix(".json.new")
     try:
         draft.write_text(json.dumps(content))

@@ -19,7 +19,7 @@ from mizzen.xds.wire import varint
 PARENTS: Final = {ENDPOINTS: CLUSTER, ROUTES: LISTENER}
 """The types that Envoy asks for by name, and the types whose resources make it ask."""
 
-_REMEMBERED = 8192
+_REMEMBERED = 1 << 16
 
 
 def needle(name: str) -> bytes:
@@ -30,14 +30,17 @@ def needle(name: str) -> bytes:
 
 class Mentions:
     """Knows which names stand in some encoded resources. They are searched as one text, which takes a twentieth of the time
-    that it takes one by one.
+    that it takes one by one, and for each name once.
     """
 
     def __init__(self, resources: Iterable[XdsResource]) -> None:
         self._text = b"".join(resource.body for resource in resources)
+        self._found: dict[object, bool] = {}
 
-    def __contains__(self, name: str) -> bool:
-        return needle(name) in self._text
+    def __contains__(self, name: object) -> bool:
+        if name not in self._found:
+            self._found[name] = needle(str(name)) in self._text
+        return self._found[name]
 
 
 def empty(type_url: TypeUrl, name: str) -> XdsResource | None:

@@ -27,8 +27,7 @@ What Envoy 1.40 does (tried; ``tests/envoy/test_xds.py`` holds it to it):
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -78,6 +77,9 @@ class Ordering:
         self._one_at_a_time = one_at_a_time
         self._number = 0
         self._warming: dict[str, _Warming] = {}  # by the name of the assignment
+        # What the latest resources name, since that is asked much more often than it changes.
+        self._asked: dict[TypeUrl, tuple[Mapping[str, XdsResource], Container[str]]] = {}
+        self._used: tuple[tuple[XdsResource, ...], Mentions] = ((), Mentions(()))
         self._blocked = False
         self._removing_from: float | None = None
         self._binding_again: float | None = None
@@ -175,15 +177,25 @@ class Ordering:
         resources = self.config.resources
         parents = resources.get(PARENTS[type_url], _NOTHING) if type_url in PARENTS else _NOTHING
 
-        @functools.cache
-        def mentioned() -> Mentions:
-            return Mentions(parents.values())
-
         def fallback(name: str, held: bool) -> XdsResource | Missing:
-            return _missing(type_url, name, named=lambda: not held or name in parents or name in mentioned())
+            return _missing(
+                type_url, name, lambda: not held or name in parents or name in self._asked_by(type_url, parents)
+            )
 
         subscription.refresh(resources.get(type_url, _NOTHING), parents, fallback)
         return subscription if subscription.started else None
+
+    def _asked_by(self, type_url: TypeUrl, parents: Mapping[str, XdsResource]) -> Container[str]:
+        """Returns the names of this type that its parents make the proxy ask for."""
+        known = self._asked.get(type_url)
+        if known is None or known[0] is not parents:
+            known = self._asked[type_url] = (parents, self._names_in(type_url, parents))
+        return known[1]
+
+    def _names_in(self, type_url: TypeUrl, parents: Mapping[str, XdsResource]) -> Container[str]:
+        if type_url != ENDPOINTS:
+            return Mentions(parents.values())
+        return {name for name in map(self._names.of, parents.values()) if name}
 
     def _send_updates(self, type_url: TypeUrl, now: float) -> list[Response]:
         subscription = self._refreshed(type_url)
@@ -316,11 +328,12 @@ class Ordering:
         if not names:
             return []
         users = [self.subscriptions[t] for t in (LISTENER, ROUTES) if t in self.subscriptions]
-        resources = [r for user in users for r in (*user.present(), *user.in_flight())]
+        resources = tuple(r for user in users for r in (*user.present(), *user.in_flight()))
         if not all(r.body for r in resources) or any(user.doubtful for user in users):
             return []
-        mentioned = Mentions(resources)
-        return [name for name in names if name not in mentioned]
+        if self._used[0] != resources:
+            self._used = (resources, Mentions(resources))
+        return [name for name in names if name not in self._used[1]]
 
     def _since(self, now: float) -> float:
         """What was sent before this moment is waited for no longer."""

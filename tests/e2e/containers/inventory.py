@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from tests.e2e.capture.played_host import names_in, state_of_the_host
 from tests.support.containers import Engine
+from tests.support.polling import eventually
 
 # What a mesh keeps in its state directory when it does not run (docs/operations.md).
 KEPT = {"ca", "children", "lock", "logs", "mizzen.db"}
@@ -27,10 +28,21 @@ def inventory(engine: Engine, *containers: str) -> Inventory:
             "capture": [f"{what}: {value}" for what, value in state_of_the_host().items() if what != "rules"],
             "named namespaces": names_in(Path("/run/netns")),
             "mounts": [line.split()[4] for line in _lines("/proc/thread-self/mountinfo")],
-            "files": [*names_in(Path("/run")), *names_in(Path("/run/mizzen"))],
+            # The folder itself stays, empty: it is the lock of all meshes of the host.
+            "files": [*(set(names_in(Path("/run"))) - {"mizzen"}), *names_in(Path("/run/mizzen"))],
             "processes": [_command(process) for process in engine.processes()],
         }
     return {f"{what} of {where}": sorted(lines) for where, part in found.items() for what, lines in part.items()}
+
+
+def settled(engine: Engine, *containers: str) -> Inventory:
+    """Returns what there is when the kernel has found out for each address of IPv6 whether it is another's, too."""
+
+    def found() -> Inventory:
+        what = inventory(engine, *containers)
+        return {} if "tentative" in str(what) else what
+
+    return eventually(found, "no address is tentative")
 
 
 def difference(before: Inventory, after: Inventory) -> Inventory:

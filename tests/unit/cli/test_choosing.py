@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from mizzen import __version__
 from mizzen.cli import choosing
 from mizzen.cli.choosing import Choice, Mesh
 from mizzen.cli.output import Complaint
+from mizzen.node.leftovers import start_time
 
 
 def test_the_only_running_mesh_is_meant_whatever_its_name(start_mesh: StartMesh) -> None:
@@ -52,6 +55,25 @@ def test_a_mesh_whose_process_has_gone_does_not_run(start_mesh: StartMesh) -> No
     gone.wait()
     start_mesh("shop", pid=gone.pid)
     assert choosing.all_running() == []
+
+
+def test_a_mesh_whose_node_was_killed_is_its_supervisors_until_another_runs(
+    start_mesh: StartMesh,
+) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    with subprocess.Popen(["sleep", "60"]) as supervisor:
+        file = start_mesh("shop", pid=gone.pid) / "mesh.json"
+        facts = json.loads(file.read_text())
+        file.write_text(json.dumps(facts | {"supervisor": supervisor.pid, "supervisorStarted": "at another time"}))
+        assert choosing.all_running() == [], "it is another process that has this number"
+        told = {"supervisor": supervisor.pid, "supervisorStarted": start_time(supervisor.pid)}
+        file.write_text(json.dumps(facts | told))
+        assert choosing.running(Choice()).pid == supervisor.pid
+        file.write_text(json.dumps(facts | told | {"pid": os.getpid()}))
+        assert choosing.running(Choice()).pid == os.getpid()
+        assert "mesh shop stopped" in run("down", "--name", "shop").stdout
+        assert supervisor.wait() == -signal.SIGTERM
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": "x"}', '{"name": 3}'])

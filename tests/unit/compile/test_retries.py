@@ -19,7 +19,7 @@ def test_trap_14_the_default_does_not_retry_503() -> None:
     assert DEFAULT_CONDITIONS == "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
     assert list(policy.retriable_status_codes) == []
     assert policy.num_retries.value == 2
-    assert policy.host_selection_retry_max_attempts == 5
+    assert policy.host_selection_retry_max_attempts == 30
     assert not policy.HasField("per_try_timeout")
     assert [one.name for one in policy.retry_host_predicate] == ["envoy.retry_host_predicates.previous_hosts"]
 

@@ -125,6 +125,10 @@ class PlayedEnvoy:
         self._stage.log.append("proxy drains, with what goes out" if outbound else "proxy drains")
         await asyncio.sleep(min(self._stage.drain_time, longest))
 
+    def kill(self) -> None:
+        self._stage.log.append("proxy is killed")
+        self.end(-9)
+
     async def stop(self) -> Exit:
         self._stage.log.append("proxy is ended")
         if not self._exit.done():

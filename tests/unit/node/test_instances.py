@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 from tests.unit.node.played import Stage, pause, workload
 
-from mizzen.node.events import InstanceCrashed, InstanceDraining, InstanceReady, InstanceStarting, InstanceStopped
+from mizzen.node.events import (
+    InstanceCrashed,
+    InstanceDraining,
+    InstanceReady,
+    InstanceStarting,
+    InstanceStopped,
+    ProxyCrashed,
+)
 from mizzen.node.host import StartError
 from mizzen.node.instances import InstanceRunner
 from mizzen.node.probes import Answer
@@ -290,3 +297,34 @@ async def test_without_a_folder_of_its_own_commands_run_where_the_mesh_was_start
         await pause()
         (context,) = stage.board._contexts.values()
     assert context.working_dir == str(Path.cwd())
+
+
+async def test_of_one_whose_application_is_gone_the_proxy_ends_at_once(stage: Stage) -> None:
+    """Nobody is waited for, and the proxy that was killed on purpose has not crashed."""
+    stage.acknowledgements.clear()
+    stage.drain_time = 5.0
+    instance = runner(stage)
+    async with stage.running(instance.run()) as task:
+        await pause(11)
+        assert instance.announced
+        before, began = len(stage.log), stage.now
+        instance.stop_gone()
+        assert stage.log[before:] == ["proxy is killed"]
+        await task
+        assert stage.now - began < 0.1
+    assert in_order(stage.log[before:], "proxy is ended", "application is asked to end", "place is closed")
+    assert "proxy drains" not in stage.log
+    assert not stage.told(ProxyCrashed)
+
+
+async def test_one_that_is_leaving_goes_on_to_leave_when_its_application_is_gone(stage: Stage) -> None:
+    stage.drain_time = 5.0
+    instance = runner(stage)
+    async with stage.running(instance.run()) as task:
+        await pause(1)
+        instance.stop()
+        await pause(1)
+        instance.stop_gone()
+        await task
+    assert in_order(stage.log, "proxy drains", "application is asked to end", "proxy is ended")
+    assert "proxy is killed" not in stage.log

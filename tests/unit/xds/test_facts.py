@@ -6,7 +6,8 @@ from mizzen.compile.resource import CLUSTER, ENDPOINTS, ROUTES, XdsResource, enc
 from mizzen.stubs.envoy.config.cluster.v3 import cluster_pb2
 from mizzen.stubs.envoy.config.endpoint.v3 import endpoint_pb2
 from mizzen.stubs.envoy.config.route.v3 import route_pb2
-from mizzen.xds.facts import AssignmentNames, empty, needle
+from mizzen.xds import facts
+from mizzen.xds.facts import AssignmentNames, Mentions, empty, needle
 
 
 @given(st.text(min_size=1, max_size=300))
@@ -55,8 +56,14 @@ def test_assignment_name(message: cluster_pb2.Cluster, expected: str | None) -> 
     assert AssignmentNames().of(encode("c", message)) == expected
 
 
-def test_memory_of_assignment_names_is_bounded() -> None:
+def test_memory_of_assignment_names_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(facts, "_REMEMBERED", 100)
     names = AssignmentNames()
-    for number in range(9000):
+    for number in range(150):
         names.of(XdsResource(str(number), "1", b""))
-    assert len(names._names) == 8192
+    assert len(names._names) == 100
+
+
+def test_mentions() -> None:
+    named = Mentions([XdsResource("a", "1", b"\x0a\x03one"), XdsResource("b", "1", b"\x0a\x05three")])
+    assert [name in named for name in ("one", "three", "thre", "two", "one")] == [True, True, False, False, True]

@@ -62,11 +62,13 @@ class Attachments:
         self._names = names
         self._folder = folder
         self._attached: dict[str, _Attached] = {}
+        self._orphans: set[str] = set()
         self._tasks = asyncio.TaskGroup()
 
     async def __aenter__(self) -> Self:
         self._folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         for left in self._folder.iterdir():
+            self._orphans.add(left.name.rpartition("-")[0])
             left.unlink()
         # Its import takes 0.1 s, which the first container should not wait for.
         await finished(links.netlink_error)
@@ -106,7 +108,12 @@ class Attachments:
         except (OSError, CaptureError) as error:
             raise CaptureError(f"{wanted.instance} cannot be attached: {error}") from error
         self._attached[entry.place.netns] = entry
+        self._orphans.discard(f"{wanted.instance}.{wanted.namespace}")
         return entry.place
+
+    def is_orphan(self, namespace: str, instance: str) -> bool:
+        """Says whether a run that was killed had attached an instance, which has rules since then that lead to nobody."""
+        return f"{instance}.{namespace}" in self._orphans
 
     async def release(self, place: Place) -> None:
         """Lets new connections go to the proxy; see :meth:`hold`."""

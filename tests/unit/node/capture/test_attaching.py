@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from mizzen.node.capture.attaching import _resolver_inside, _servers
+from mizzen.node.capture.attaching import Attachments, _resolver_inside, _servers
+from mizzen.node.capture.nameserver import Names
 from mizzen.node.capture.upstream import Resolvers
 from mizzen.node.capturing import CaptureError
 
@@ -35,3 +36,14 @@ def test_without_a_resolver_of_ipv4_a_container_cannot_be_attached(tmp_path: Pat
 def test_the_servers_that_are_asked_are_those_of_ipv4_in_their_order(tmp_path: Path) -> None:
     found = _servers(resolvers(tmp_path, "fe80::1%eth0", "10.89.0.1", "fd00::1", "192.0.2.53"))
     assert found == [("10.89.0.1", 53), ("192.0.2.53", 53)]
+
+
+async def test_what_a_killed_run_had_attached_is_known_to_the_next(tmp_path: Path) -> None:
+    folder = tmp_path / "netns"
+    folder.mkdir()
+    (folder / "web-1.shop-0a1b2c3d").symlink_to("/proc/1/fd/99")
+    async with Attachments(Names(), folder) as attachments:
+        assert attachments.is_orphan("shop", "web-1")
+        assert not attachments.is_orphan("default", "web-1")
+        assert not list(folder.iterdir())
+    assert not folder.exists()
