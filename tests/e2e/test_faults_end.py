@@ -57,7 +57,7 @@ def test_kill_9_of_the_node(web: Path, state_dir: Path, capture: str) -> None:
     process = start([web], state_dir, capture=capture)
     seen = read_until(process, "mesh is ready")
     assert len(of_mesh(state_dir)) == 4, "the node, the control plane, a proxy, an application"
-    assert network(state_dir).exists() == (capture == "transparent")
+    assert network(state_dir).exists() == (capture != "explicit")
     process.kill()
     process.communicate()
     eventually(lambda: not of_mesh(state_dir), "all its children have died with it", 10)

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -182,8 +183,9 @@ def test_an_envoy_that_dies_at_start(
     tmp_path: Path, state_dir: Path, broken_envoy: dict[str, str], capture: str
 ) -> None:
     lines = up_fails(written(tmp_path, WEB), state_dir, capture=capture, env=broken_envoy)
+    who = socket.gethostname() if capture == "node" else "web-0"
     assert lines == [
-        "error: the proxy of web-0 does not start: Envoy ended before it was ready (exit code 127); its last words:",
+        f"error: the proxy of {who} does not start: Envoy ended before it was ready (exit code 127); its last words:",
         "  envoy: libfancy.so.6: cannot open shared object file",
     ]
 

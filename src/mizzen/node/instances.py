@@ -66,6 +66,7 @@ class InstanceRunner:
         self._message = "waiting for its certificate"
         self._failed = False
         self._is_gone = False
+        self._has_left = False
         self._standing = (False, "")
         self._ready = False
         self._was_ready = False
@@ -117,6 +118,7 @@ class InstanceRunner:
                 application = group.create_task(self._live_application())
                 await self._stop.wait()
                 await self._leave(application, proxy)
+                self._has_left = True
                 announcer.cancel()
         finally:
             await self._vanish()
@@ -164,7 +166,7 @@ class InstanceRunner:
     async def _vanish(self) -> None:
         """Gives the place back, when no proxy has anything open in it any more."""
         namespace = self.workload.namespace
-        if self._node_proxy.keeper.id in self._serving.ids and self._stop.is_set():
+        if self._node_proxy.keeper.id in self._serving.ids and self._has_left:
             self._host.board.remove(namespace, self.name)
             await self._acknowledged(_ACKNOWLEDGE)
         self._host.identities.release(namespace, self.name)

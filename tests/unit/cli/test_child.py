@@ -54,8 +54,7 @@ async def test_what_it_leaves_in_its_group_is_killed() -> None:
         assert await asyncio.wait_for(asyncio.to_thread(pipe.read), 20) == b""
 
 
-@pytest.mark.looptime
-async def test_it_is_killed_when_its_time_is_up(capfd: pytest.CaptureFixture[str]) -> None:
+async def test_it_is_killed_when_its_time_is_up() -> None:
     child = Child(["/bin/sh", "-c", "trap '' TERM; while :; do sleep 0.05; done"], os.environ, lambda: None)
     child.end(signal.SIGTERM, 0.3)
     child.end(signal.SIGTERM, 1000)
