@@ -46,7 +46,7 @@ class Plan:
     seconds: float = 2.0
 
 
-QUICK = Plan(containers=1)
+QUICK = Plan(containers=1, seconds=4.0)
 
 
 @dataclass
@@ -127,20 +127,26 @@ def _new_network(podman: Engine) -> Path | None:
 
 
 def _try(server: tuple[str, int], seconds: float) -> list[_Try]:
-    tries: dict[int, _Try] = {}
-    with contextlib.ExitStack() as stack, contextlib.closing(select.epoll()) as poll:
+    tries: list[_Try] = []
+    waiting: dict[int, tuple[socket.socket, _Try]] = {}
+    with contextlib.closing(select.epoll()) as poll:
         end = time.time() + seconds
         while (now := time.time()) < end:
-            one = stack.enter_context(socket.socket())
+            one = socket.socket()
             one.setblocking(False)
             one.connect_ex(server)
-            tries[one.fileno()] = _Try(one.getsockname()[1], now)
-            poll.register(one, select.EPOLLOUT | select.EPOLLET)
+            tries.append(_Try(one.getsockname()[1], now))
+            waiting[one.fileno()] = (one, tries[-1])
+            poll.register(one, select.EPOLLOUT)
             while (left := now + _INTERVAL - time.time()) > 0:
                 for number, event in poll.poll(left):
+                    opened, what = waiting.pop(number)
                     if not event & (select.EPOLLERR | select.EPOLLHUP):
-                        tries[number].opened = tries[number].opened or time.time()
-    return list(tries.values())
+                        what.opened = time.time()
+                    opened.close()
+        for one, _ in waiting.values():
+            one.close()
+    return tries
 
 
 @dataclass
@@ -154,8 +160,11 @@ class _Server:
         async with await asyncio.start_server(self._take, sock=listener, backlog=_BACKLOG):
             await end.wait()
 
-    async def _take(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.peers.add(writer.get_extra_info("peername"))
+        with contextlib.closing(writer), contextlib.suppress(OSError):
+            # It is the client that closes: a port of its that it has just closed it does not use again.
+            await reader.read()
 
 
 @contextlib.contextmanager
