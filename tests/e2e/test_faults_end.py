@@ -145,8 +145,7 @@ def test_down_and_what_is_said_of_a_mesh_that_does_not_run(web: Path, state_dir:
     assert "Start one with: mizzen up" in never.stderr
 
     assert command(state_dir, "up", str(web), "--name", "test", "--capture", "explicit", "--detach").returncode == 0
-    running_now = of_mesh(state_dir)
-    assert len(running_now) == 4
+    assert len(of_mesh(state_dir)) == 5, "what starts the node again, the node, the control plane, a proxy, web"
     first = command(state_dir, "down")
     assert first.returncode == 0
     assert first.stdout.startswith("mesh test stopped after ")

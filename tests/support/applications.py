@@ -23,9 +23,10 @@ BOOKINFO: Mapping[str, Mapping[str, str]] = {
 
 
 def bookinfo_image(engine: Engine) -> str:
-    """Builds examples/compose/Containerfile on the base image; returns the image's name."""
+    """Builds examples/compose/Containerfile on an image that exposes nothing; returns the image's name."""
+    engine.import_image(images.TOOLS, images.TOOLS_CONFIGURATION, images.base_archive())
     file = images.EXAMPLES / "compose" / "Containerfile"
-    options = ("--quiet", "--build-arg", f"BASE={images.BASE}", "--tag", images.BOOKINFO, "--file", str(file))
+    options = ("--quiet", "--build-arg", f"BASE={images.TOOLS}", "--tag", images.BOOKINFO, "--file", str(file))
     engine.podman("build", *options, str(images.EXAMPLES))
     return images.BOOKINFO
 

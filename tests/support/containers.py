@@ -122,6 +122,11 @@ class Engine:
         assert response.is_success, f"{method} {path}: {response.status_code} {response.text}"
         return response.json() if response.content else None
 
+    def import_image(self, name: str, changes: Iterable[str], archive: bytes) -> None:
+        """Makes an image of a file system; ``changes`` are lines of a Containerfile."""
+        options = (part for line in changes for part in ("--change", line))
+        self.podman("import", "--quiet", *options, "-", name, given=archive)
+
     def network(self, name: str, subnet: str = "") -> str:
         """Makes a user network, in a subnet that is by default any free one; returns its name."""
         self.podman("network", "create", *(("--subnet", subnet) if subnet else ()), name)
@@ -250,8 +255,7 @@ def engine(folder: Path | None = None) -> Iterator[Engine]:
                 (folder / name).write_text(text)
             try:
                 made.start_service()
-                changes = (part for line in images.BASE_CONFIGURATION for part in ("--change", line))
-                made.podman("import", "--quiet", *changes, "-", images.BASE, given=images.base_archive())
+                made.import_image(images.BASE, images.BASE_CONFIGURATION, images.base_archive())
                 yield made
             finally:
                 made.switch_off()

@@ -2,7 +2,7 @@
 
 ``BASE`` has a shell and an HTTP server (Debian's busybox-static), which is what a small container runs, and ``python3``:
 a link to the interpreter that runs the tests. The interpreter itself is not copied, which would take seconds; the
-engine shows its folders, read-only, in every container.
+engine shows its folders, read-only, in every container. ``TOOLS`` has the same files and neither command nor port.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import tarfile
 from pathlib import Path
 
 BASE = "localhost/base"
+TOOLS = "localhost/tools"
 BOOKINFO = "localhost/bookinfo"
 BUSYBOX = "/usr/bin/busybox"
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
@@ -22,11 +23,8 @@ SMALL_PORT = 8080
 
 # The first process of a container ignores what it does not handle, so a shell is there to end on SIGTERM.
 _SERVE = f"trap 'exit 0' TERM; hostname > /www/index.html; httpd -f -p {SMALL_PORT} -h /www & wait"
-BASE_CONFIGURATION = (
-    f"CMD {_SERVE}",
-    f"EXPOSE {SMALL_PORT}",
-    "ENV PATH=/bin",
-)
+TOOLS_CONFIGURATION = ("ENV PATH=/bin",)
+BASE_CONFIGURATION = (f"CMD {_SERVE}", f"EXPOSE {SMALL_PORT}", *TOOLS_CONFIGURATION)
 _APPLETS = ("sh", "cat", "hostname", "httpd", "ip", "nc", "nslookup", "rm", "sleep", "wget")
 
 

@@ -189,4 +189,4 @@ def test_the_kernel_takes_every_rule() -> None:
         listed = in_namespace(namespace, lambda: nft.listed("ruleset"))
     finally:
         os.close(namespace)
-    assert len([entry for entry in listed if "rule" in entry]) == 11
+    assert len([entry for entry in listed if "rule" in entry]) == 12

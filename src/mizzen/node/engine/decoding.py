@@ -115,7 +115,10 @@ def decode_container(content: bytes) -> Container:
         created=_seconds(read.created),
         started_at=_seconds(read.state.started_at),
         health="" if health == "none" else health,
-        networks=tuple(_network(name, one or _Network()) for name, one in sorted((settings.networks or {}).items())),
+        networks=tuple(
+            _network(name, one or _Network(), running=bool(read.state.pid))
+            for name, one in sorted((settings.networks or {}).items())
+        ),
         exposed=_tcp(read.config.exposed_ports or ()),
         published=published,
         netns=(settings.sandbox_key or f"/proc/{read.state.pid}/ns/net") if read.state.pid else "",
@@ -144,10 +147,13 @@ def decode_logged(line: bytes) -> Event:
     return Event(read.id, read.status, read.type)
 
 
-def _network(name: str, read: _Network) -> ContainerNetwork:
+def _network(name: str, read: _Network, *, running: bool) -> ContainerNetwork:
     if read.address:
         IPv4Interface((read.address, read.prefix_length))
     names = dict.fromkeys([*(read.aliases or ()), *(read.dns_names or ())])
+    if not running:
+        # Podman tells the address of a container that has just ended until it has cleaned up.
+        return ContainerNetwork(name, aliases=tuple(names))
     return ContainerNetwork(name, read.address, read.gateway, read.prefix_length, tuple(names))
 
 
