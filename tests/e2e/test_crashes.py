@@ -47,10 +47,11 @@ def test_a_crash_of_one_replica_under_load(mesh: Mesh, process: str, counter: st
         sent, answered = load.result["sent"], load.result["statuses"]["200"]
         assert answered >= 20, load.result
         assert sent - answered <= LOST, load.result
-    who = (
-        "web-0 failed: killed by SIGKILL" if process == "pid" else "web-0: proxy failed: Envoy ended: killed by SIGKILL"
-    )
-    assert any(who in line for line in mesh.lines)
+    if process == "pid":
+        who = "web-0 failed: "
+    else:
+        who = f"{'.mizzen-system' if mesh.one_proxy else 'web-0'}: proxy failed: Envoy ended: "
+    assert any(f"{who}killed by SIGKILL" in line for line in mesh.lines)
     counts = f"{after['restarts']}/{after['proxyRestarts']}"
     assert re.search(rf"web-0\.default +Running +yes +{counts} ", mesh.cli("status").stdout)
     assert mesh.send("client", URL, 20)["statuses"] == {"200": 20}
