@@ -82,7 +82,7 @@ class Mesh:
         self._news = asyncio.Condition()
         self._group: asyncio.TaskGroup | None = None
         self.client = httpx2.AsyncClient(
-            transport=httpx2.AsyncHTTPTransport(uds=str(settings.api_socket)), base_url="http://fake"
+            transport=httpx2.AsyncHTTPTransport(uds=str(settings.api_socket), verify=False), base_url="http://fake"
         )
 
     def emit(self, event: Event) -> None:

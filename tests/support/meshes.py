@@ -102,7 +102,7 @@ class Mesh:
             return response.json()
 
     def client(self) -> httpx2.Client:
-        transport = httpx2.HTTPTransport(uds=str(self.settings.api_socket))
+        transport = httpx2.HTTPTransport(uds=str(self.settings.api_socket), verify=False)
         return httpx2.Client(transport=transport, base_url="http://mizzen", timeout=60)
 
     @contextlib.contextmanager

@@ -68,7 +68,9 @@ class ControlClient:
 
     def __init__(self, socket: Path) -> None:
         self._client = httpx2.AsyncClient(
-            transport=httpx2.AsyncHTTPTransport(uds=str(socket)), base_url="http://mizzen", timeout=_TIMEOUT
+            transport=httpx2.AsyncHTTPTransport(uds=str(socket), verify=False),
+            base_url="http://mizzen",
+            timeout=_TIMEOUT,
         )
 
     async def __aenter__(self) -> ControlClient:

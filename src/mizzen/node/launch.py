@@ -1,14 +1,14 @@
 """The shim that every child of the node starts through: it prepares its own process, then becomes the command.
 
 Run as ``python -I -S launch.py OPTIONS -- COMMAND...`` (see launching.py, which builds that line). It uses the standard
-library alone and imports late, so it costs some 15 ms and, because it ends in exec, no process. It exists because what
+library alone, as little of it as it can, so it costs some 25 ms and, because it ends in exec, no process. It exists because what
 it does must happen between fork and exec, where Python code in a process with threads is not safe (``preexec_fn``).
 
 What cannot be started ends with one line on standard error, as a shell does: exit code 127 for a command that is not
 there, 126 for all else.
 """
 
-# pathlib would double the time that this takes to start.
+# pathlib, typing and signal would double the time that this takes to start.
 # ruff: noqa: PTH109, PTH110, PTH123
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from typing import TYPE_CHECKING, NoReturn
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ctypes
+    from typing import NoReturn
 
 # The first words of the line that says why a command was not started; the node looks for them in a child's output.
 COMPLAINT = "mizzen-launch: "
@@ -28,6 +29,9 @@ NOT_STARTED = 126
 
 _PR_SET_PDEATHSIG = 1
 _SIGKILL = 9
+_SIGPIPE = 13
+_SIGXFSZ = 25
+_SIG_DFL = 0
 _CLONE_NEWNS = 0x00020000
 _CLONE_NEWNET = 0x40000000
 _MS_BIND = 0x1000
@@ -105,10 +109,8 @@ def become(command: list[str]) -> NoReturn:
 
 def _restore_python_traces() -> None:
     """Undoes what the interpreter did to this process: an ignored SIGPIPE survives exec, so does a coerced locale."""
-    import signal
-
-    for name in ("SIGPIPE", "SIGXFSZ"):
-        signal.signal(getattr(signal, name), signal.SIG_DFL)
+    for number in (_SIGPIPE, _SIGXFSZ):
+        _libc().signal(number, _SIG_DFL)
     try:
         with open("/proc/self/environ", "rb") as file:
             given = file.read().split(b"\0")
@@ -136,7 +138,7 @@ def _become_user(name: str) -> None:
     # What is needed afterwards is imported before: the user may not be allowed to read this Python.
     import ctypes  # noqa: F401
     import pwd
-    import signal  # noqa: F401
+    import warnings  # noqa: F401 - by os.execvp
 
     try:
         user = pwd.getpwnam(name)
@@ -186,6 +188,7 @@ def _libc() -> ctypes.CDLL:
 
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
+    libc.signal.argtypes = [ctypes.c_int, ctypes.c_void_p]
     libc.mount.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_void_p]
     return libc
 

@@ -63,7 +63,7 @@ class Engine:
         # A connection for each request costs nothing here, and none is left from an engine that has been restarted.
         limits = httpx2.Limits(max_keepalive_connections=0)
         self._client = httpx2.AsyncClient(
-            transport=httpx2.AsyncHTTPTransport(uds=str(socket), limits=limits),
+            transport=httpx2.AsyncHTTPTransport(uds=str(socket), verify=False, limits=limits),
             base_url="http://engine",
             timeout=timeout,
         )
