@@ -7,6 +7,8 @@ PASSTHROUGH = "PassthroughCluster"
 HTTP_PROXY = "http_proxy"
 VIRTUAL_OUTBOUND = "virtualOutbound"
 VIRTUAL_INBOUND = "virtualInbound"
+UID_METADATA = "UID"
+"""What an Envoy says in the metadata of its node: which instance it is for, of all that ever had the name."""
 SDS_CLUSTER = "sds-grpc"
 WORKLOAD_SECRET = "default"  # noqa: S105 - the name under which Istio serves a workload's certificate
 ROOT_SECRET = "ROOTCA"  # noqa: S105 - the name under which Istio serves the trusted roots

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mizzen.compile.compiler import Compiler
+from mizzen.compile.names import UID_METADATA
 from mizzen.control.world import World
 from mizzen.mesh.model import Proxy, ProxyKind, Snapshot
 from mizzen.xds.source import Config, Node
@@ -54,4 +55,7 @@ def proxy_of(node: Node, snapshot: Snapshot) -> Proxy | None:
     if node.metadata.get("GENERATOR") == "grpc" or node.agent.startswith("gRPC"):
         namespace = node.namespace or str(node.metadata.get("NAMESPACE") or "default")
         return Proxy(id=node.proxy, namespace=namespace, kind=ProxyKind.PROXYLESS)
-    return snapshot.proxies.get(node.proxy)
+    proxy = snapshot.proxies.get(node.proxy)
+    if proxy and proxy.kind is ProxyKind.SIDECAR and proxy.instances[0].uid != node.metadata.get(UID_METADATA, ""):
+        return None  # The Envoy is ahead of the report, and what is known is of one that had this name before.
+    return proxy

@@ -136,7 +136,8 @@ NOWHERE = Surroundings()
 
 @dataclass(frozen=True)
 class Instance:
-    """One replica of a workload, as its proxy serves it. ``id`` is ``<instance>.<namespace>``.
+    """One replica of a workload, as its proxy serves it. ``id`` is ``<instance>.<namespace>``; ``uid`` tells it from one
+    that had this id before.
 
     ``netns`` is the path of its network namespace where its proxy is outside it, else "".
     """
@@ -152,6 +153,7 @@ class Instance:
     http_proxy: int = 0
     netns: str = ""
     around: Surroundings = NOWHERE
+    uid: str = ""
     origin: Key = field(default=Key("", "", ""), compare=False)
 
 

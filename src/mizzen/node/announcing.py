@@ -14,6 +14,9 @@ from mizzen.latest import Latest
 from mizzen.registry.found import united
 from mizzen.registry.reports import ExecContext, FoundService, Instance, Report
 
+# What one event changes in several places, it changes within so many turns of the event loop: it goes into one report.
+_TURNS = 3
+
 
 class Board:
     """All instances of this node as they are now. ``send`` delivers one report and returns the snapshot version in
@@ -84,6 +87,8 @@ class Board:
         """Sends until it is cancelled."""
         while True:
             await self._wake.wait()
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
             self._wake.clear()
             changes = self._changes
             version = await self._send(self._report())

@@ -16,7 +16,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 
-from mizzen.compile.names import SDS_CLUSTER
+from mizzen.compile.names import SDS_CLUSTER, UID_METADATA
 from mizzen.mesh.model import ProxyKind
 from mizzen.resources.hosts import DEFAULT_DOMAIN
 from mizzen.stubs.envoy.config.bootstrap.v3 import bootstrap_pb2
@@ -69,6 +69,7 @@ class BootstrapView:
     xds_socket: Path
     sds_socket: Path
     labels: Mapping[str, str] = field(default_factory=dict)
+    uid: str = ""
     kind: ProxyKind = ProxyKind.SIDECAR
 
 
@@ -125,6 +126,7 @@ def _node(proxy: BootstrapView) -> base_pb2.Node:
             "INTERCEPTION_MODE": "REDIRECT" if proxy.capture == "transparent" else "NONE",
             "MIZZEN_VERSION": proxy.version,
         }
+        | ({UID_METADATA: proxy.uid} if proxy.uid else {})
     )
     metadata.fields["LABELS"].struct_value.CopyFrom(labels)
     return base_pb2.Node(id=node_id(proxy), cluster=f"{proxy.workload}.{proxy.namespace}", metadata=metadata)

@@ -63,6 +63,7 @@ class EnvoyKeeper:
         self._place = place
         self._changed = changed
         self._envoy: Envoy | None = None
+        self._killed = False
         self._output = Output(host.settings.log_file(place.namespace, place.instance, proxy=True))
         self.admin_socket = bootstrap.admin_socket
         self.ready = False
@@ -91,6 +92,8 @@ class EnvoyKeeper:
         while True:
             began = loop.time()
             self.message = await self._run()
+            if self._killed:
+                await asyncio.Event().wait()  # On purpose, so this is about to be cancelled.
             if self._host.starting() and not self.was_ready.is_set():
                 raise StartError(f"the proxy of {self._place.instance} does not start: {self.message}")
             failures = self._host.backoff.failures(failures, loop.time() - began)
@@ -108,6 +111,7 @@ class EnvoyKeeper:
             await self._envoy.drain(longest, outbound=outbound)
 
     def kill(self) -> None:
+        self._killed = True
         if self._envoy:
             self._envoy.kill()
 
@@ -140,12 +144,13 @@ class EnvoyKeeper:
                 file.unlink(missing_ok=True)
 
 
-def sidecar(host: Host, workload: Workload, place: Place, changed: Callable[[], None]) -> EnvoyKeeper:
-    """Makes the keeper of an instance's own Envoy, which runs in the instance's place."""
+def sidecar(host: Host, workload: Workload, place: Place, uid: str, changed: Callable[[], None]) -> EnvoyKeeper:
+    """Makes the keeper of an instance's own Envoy, which runs in the instance's place; ``uid`` is the instance's."""
     settings = host.settings
     bootstrap = BootstrapView(
         instance=place.instance,
         namespace=place.namespace,
+        uid=uid,
         workload=workload.name,
         service_account=workload.spec.service_account,
         address=place.address,

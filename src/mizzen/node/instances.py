@@ -1,6 +1,6 @@
 """The life of one replica, from its place to its end, in the one order in which no caller ever notices it.
 
-    in:   place → certificate → reported → proxy ready → application starts → probe passes → reported ready
+    in:   place → reported, certificate → proxy ready → application starts → probe passes → reported ready
     out:  reported as draining → every proxy has acknowledged → proxy drains → application ends → proxy ends
 
 serving.py keeps its proxy in between, and what its runtime gives keeps its application; their changes are reported.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,6 +55,7 @@ class InstanceRunner:
         self._host = host
         self.workload = workload
         self.name = name
+        self._uid = secrets.token_hex(8)
         self._runtime = runtime
         self._node_proxy = node_proxy
         self.announced = False
@@ -61,9 +63,10 @@ class InstanceRunner:
         self._changed = changed
         self._place: Place | None = None
         self._application: Application | None = None
-        self._serving = Serving(self._make_proxy, host.board.delivered, self._update)
+        self._serving = Serving(self._make_proxy, self._update)
         self._kind = Latest(self._wanted_kind(workload))
         self._message = "waiting for its certificate"
+        self._certified = False
         self._failed = False
         self._is_gone = False
         self._has_left = False
@@ -141,11 +144,17 @@ class InstanceRunner:
     async def _live_proxy(self) -> None:
         """Makes the place, gets the certificate, and keeps the proxy."""
         self._place = await self._open_place()
-        self._update()
-        await self._host.identities.hold(self.workload.namespace, self.name, self.workload.spec.service_account)
-        self._message = ""
         self._application = self._runtime.application(self.workload, self._place, self._update)
-        await self._serving.keep(self._kind)
+        self._update()
+        async with asyncio.TaskGroup() as group:
+            # An Envoy takes a while to start, and is not ready before it has both its certificate and its configuration.
+            group.create_task(self._hold_certificate())
+            group.create_task(self._serving.keep(self._kind))
+
+    async def _hold_certificate(self) -> None:
+        await self._host.identities.hold(self.workload.namespace, self.name, self.workload.spec.service_account)
+        self._message, self._certified = "", True
+        self._update()
 
     async def _live_application(self) -> None:
         await self._serving.made.wait()
@@ -161,7 +170,7 @@ class InstanceRunner:
         assert self._place
         if kind == "node":
             return SeatKeeper(self._node_proxy, self._place, changed)
-        return sidecar(self._host, self.workload, self._place, changed)
+        return sidecar(self._host, self.workload, self._place, self._uid, changed)
 
     async def _vanish(self) -> None:
         """Gives the place back, when no proxy has anything open in it any more."""
@@ -258,7 +267,7 @@ class InstanceRunner:
         proxy, application = self._serving.current, self._application
         if self.leaving:
             return "Draining"
-        if proxy is None or application is None:
+        if proxy is None or application is None or not self._certified:
             return "Backoff" if self._failed else "Pending"
         if proxy.waiting or application.waiting:
             return "Backoff"
@@ -269,6 +278,7 @@ class InstanceRunner:
         return Instance(
             name=self.name,
             namespace=self.workload.namespace,
+            uid=self._uid,
             workload=self.workload.name,
             digest=self.workload.revision.digest,
             phase=self._phase(),

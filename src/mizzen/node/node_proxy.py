@@ -54,10 +54,14 @@ class NodeProxy:
     async def run(self) -> None:
         """Keeps it, from the first need until this is cancelled."""
         await self._needed.wait()
-        await self._host.board.delivered()
+        await self.reported()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keeper.keep())
             group.create_task(self._follow_listeners())
+
+    async def reported(self) -> None:
+        """Returns when the control plane knows of all seats that there are."""
+        await self._host.board.delivered()
 
     @contextlib.asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
@@ -118,6 +122,8 @@ class SeatKeeper:
     async def keep(self) -> None:
         """Says whether the seat is ready: its listeners take connections, which they do once they have a certificate."""
         try:
+            # Until then it has at most the listeners of one that had this name before.
+            await self._proxy.reported()
             while True:
                 running = await self._seated()
                 self.ready, self.waiting, self.message = True, False, ""

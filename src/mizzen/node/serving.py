@@ -7,7 +7,7 @@ new one is made ready first, both serve for a while, and the old one goes when w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from mizzen.latest import Latest
 from mizzen.node.envoys import InstanceProxy
@@ -17,18 +17,14 @@ _LONGEST_CHANGE = 10.0
 
 
 class Serving:
-    """``make`` makes a proxy of a kind; ``reported`` returns when the control plane knows of all that there are, which
-    it must before an Envoy is given its configuration. ``changed`` is called after each change.
-    """
+    """``make`` makes a proxy of a kind. ``changed`` is called after each change."""
 
     def __init__(
         self,
         make: Callable[[str, Callable[[], None]], InstanceProxy],
-        reported: Callable[[], Awaitable[object]],
         changed: Callable[[], None],
     ) -> None:
         self._make = make
-        self._reported = reported
         self._changed = changed
         self._all: list[InstanceProxy] = []
         self._kind = ""
@@ -59,7 +55,6 @@ class Serving:
                 self._all.append(proxy)
                 self.current = self.current or proxy
                 self._changed()
-                await self._reported()
                 started = group.create_task(proxy.keep())
                 self.made.set()
                 if task is not None:

@@ -134,6 +134,7 @@ def _instance(
 ) -> Instance:
     return Instance(
         id=_id(instance),
+        uid=instance.uid,
         namespace=instance.namespace,
         labels=labels_of(instance.labels),
         identity=_identity(instance, trust_domain),

@@ -109,8 +109,8 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One replica of a workload and its proxy, as it is now.
 
     ``phase`` is one of Pending, Starting, Running, Draining, Stopped, Backoff; only a Running instance that is
-    ``ready`` is an endpoint. ``name`` is unique in its namespace (``reviews-v1-0``). ``admin`` is the path of its
-    Envoy's administration socket. ``http_proxy`` is the loopback port of its sidecar's forward proxy, or 0.
+    ``ready`` is an endpoint. ``name`` is unique in its namespace (``reviews-v1-0``); ``uid`` tells it from those that had
+    the name before. ``admin`` is the path of its Envoy's administration socket. ``http_proxy`` is the loopback port of its sidecar's forward proxy, or 0.
 
     ``proxies`` names the proxies that serve it: itself (``<name>.<namespace>``) for a sidecar, which is what none means,
     or the proxy of its node; both while it changes from one to the other. ``netns`` is the path of its network namespace,
@@ -124,6 +124,7 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     workload: str
     digest: str
     phase: str
+    uid: str = ""
     labels: dict[str, str] = {}
     service_account: str = "default"
     ready: bool = False

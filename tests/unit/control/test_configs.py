@@ -10,7 +10,7 @@ from tests.unit.control.conftest import OpenWorld
 
 from mizzen.compile.resource import CLUSTER, LISTENER
 from mizzen.control.configs import Configs, proxy_of
-from mizzen.mesh.model import ProxyKind, Snapshot
+from mizzen.mesh.model import Instance, Proxy, ProxyKind, Snapshot
 from mizzen.registry.reports import Report
 from mizzen.xds.source import Node
 from mizzen.xds.status import Rejection
@@ -36,6 +36,13 @@ def test_a_grpc_client_sees_what_its_namespace_sees(node: Node, namespace: str) 
 
 def test_an_envoy_that_no_node_has_reported_waits() -> None:
     assert proxy_of(SIDECAR, EMPTY) is None
+
+
+def test_an_envoy_waits_while_another_of_its_name_is_known() -> None:
+    known = Proxy("a-0.default", "default", instances=(Instance("a-0.default", "default", uid="before"),))
+    snapshot = dataclasses.replace(EMPTY, proxies={known.id: known})
+    assert proxy_of(dataclasses.replace(SIDECAR, metadata={"UID": "before"}), snapshot) is known
+    assert proxy_of(dataclasses.replace(SIDECAR, metadata={"UID": "now"}), snapshot) is None
 
 
 async def test_configurations_come_from_the_latest_publication(open_world: OpenWorld) -> None:

@@ -90,7 +90,7 @@ class PlayedProcess:
 
 
 class PlayedEnvoy:
-    """An Envoy. It is ready when its stage says so, and runs until :meth:`end`, or until it is stopped."""
+    """An Envoy. It is ready when its stage says so and it has what it needs, and runs until :meth:`end`, or until it is stopped."""
 
     def __init__(self, stage: Stage, sidecar: BootstrapView, pid: int) -> None:
         self.sidecar = sidecar
@@ -103,7 +103,7 @@ class PlayedEnvoy:
 
     async def ready(self) -> None:
         async with asyncio.TaskGroup() as group:
-            gate = group.create_task(self._stage.envoys_ready.wait())
+            gate = group.create_task(self._stage.envoy_ready())
             either: list[asyncio.Future[Any]] = [gate, self._exit]
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             gate.cancel()
@@ -210,6 +210,11 @@ class Stage:
     async def hold(self, namespace: str, instance: str, service_account: str) -> None:
         await self.certificates.wait()
         self.log.append(f"certificate for {namespace}/{service_account}")
+
+    async def envoy_ready(self) -> None:
+        """Returns when an Envoy would be ready: with a certificate, and a control plane that knows it."""
+        for gate in (self.certificates, self.reports, self.envoys_ready):
+            await gate.wait()
 
     def release(self, namespace: str, instance: str) -> None:
         self.log.append("certificate is released")

@@ -21,7 +21,7 @@ def keeper(stage: Stage, changes: list[tuple[bool, bool]] | None = None, namespa
     def note() -> None:
         noted.append((made.ready, made.waiting))
 
-    made = sidecar(stage.host, workload(), Place(namespace, "web-0", "explicit", "127.0.0.1"), note)
+    made = sidecar(stage.host, workload(), Place(namespace, "web-0", "explicit", "127.0.0.1"), "uid-of-web-0", note)
     return made
 
 

@@ -28,8 +28,6 @@ IN = [
     "place is open",
     "reported Pending",
     "certificate for default/default",
-    "reported Starting",
-    "proxy starts",
     "proxy is ready",
     "application starts",
     "reported Running and ready",
@@ -88,8 +86,8 @@ async def test_the_way_in_and_the_way_out_are_in_order(stage: Stage) -> None:
     ("gate", "last"),
     [
         ("certificates", "reported Pending"),
-        ("reports", "certificate for default/default"),  # an Envoy that is not known is refused its configuration
-        ("envoys_ready", "proxy starts"),
+        ("reports", "certificate for default/default"),  # an Envoy that is not known waits for its configuration
+        ("envoys_ready", "certificate for default/default"),
     ],
 )
 async def test_each_step_waits_for_the_one_before(stage: Stage, gate: str, last: str) -> None:
