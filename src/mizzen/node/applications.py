@@ -38,6 +38,7 @@ class ApplicationKeeper:
         self._fault = ""
         self.grace = min(_HASTY_GRACE, workload.grace)
         self.env = self._environment()
+        self.captured = True  # from its first breath
         self.ready = False
         self.waiting = False
         self.message = ""

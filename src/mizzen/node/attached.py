@@ -107,6 +107,7 @@ class ContainerApplication:
         self._container = container
         self._place = place
         self._changed = changed
+        self.captured = False
         self.ready = False
         self.waiting = False
         self.message = ""
@@ -134,9 +135,11 @@ class ContainerApplication:
         await self._capture.release(self._place)
         try:
             async for containers in self._watch.containers:
-                self._look((containers or {}).get(self._container.id))
+                if self._look((containers or {}).get(self._container.id)) or not self.captured:
+                    self.captured = True
+                    self._changed()
         finally:
-            self.ready = False
+            self.captured = self.ready = False
             if self._has_ended((self._watch.containers.get() or {}).get(self._container.id)):
                 await self._capture.forsake(self._place)
             else:
@@ -145,13 +148,14 @@ class ContainerApplication:
     def _has_ended(self, container: Container | None) -> bool:
         return container is None or not container.pid or container.started_at != self._container.started_at
 
-    def _look(self, container: Container | None) -> None:
+    def _look(self, container: Container | None) -> bool:
+        """Takes how the container is now; returns whether that has changed."""
         if container is None or self._has_ended(container):
             ready, message = False, "it has ended"
         else:
             stand = describe(container)
             ready = isinstance(stand, Described) and stand.ready
             message = stand.reason
-        if (ready, message) != (self.ready, self.message):
-            self.ready, self.message = ready, message
-            self._changed()
+        before = (self.ready, self.message)
+        self.ready, self.message = ready, message
+        return (ready, message) != before

@@ -111,6 +111,7 @@ class AttendedApplication:
         self._attendant = attendant
         self.env: Mapping[str, str] = self._environment()
         self.grace = min(_HASTY_GRACE, workload.grace)
+        self.captured = True  # from its first breath
         self.ready = False
         self.waiting = False
         self.message = ""

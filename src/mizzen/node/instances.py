@@ -83,8 +83,9 @@ class InstanceRunner:
 
     @property
     def settled(self) -> bool:
-        """Whether a proxy of the right kind serves it and, if the application is ready, all proxies know."""
-        return self._serving.settled(self._kind.get()) and self.announced == self._ready
+        """Whether a proxy of the right kind serves it both ways and, if the application is ready, all proxies know."""
+        captured = self._application is not None and self._application.captured
+        return captured and self._serving.settled(self._kind.get()) and self.announced == self._ready
 
     @property
     def message(self) -> str:

@@ -23,7 +23,6 @@ from mizzen.node.engine.watching import ContainerWatch
 from mizzen.node.events import ContainerProblem
 from mizzen.node.host import Host
 from mizzen.node.instances import InstanceRunner
-from mizzen.node.specs import Workload
 from mizzen.registry.container_services import Survey, survey
 from mizzen.registry.containers import Container, Described, Excluded, has_opted_in, matches
 from mizzen.registry.reports import Attachment, ContainerState, FoundService, Instance
@@ -37,7 +36,18 @@ _Run: TypeAlias = tuple[str, float]
 @dataclass
 class _Member:
     described: Described
+    proxy: str
     runner: InstanceRunner
+
+
+@dataclass(frozen=True)
+class _View:
+    """What follows from the containers that there are and what is attached; ``proxies`` are by container."""
+
+    containers: Mapping[str, Container]
+    attachments: tuple[Attachment, ...]
+    proxies: Mapping[str, str]
+    survey: Survey
 
 
 class Members:
@@ -65,6 +75,7 @@ class Members:
         self._wanted_runs: frozenset[_Run] = frozenset()
         self._outside: set[tuple[str, str]] = set()
         self._problems: tuple[str, ...] = ()
+        self._view = _View({}, (), {}, survey(()))
         self._stopping = False
         self._wake = asyncio.Event()
         watch.on_end = self._has_ended
@@ -115,22 +126,34 @@ class Members:
         if containers is None:
             self._tell_problems(self._trouble())
             return
-        asked = {one.id for one in containers.values() if self._proxy_for(one) != _OUTSIDE}
-        surveyed = survey(containers.values(), asked)
+        self._look(containers)
+        surveyed = self._view.survey
         wanted = {} if self._stopping else self._wanted(surveyed)
         self._wanted_runs = frozenset(wanted)
         for run, member in self._members.items():
             if run not in wanted:
                 member.runner.stop_gone() if _gone(run, containers) else member.runner.stop()
             else:
-                member.described = wanted[run]
-                member.runner.adopt(self._workload(wanted[run]))
+                self._adopt(member, wanted[run])
         taken = {(one.described.namespace, one.described.name) for one in self._members.values()}
         for run, described in wanted.items():
             # A container that was started again has to wait until its earlier run has left.
             if run not in self._members and (described.namespace, described.name) not in taken:
                 self._start(group, run, described)
         self._tell(surveyed, containers)
+
+    def _look(self, containers: Mapping[str, Container]) -> None:
+        # Most calls are for a member that has got ahead. What changes is another object than before.
+        if self._view.containers is not containers or self._view.attachments is not self._attachments:
+            proxies = {one.id: self._choose_proxy(one) for one in containers.values()}
+            asked = frozenset(id_ for id_, proxy in proxies.items() if proxy != _OUTSIDE)
+            self._view = _View(containers, self._attachments, proxies, survey(containers.values(), asked))
+
+    def _adopt(self, member: _Member, described: Described) -> None:
+        proxy = self._proxy_of(described)
+        if (described, proxy) != (member.described, member.proxy):
+            member.described, member.proxy = described, proxy
+            member.runner.adopt(workload_of(described, proxy))
 
     def _wanted(self, surveyed: Survey) -> dict[_Run, Described]:
         return {
@@ -140,6 +163,9 @@ class Members:
         }
 
     def _proxy_for(self, container: Container) -> str:
+        return self._view.proxies[container.id]
+
+    def _choose_proxy(self, container: Container) -> str:
         """Returns what the most exact attachment says that means a container (see :class:`Attachment`)."""
         exact: dict[int, str] = {}
         for one in self._attachments:
@@ -150,14 +176,16 @@ class Members:
             return exact[max(exact)]
         return "" if has_opted_in(container) else _OUTSIDE
 
-    def _workload(self, described: Described) -> Workload:
-        return workload_of(described, self._proxy_for(described.container) or described.proxy)
+    def _proxy_of(self, described: Described) -> str:
+        return self._proxy_for(described.container) or described.proxy
 
     def _start(self, group: asyncio.TaskGroup, run: _Run, described: Described) -> None:
         runtime = ContainerRuntime(self._host, self._capture, self._watch, described)
-        runner = self._make_runner(self._host, self._workload(described), described.name, self._wake.set, runtime)
+        proxy = self._proxy_of(described)
+        workload = workload_of(described, proxy)
+        runner = self._make_runner(self._host, workload, described.name, self._wake.set, runtime)
         self._outside.discard((described.namespace, described.name))
-        self._members[run] = _Member(described, runner)
+        self._members[run] = _Member(described, proxy, runner)
         group.create_task(self._run(run, runner), name=f"container {described.name}")
 
     async def _run(self, run: _Run, runner: InstanceRunner) -> None:

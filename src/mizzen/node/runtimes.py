@@ -18,8 +18,10 @@ from mizzen.node.specs import Workload
 class Application(Protocol):
     """``ready`` says whether it passes its probe; ``waiting`` is True between a crash and the next start; ``message``
     says what is wrong; ``started`` is Unix time. ``grace`` (seconds) is what it gets when :meth:`keep` is cancelled.
+    ``captured`` says whether what it calls from now on goes through its proxy.
     """
 
+    captured: bool
     ready: bool
     waiting: bool
     message: str

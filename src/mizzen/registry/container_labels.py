@@ -60,10 +60,15 @@ class Written:
         return dict(self.ports).get(port) or self.protocol or ("http" if port in HTTP_PORTS else "tcp")
 
 
+def membership(given: Mapping[str, str]) -> bool | None:
+    """Returns whether its label says that a container shall be in the mesh, or stay outside; None if it says nothing."""
+    return {"true": True, "false": False}.get(given.get(f"{_PREFIX}mesh", "").strip())
+
+
 def read_labels(container: str, given: Mapping[str, str]) -> Written:
     """Reads Mizzen's labels of a container; ``container`` is its name, for problems."""
     values = {key.removeprefix(_PREFIX): value.strip() for key, value in given.items() if key.startswith(_PREFIX)}
-    mesh = {"true": True, "false": False}.get(values.get("mesh", ""))
+    mesh = membership(given)
     problems = [f"container {container}: {message}" for message in _mistakes(given)]
     if problems:
         return Written(mesh=mesh, problems=tuple(problems))

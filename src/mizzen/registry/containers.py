@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface
 
-from mizzen.registry.container_labels import SERVICE_PREFIX, Written, read_labels
+from mizzen.registry.container_labels import SERVICE_PREFIX, Written, membership, read_labels
 from mizzen.registry.reports import InstancePort
 from mizzen.resources.validation.names import is_dns_label, labels
 
@@ -155,17 +155,17 @@ def matches(target: str, container: Container) -> bool:
     Nothing means one that has opted out, not even its name: its label is part of how it was deployed, and stays when
     whoever typed a command has gone.
     """
-    if read_labels(container.name, container.labels).mesh is False:
-        return False
-    if target in {"*", container.name, dns_label(container.name)}:
-        return True
-    is_id = _ID.fullmatch(target) is not None and container.id.startswith(target)
-    return is_id or (target != "" and target == container.project)
+    is_meant = (
+        target in {"*", container.name, dns_label(container.name)}
+        or (target != "" and target == container.project)
+        or (container.id.startswith(target) and _ID.fullmatch(target) is not None)
+    )
+    return is_meant and membership(container.labels) is not False
 
 
 def has_opted_in(container: Container) -> bool:
     """Says whether a container shall be in the mesh though no target means it."""
-    return read_labels(container.name, container.labels).mesh is True
+    return membership(container.labels) is True
 
 
 @functools.lru_cache(maxsize=_REMEMBERED)

@@ -123,7 +123,9 @@ def furnish(held: Held, address: IPv4Address, stage: Stage, *, resolver_inside: 
             undo.callback(_strip)
             # First, because it says whether this is the right namespace.
             _open_way(address)
-            _apply(stage, resolver_inside=resolver_inside)
+            # What goes its own way needs rules only when a proxy has had something of it.
+            if stage is not Stage.WITHDRAWN:
+                _apply(stage, resolver_inside=resolver_inside)
             if links.has_ipv6_addresses():
                 log.warning("calls over IPv6 are refused, to and from what is attached", address=str(address))
             undo.pop_all()
