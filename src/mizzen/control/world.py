@@ -33,7 +33,7 @@ from mizzen.xds.status import Rejection
 
 log = structlog.get_logger(__name__)
 
-_QUIET = 0.005
+_QUIET = 0.002
 _LONGEST = 0.1
 _SECTION = "control"
 # How long until what the database did not take is offered again, in seconds.

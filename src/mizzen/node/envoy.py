@@ -27,7 +27,7 @@ from mizzen.node.processes import Command, Exit, Process
 # connections to each endpoint, not two (half the handshakes) and balances over all requests, not over half of them.
 _WORKERS = 1
 
-_READY_INTERVAL = 0.015
+_READY_INTERVAL = 0.01
 _DRAIN_INTERVAL = 0.01
 # A caller's proxy acknowledges a new endpoint set before its worker threads have it, so quiet must last.
 _QUIET_TIMES = 4
