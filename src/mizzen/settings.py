@@ -135,6 +135,11 @@ class Settings:
         """Where the node takes what `mizzen run` starts."""
         return self.sockets / "node.sock"
 
+    @property
+    def hook_socket(self) -> Path:
+        """Where the node is told of containers that are about to start."""
+        return self.sockets / "hook.sock"
+
     def admin_socket(self, namespace: str, instance: str) -> Path:
         """Where the Envoy of a workload instance serves its administration interface."""
         name = _in_files(namespace, instance)

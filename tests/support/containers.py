@@ -251,6 +251,7 @@ def engine(folder: Path | None = None) -> Iterator[Engine]:
     try:
         with played_host() as host:
             made = Engine(folder, host, ControlGroup(f"mizzen-test-{uuid.uuid4().hex[:8]}"))
+            (folder / "hooks").mkdir()
             for name, text in configuration(folder).items():
                 (folder / name).write_text(text)
             try:

@@ -24,6 +24,7 @@ volumes = {shown}
 runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
+hooks_dir = ["{folder}/hooks"]
 lock_type = "file"
 static_dir = "{folder}/root/libpod"
 tmp_dir = "{folder}/tmp"

@@ -7,6 +7,7 @@ only then. Where it is not to be had, that is a problem that is told, and the re
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from mizzen.latest import Latest
 from mizzen.node.capture.available import availability
 from mizzen.node.engine.client import Engine
-from mizzen.node.engine.errors import NoEngineError
+from mizzen.node.engine.errors import EngineError, NoEngineError
+from mizzen.node.engine.hooks import Hooks, hooks_folder
 from mizzen.node.engine.sockets import find_socket
 from mizzen.node.engine.watching import ContainerWatch
 from mizzen.node.events import ContainerProblem
@@ -129,7 +131,15 @@ class Containers:
             members = Members(self._host, watch, capture, self._make_runner, self.settled)
             self._engine, self._members, self.known = engine, members, watch.containers
             members.take(self._attachments, self._version)
-            await members.run()
+            async with await self._hooks(engine, members):
+                await members.run()
+
+    async def _hooks(self, engine: Engine, members: Members) -> contextlib.AbstractAsyncContextManager[object]:
+        """Returns what has the engine tell of containers before they start, if it can."""
+        with contextlib.suppress(EngineError):  # One that is away may be Podman.
+            if "podman" not in (await engine.version()).engine.lower():
+                return contextlib.nullcontext()
+        return Hooks(hooks_folder(), self._host.settings.hook_socket, members.begin)
 
     def _name_services(self) -> None:
         if self._names is not None:

@@ -10,27 +10,45 @@ A container that stays outside is reported as well, without a proxy: members cal
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import msgspec
+import structlog
 
 from mizzen.node.attached import ContainerRuntime, workload_of
-from mizzen.node.capture.attaching import Attachments
+from mizzen.node.capture.attaching import Attachments, Prepared
+from mizzen.node.capturing import CaptureError
 from mizzen.node.containers import MakeRunner
+from mizzen.node.engine.hooks import Beginning
 from mizzen.node.engine.watching import ContainerWatch
 from mizzen.node.events import ContainerProblem
 from mizzen.node.host import Host
 from mizzen.node.instances import InstanceRunner
 from mizzen.registry.container_services import Survey, survey
-from mizzen.registry.containers import Container, Described, Excluded, has_opted_in, matches
+from mizzen.registry.containers import Container, Described, Excluded, describe, has_opted_in, matches
 from mizzen.registry.reports import Attachment, ContainerState, FoundService, Instance
 
+log = structlog.get_logger(__name__)
+
 _OUTSIDE = "none"
+# How long a container may take to start when its network is made, in seconds.
+_LONGEST_BEGINNING = 10.0
+# How long it takes to read a container that was just made; longer, if it is being started already.
+_KNOWN_SOON = 0.05
 
 # A run of a container: when it starts again it has another process and another network namespace.
 _Run: TypeAlias = tuple[str, float]
+
+
+@dataclass(frozen=True)
+class _Preparation:
+    """The network of a container that is about to start; ``until`` is when it must have, in the loop's time."""
+
+    prepared: Prepared
+    until: float
 
 
 @dataclass
@@ -78,6 +96,7 @@ class Members:
         self._view = _View({}, (), {}, survey(()))
         self._stopping = False
         self._wake = asyncio.Event()
+        self._prepared: dict[str, _Preparation] = {}
         watch.on_end = self._has_ended
 
     @property
@@ -89,6 +108,30 @@ class Members:
         """Takes which containers are members of the mesh."""
         self._attachments, self._version = tuple(attachments), version
         self._wake.set()
+
+    async def begin(self, beginning: Beginning) -> None:
+        """Has the connections of a container that is about to start wait for its proxy, if it is to be a member."""
+        if self._stopping or not await self._may_be_member(beginning.id):
+            return
+        try:
+            prepared = await self._capture.prepare(f"/proc/{beginning.pid}/ns/net", beginning.resolv_conf)
+        except CaptureError as error:
+            # Why it cannot be a member is told when it runs.
+            log.info("a container starts without being held", container=beginning.id[:12], reason=str(error))
+            return
+        loop = asyncio.get_running_loop()
+        self._prepared[beginning.id] = _Preparation(prepared, loop.time() + _LONGEST_BEGINNING)
+        loop.call_later(_LONGEST_BEGINNING, self._wake.set)
+
+    async def _may_be_member(self, id_: str) -> bool:
+        """Says whether a container is to be a member, as far as it is known: its engine may be too busy with it to say."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_KNOWN_SOON):
+                await self._watch.containers.until(lambda found: found is not None and id_ in found)
+        container = (self._watch.containers.get() or {}).get(id_)
+        if container is None:
+            return any(one.target == "*" and one.proxy != _OUTSIDE for one in self._attachments)
+        return self._choose_proxy(container) != _OUTSIDE and isinstance(describe(container), Described)
 
     def stop(self) -> None:
         """Detaches all; :meth:`run` returns when the last is detached."""
@@ -102,6 +145,7 @@ class Members:
             tasks = [group.create_task(part) for part in (watch.run(), self._follow(watch), self._listen(watch))]
             while not (self._stopping and not self._members):
                 self._act(group, watch.containers.get())
+                await self._let_go(watch.containers.get() or {})
                 await self._wake.wait()
                 self._wake.clear()
             for task in tasks:
@@ -141,6 +185,17 @@ class Members:
             if run not in self._members and (described.namespace, described.name) not in taken:
                 self._start(group, run, described)
         self._tell(surveyed, containers)
+
+    async def _let_go(self, containers: Mapping[str, Container]) -> None:
+        """Lets go of what is no member after all, or has not started; of what has ended there is nothing to let go."""
+        now = asyncio.get_running_loop().time()
+        for id_, preparation in list(self._prepared.items()):
+            container = containers.get(id_)
+            runs = container is not None and container.pid != 0
+            wanted = container is not None and runs and _run(container) in self._wanted_runs
+            if not wanted and (runs or self._stopping or now >= preparation.until):
+                del self._prepared[id_]
+                await self._capture.let_go(preparation.prepared)
 
     def _look(self, containers: Mapping[str, Container]) -> None:
         # Most calls are for a member that has got ahead. What changes is another object than before.

@@ -36,6 +36,17 @@ Result = TypeVar("Result")
 _OTHERWISE = "leave it out of the mesh"
 
 
+_Made = tuple[Held, tuple[socket.socket, socket.socket]]
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A namespace whose connections wait; see :meth:`Attachments.prepare`."""
+
+    number: int
+    made: _Made
+
+
 @dataclass(frozen=True)
 class _Attached:
     place: Place
@@ -53,7 +64,7 @@ class Attachments:
     another one, for as long as they are attached. Leaving it detaches all.
 
     New connections wait, go to the proxy, or go their own way (:class:`Stage`); what was connected before goes on as it was.
-    So: :meth:`attach` as HELD what has just started, as WITHDRAWN what is in use; :meth:`release` when the proxy is ready;
+    So: :meth:`prepare` what has not begun; :meth:`attach` as HELD what has just started, as WITHDRAWN what is in use; :meth:`release` when the proxy is ready;
     :meth:`hold` when it is gone and will come back; :meth:`withdraw`, then end the proxy, then :meth:`detach`, with which
     the connections that the proxy still has break.
     """
@@ -62,6 +73,7 @@ class Attachments:
         self._names = names
         self._folder = folder
         self._attached: dict[str, _Attached] = {}
+        self._prepared: dict[int, Prepared] = {}
         self._orphans: set[str] = set()
         self._tasks = asyncio.TaskGroup()
 
@@ -81,6 +93,8 @@ class Attachments:
         async with contextlib.AsyncExitStack() as steps:
             steps.callback(self._remove_folder)
             steps.push_async_callback(ended, self._tasks, kind, error, trace)
+            for prepared in list(self._prepared.values()):
+                steps.push_async_callback(self.let_go, prepared)
             places = [entry.place for entry in self._attached.values()]
             left = await asyncio.gather(*(self.detach(place) for place in places), return_exceptions=True)
             if failures := [failure for failure in left if isinstance(failure, Exception)]:
@@ -99,8 +113,13 @@ class Attachments:
         try:
             resolvers = Resolvers(Path(wanted.resolv_conf or os.devnull))
             address, inside = _address(wanted), _resolver_inside(resolvers)
-            made = await finished(lambda: _open(wanted.netns, address, stage, resolver_inside=inside), _discard)
+            if prepared := self._prepared.pop(_number(wanted.netns), None):
+                made = prepared.made
+            else:
+                made = await finished(lambda: _open(wanted.netns, address, stage, resolver_inside=inside), _discard)
             try:
+                if prepared:
+                    await finished(lambda: _take_over(made[0], address, stage, resolver_inside=inside))
                 entry = await self._serve(wanted, made, resolvers)
             except BaseException:
                 await finished(lambda: _discard(made))
@@ -110,6 +129,28 @@ class Attachments:
         self._attached[entry.place.netns] = entry
         self._orphans.discard(f"{wanted.instance}.{wanted.namespace}")
         return entry.place
+
+    async def prepare(self, netns: str, resolv_conf: str) -> Prepared:
+        """Has the new connections of a namespace wait, and its DNS questions, before anything runs in it: until it is
+        attached, or :meth:`let_go`. Raises :class:`CaptureError`.
+        """
+        try:
+            inside = _resolver_inside(Resolvers(Path(resolv_conf or os.devnull)))
+            number = _number(netns)
+            made = await finished(lambda: _open(netns, None, Stage.HELD, resolver_inside=inside), _discard)
+        except OSError as error:
+            raise CaptureError(f"{netns}: {error}") from error
+        self._prepared[number] = prepared = Prepared(number, made)
+        return prepared
+
+    async def let_go(self, prepared: Prepared) -> None:
+        """Leaves a prepared namespace as it was before, if it was not attached meanwhile."""
+        if self._prepared.get(prepared.number) is prepared:
+            del self._prepared[prepared.number]
+            try:
+                await finished(lambda: _discard(prepared.made))
+            except OSError as error:
+                log.warning("rules may be left in the network of a container", error=str(error))
 
     def is_orphan(self, namespace: str, instance: str) -> bool:
         """Says whether a run that was killed had attached an instance, which has rules since then that lead to nobody."""
@@ -226,10 +267,19 @@ async def clean_up_foreign(netns_path: str) -> bool:
         raise CaptureError(f"the network namespace {netns_path} cannot be cleaned up: {error}") from error
 
 
-_Made = tuple[Held, tuple[socket.socket, socket.socket]]
+def _number(netns: str) -> int:
+    """Returns what tells a namespace from all others for as long as it is held open."""
+    return os.stat(netns).st_ino  # noqa: PTH116 - a link of /proc, whose target is no path
 
 
-def _open(netns: str, address: IPv4Address, stage: Stage, *, resolver_inside: bool) -> _Made:
+def _take_over(held: Held, address: IPv4Address, stage: Stage, *, resolver_inside: bool) -> None:
+    if not held.inside(lambda: links.has_address(address)):
+        raise CaptureError(f"its network namespace has not the address {address}: has it ended?")
+    if stage is not Stage.HELD:
+        foreign.switch(held, stage, resolver_inside=resolver_inside)
+
+
+def _open(netns: str, address: IPv4Address | None, stage: Stage, *, resolver_inside: bool) -> _Made:
     held = foreign.hold(netns)
     try:
         return held, foreign.furnish(held, address, stage, resolver_inside=resolver_inside)

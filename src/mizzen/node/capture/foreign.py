@@ -108,10 +108,10 @@ def hold(path: str) -> Held:
     return held
 
 
-def furnish(held: Held, address: IPv4Address, stage: Stage, *, resolver_inside: bool) -> _Sockets:
+def furnish(held: Held, address: IPv4Address | None, stage: Stage, *, resolver_inside: bool) -> _Sockets:
     """Puts rules in force and makes sure that virtual addresses have a route; returns the DNS server's sockets.
 
-    Leftovers of a run that crashed are replaced. Raises :class:`CaptureError` if the namespace has not the address or is
+    ``address`` is None for whichever it has. Leftovers of a run that crashed are replaced. Raises :class:`CaptureError` if the namespace has not the address or is
     attached already, OSError for all else; then nothing is left there.
     """
 
@@ -204,7 +204,10 @@ def _dns_sockets() -> _Sockets:
         ) from error
 
 
-def _open_way(address: IPv4Address) -> None:
+def _open_way(address: IPv4Address | None) -> None:
+    address = address or links.first_address()
+    if address is None:
+        raise CaptureError("its network namespace has no IPv4 address")
     try:
         links.open_way(BLOCK, address)
     except OSError as error:

@@ -116,6 +116,16 @@ def open_way(block: IPv4Network, address: IPv4Address) -> None:
             netlink.route("add", dst=str(block), oif=owners[0], scope=_LINK_SCOPE, proto=_OUR_ROUTES)
 
 
+def first_address() -> IPv4Address | None:
+    """Returns an IPv4 address by which others call, or None."""
+    with _routing() as netlink:
+        for found in netlink.get_addr(family=socket.AF_INET):
+            address = IPv4Address(found.get_attr("IFA_ADDRESS"))
+            if not address.is_loopback:
+                return address
+    return None
+
+
 def has_address(address: IPv4Address) -> bool:
     """Says whether any link has this address."""
     with _routing() as netlink:

@@ -1,0 +1,165 @@
+"""A container's first packet waits for its proxy where the engine has hooks; without the mesh nobody waits."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from tests.support.applications import small_container
+from tests.support.containers import Container, Engine, engine
+from tests.support.meshes import read_until, running, start
+from tests.support.polling import eventually
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.envoy,
+    pytest.mark.privileged,
+    pytest.mark.containers,
+    pytest.mark.timeout(120),
+]
+
+NETWORK = "shop"
+OUTSIDE = {"mizzen.dev/mesh": "false"}
+# The first thing that it does is to ask for a name and to connect; it writes down what came of it.
+EAGER = """
+import json, socket, sys, time
+began = time.time()
+found = socket.gethostbyname("web")
+with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=20) as made:
+    port = made.getsockname()[1]
+print(json.dumps({"web": found, "port": port, "seconds": time.time() - began}), file=open("/tmp/told", "w"))
+time.sleep(1000)
+"""
+
+
+@pytest.fixture(scope="module")
+def podman() -> Iterator[Engine]:
+    with engine() as made:
+        made.network(NETWORK)
+        small_container(made, "web", NETWORK)
+        yield made
+
+
+def gateway(podman: Engine) -> str:
+    address: str = podman.request("GET", f"/networks/{NETWORK}")["IPAM"]["Config"][0]["Gateway"]
+    return address
+
+
+@contextmanager
+def listening(podman: Engine) -> Iterator[tuple[int, set[tuple[str, int]]]]:
+    """A server on the host, which is outside the mesh; yields its port, and who has connected to it."""
+    with podman.host.entered():
+        listener = socket.create_server((gateway(podman), 0), backlog=512)
+    peers: set[tuple[str, int]] = set()
+
+    def accept() -> None:
+        while True:
+            try:
+                made, peer = listener.accept()
+            except OSError:
+                return
+            made.close()
+            peers.add(peer)
+
+    thread = threading.Thread(target=accept)
+    thread.start()
+    try:
+        yield listener.getsockname()[1], peers
+    finally:
+        with closing(listener):
+            listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def eager(podman: Engine, name: str, port: int, labels: dict[str, str] | None = None) -> dict[str, str | int | float]:
+    """Runs a container that connects at once; returns what it says of it."""
+    command = ("python3", "-c", EAGER, gateway(podman), str(port))
+    podman.run(Container(name, command=command, network=NETWORK, labels=labels or {}))
+    file = Path(f"/proc/{podman.pid(name)}/root/tmp/told")
+    eventually(lambda: file.exists() and file.read_text().endswith("\n"), f"{name} has connected")
+    told: dict[str, str | int | float] = json.loads(file.read_text())
+    return told
+
+
+def hooks(podman: Engine) -> list[str]:
+    return [file.name for file in (podman.folder / "hooks").iterdir()]
+
+
+@pytest.mark.parametrize("mode", ["container-sidecar", "container-node"])
+def test_the_first_packet_goes_through_the_proxy_and_the_first_name_into_the_mesh(podman: Engine, mode: str) -> None:
+    with running(capture=mode, engine=podman) as mesh, listening(podman) as (port, peers):
+        for number in range(3):
+            told = eager(podman, f"{mode}-{number}", port)
+            own = (podman.address(f"{mode}-{number}", NETWORK), told["port"])
+            eventually(lambda: len(peers) > number, "the server has been called")  # noqa: B023 - called at once
+            assert own not in peers, "the proxy's connections have ports of their own"
+            assert str(told["web"]).startswith("240."), told
+            podman.rm(f"{mode}-{number}")
+        assert [one["state"] for one in mesh.get("/v1/containers")["items"] if one["name"] == "web"] == ["Attached"]
+        assert len(hooks(podman)) == 1
+    assert hooks(podman) == []
+
+
+def test_one_that_has_opted_out_starts_as_without_a_mesh(podman: Engine) -> None:
+    with running(capture="container-sidecar", engine=podman), listening(podman) as (port, peers):
+        told = eager(podman, "outside", port, OUTSIDE)
+        assert (podman.address("outside", NETWORK), told["port"]) in peers
+        assert not str(told["web"]).startswith("240.")
+        # What is dropped and sent again takes a second.
+        assert float(told["seconds"]) < 1
+        podman.rm("outside")
+
+
+def test_one_that_does_not_start_is_let_go(podman: Engine) -> None:
+    """That its command is not there shows only when its network is made and held."""
+    with running(capture="container-sidecar", engine=podman) as mesh:
+        before = namespaces(mesh.process.pid)
+        podman.create(Container("broken", network=NETWORK, command=("/no/such/command",)))
+        podman.podman("start", "broken", check=False)
+        assert namespaces(mesh.process.pid) == before + 1
+        eventually(lambda: namespaces(mesh.process.pid) == before, "its namespace is let go")
+        podman.rm("broken")
+
+
+def namespaces(pid: int) -> int:
+    """How many network namespaces a process holds open."""
+    held = 0
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            held += str(link.readlink()).startswith(("net:", "/run/netns/")) or "/ns/net" in str(link.readlink())
+        except FileNotFoundError:
+            continue
+    return held
+
+
+def attached(answer: dict[str, list[dict[str, str]]], name: str) -> bool:
+    return any(one["state"] == "Attached" for one in answer["items"] if one["name"] == name)
+
+
+def test_what_a_killed_node_leaves_holds_up_nobody(podman: Engine, tmp_path: Path) -> None:
+    state_dir = tmp_path / "state"
+    process = start([], state_dir, capture="container-sidecar", engine=podman)
+    read_until(process, "mesh is ready")
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    left = hooks(podman)
+    assert len(left) == 1
+    with listening(podman) as (port, peers):
+        began = time.monotonic()
+        told = eager(podman, "later", port)
+        assert time.monotonic() - began < 5
+        assert (podman.address("later", NETWORK), told["port"]) in peers
+    # The next start takes its place, and what it finds, into the mesh.
+    with running(capture="container-sidecar", engine=podman, state_dir=state_dir) as mesh:
+        assert hooks(podman) == left
+        assert attached(mesh.get("/v1/containers"), "later")
+    assert hooks(podman) == []
+    podman.rm("later")
