@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from mizzen.registry.membership import EVERYTHING, OUTSIDE
 from mizzen.registry.reports import Attachment
-
-EVERYTHING = "*"
-"""The target that means all containers of a node's engine."""
-OUTSIDE = "none"
-"""The proxy of those that stay outside."""
 
 
 @dataclass(frozen=True)

@@ -10,45 +10,24 @@ A container that stays outside is reported as well, without a proxy: members cal
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import msgspec
-import structlog
 
 from mizzen.node.attached import ContainerRuntime, workload_of
-from mizzen.node.capture.attaching import Attachments, Prepared
-from mizzen.node.capturing import CaptureError
+from mizzen.node.beginnings import Beginnings
+from mizzen.node.capture.attaching import Attachments
 from mizzen.node.containers import MakeRunner
 from mizzen.node.engine.hooks import Beginning
 from mizzen.node.engine.watching import ContainerWatch
 from mizzen.node.events import ContainerProblem
 from mizzen.node.host import Host
 from mizzen.node.instances import InstanceRunner
-from mizzen.registry.container_services import Survey, survey
-from mizzen.registry.containers import Container, Described, Excluded, describe, has_opted_in, matches
+from mizzen.registry.container_services import Survey
+from mizzen.registry.containers import Container, Described, Excluded
+from mizzen.registry.membership import Membership, Run, run_of
 from mizzen.registry.reports import Attachment, ContainerState, FoundService, Instance
-
-log = structlog.get_logger(__name__)
-
-_OUTSIDE = "none"
-# How long a container may take to start when its network is made, in seconds.
-_LONGEST_BEGINNING = 10.0
-# How long it takes to read a container that was just made; longer, if it is being started already.
-_KNOWN_SOON = 0.05
-
-# A run of a container: when it starts again it has another process and another network namespace.
-_Run: TypeAlias = tuple[str, float]
-
-
-@dataclass(frozen=True)
-class _Preparation:
-    """The network of a container that is about to start; ``until`` is when it must have, in the loop's time."""
-
-    prepared: Prepared
-    until: float
 
 
 @dataclass
@@ -56,16 +35,6 @@ class _Member:
     described: Described
     proxy: str
     runner: InstanceRunner
-
-
-@dataclass(frozen=True)
-class _View:
-    """What follows from the containers that there are and what is attached; ``proxies`` are by container."""
-
-    containers: Mapping[str, Container]
-    attachments: tuple[Attachment, ...]
-    proxies: Mapping[str, str]
-    survey: Survey
 
 
 class Members:
@@ -89,14 +58,14 @@ class Members:
         self._settled = settled
         self._attachments: tuple[Attachment, ...] = ()
         self._version = 0
-        self._members: dict[_Run, _Member] = {}
-        self._wanted_runs: frozenset[_Run] = frozenset()
+        self._members: dict[Run, _Member] = {}
+        self._wanted_runs: frozenset[Run] = frozenset()
         self._outside: set[tuple[str, str]] = set()
         self._problems: tuple[str, ...] = ()
-        self._view = _View({}, (), {}, survey(()))
+        self._membership = Membership.of({}, ())
         self._stopping = False
         self._wake = asyncio.Event()
-        self._prepared: dict[str, _Preparation] = {}
+        self._beginnings = Beginnings(watch, capture, self._wake.set)
         watch.on_end = self._has_ended
 
     @property
@@ -110,28 +79,9 @@ class Members:
         self._wake.set()
 
     async def begin(self, beginning: Beginning) -> None:
-        """Has the connections of a container that is about to start wait for its proxy, if it is to be a member."""
-        if self._stopping or not await self._may_be_member(beginning.id):
-            return
-        try:
-            prepared = await self._capture.prepare(f"/proc/{beginning.pid}/ns/net", beginning.resolv_conf)
-        except CaptureError as error:
-            # Why it cannot be a member is told when it runs.
-            log.info("a container starts without being held", container=beginning.id[:12], reason=str(error))
-            return
-        loop = asyncio.get_running_loop()
-        self._prepared[beginning.id] = _Preparation(prepared, loop.time() + _LONGEST_BEGINNING)
-        loop.call_later(_LONGEST_BEGINNING, self._wake.set)
-
-    async def _may_be_member(self, id_: str) -> bool:
-        """Says whether a container is to be a member, as far as it is known: its engine may be too busy with it to say."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_KNOWN_SOON):
-                await self._watch.containers.until(lambda found: found is not None and id_ in found)
-        container = (self._watch.containers.get() or {}).get(id_)
-        if container is None:
-            return any(one.target == "*" and one.proxy != _OUTSIDE for one in self._attachments)
-        return self._choose_proxy(container) != _OUTSIDE and isinstance(describe(container), Described)
+        """Takes a container that is about to start; see :class:`Beginnings`."""
+        if not self._stopping:
+            await self._beginnings.take(beginning, self._attachments)
 
     def stop(self) -> None:
         """Detaches all; :meth:`run` returns when the last is detached."""
@@ -145,7 +95,7 @@ class Members:
             tasks = [group.create_task(part) for part in (watch.run(), self._follow(watch), self._listen(watch))]
             while not (self._stopping and not self._members):
                 self._act(group, watch.containers.get())
-                await self._let_go(watch.containers.get() or {})
+                await self._beginnings.let_go(watch.containers.get() or {}, self._wanted_runs)
                 await self._wake.wait()
                 self._wake.clear()
             for task in tasks:
@@ -170,9 +120,11 @@ class Members:
         if containers is None:
             self._tell_problems(self._trouble())
             return
-        self._look(containers)
-        surveyed = self._view.survey
-        wanted = {} if self._stopping else self._wanted(surveyed)
+        # Most calls are for a member that has got ahead. What changes is another object than before.
+        if self._membership.containers is not containers or self._membership.attachments is not self._attachments:
+            self._membership = Membership.of(containers, self._attachments)
+        surveyed = self._membership.survey
+        wanted = {} if self._stopping else self._membership.wanted()
         self._wanted_runs = frozenset(wanted)
         for run, member in self._members.items():
             if run not in wanted:
@@ -186,64 +138,22 @@ class Members:
                 self._start(group, run, described)
         self._tell(surveyed, containers)
 
-    async def _let_go(self, containers: Mapping[str, Container]) -> None:
-        """Lets go of what is no member after all, or has not started; of what has ended there is nothing to let go."""
-        now = asyncio.get_running_loop().time()
-        for id_, preparation in list(self._prepared.items()):
-            container = containers.get(id_)
-            runs = container is not None and container.pid != 0
-            wanted = container is not None and runs and _run(container) in self._wanted_runs
-            if not wanted and (runs or self._stopping or now >= preparation.until):
-                del self._prepared[id_]
-                await self._capture.let_go(preparation.prepared)
-
-    def _look(self, containers: Mapping[str, Container]) -> None:
-        # Most calls are for a member that has got ahead. What changes is another object than before.
-        if self._view.containers is not containers or self._view.attachments is not self._attachments:
-            proxies = {one.id: self._choose_proxy(one) for one in containers.values()}
-            asked = frozenset(id_ for id_, proxy in proxies.items() if proxy != _OUTSIDE)
-            self._view = _View(containers, self._attachments, proxies, survey(containers.values(), asked))
-
     def _adopt(self, member: _Member, described: Described) -> None:
-        proxy = self._proxy_of(described)
+        proxy = self._membership.proxy_of(described)
         if (described, proxy) != (member.described, member.proxy):
             member.described, member.proxy = described, proxy
             member.runner.adopt(workload_of(described, proxy))
 
-    def _wanted(self, surveyed: Survey) -> dict[_Run, Described]:
-        return {
-            _run(stand.container): stand
-            for stand in surveyed.containers.values()
-            if isinstance(stand, Described) and stand.container.pid and self._proxy_for(stand.container) != _OUTSIDE
-        }
-
-    def _proxy_for(self, container: Container) -> str:
-        return self._view.proxies[container.id]
-
-    def _choose_proxy(self, container: Container) -> str:
-        """Returns what the most exact attachment says that means a container (see :class:`Attachment`)."""
-        exact: dict[int, str] = {}
-        for one in self._attachments:
-            if matches(one.target, container):
-                rank = 0 if one.target == "*" else 1 if one.target == container.project else 2
-                exact[rank] = one.proxy
-        if exact:
-            return exact[max(exact)]
-        return "" if has_opted_in(container) else _OUTSIDE
-
-    def _proxy_of(self, described: Described) -> str:
-        return self._proxy_for(described.container) or described.proxy
-
-    def _start(self, group: asyncio.TaskGroup, run: _Run, described: Described) -> None:
+    def _start(self, group: asyncio.TaskGroup, run: Run, described: Described) -> None:
         runtime = ContainerRuntime(self._host, self._capture, self._watch, described)
-        proxy = self._proxy_of(described)
+        proxy = self._membership.proxy_of(described)
         workload = workload_of(described, proxy)
         runner = self._make_runner(self._host, workload, described.name, self._wake.set, runtime)
         self._outside.discard((described.namespace, described.name))
         self._members[run] = _Member(described, proxy, runner)
         group.create_task(self._run(run, runner), name=f"container {described.name}")
 
-    async def _run(self, run: _Run, runner: InstanceRunner) -> None:
+    async def _run(self, run: Run, runner: InstanceRunner) -> None:
         try:
             await runner.run()
         finally:
@@ -296,13 +206,13 @@ class Members:
         )
 
     def _standing(self, container: Container, stand: Described | Excluded) -> tuple[str, str]:
-        member = self._members.get(_run(container))
-        if member and _run(container) not in self._wanted_runs:
+        member = self._members.get(run_of(container))
+        if member and run_of(container) not in self._wanted_runs:
             return "Detaching", ""
         if member:
             is_attached = member.runner.settled and not member.runner.leaving
             return ("Attached" if is_attached else "Attaching"), member.runner.message
-        if self._proxy_for(container) == _OUTSIDE:
+        if self._membership.is_outside(container):
             return "Outside", stand.reason if isinstance(stand, Excluded) else ""
         if isinstance(stand, Excluded):
             return "Refused", stand.reason
@@ -328,14 +238,10 @@ def _services(surveyed: Survey) -> tuple[FoundService, ...]:
     )
 
 
-def _run(container: Container) -> _Run:
-    return (container.id, container.started_at)
-
-
-def _gone(run: _Run, containers: Mapping[str, Container]) -> bool:
+def _gone(run: Run, containers: Mapping[str, Container]) -> bool:
     """Tells whether that run of the container has ended."""
     container = containers.get(run[0])
-    return container is None or not container.pid or _run(container) != run
+    return container is None or not container.pid or run_of(container) != run
 
 
 def _outsider(described: Described) -> Instance:

@@ -12,9 +12,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mizzen.control.api.answers import BadRequestError, answer
-from mizzen.control.attachments import EVERYTHING
 from mizzen.control.world import Published, World
 from mizzen.registry.containers import dns_label
+from mizzen.registry.membership import EVERYTHING
 from mizzen.registry.reports import ContainerState
 
 _LONGEST_WAIT = 600.0

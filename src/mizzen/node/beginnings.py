@@ -1,0 +1,83 @@
+"""Containers that are about to start: the connections of those that are to be members wait before anything runs in them.
+
+A hook of the engine tells of them (``engine/hooks.py``), and they start when it is answered. Soon after, the engine's
+events tell the same, and the container is attached (``members.py``), which takes over what was prepared here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from mizzen.node.capture.attaching import Attachments, Prepared
+from mizzen.node.capturing import CaptureError
+from mizzen.node.engine.hooks import Beginning
+from mizzen.node.engine.watching import ContainerWatch
+from mizzen.registry.containers import Container, Described, describe
+from mizzen.registry.membership import EVERYTHING, OUTSIDE, Run, choose_proxy, run_of
+from mizzen.registry.reports import Attachment
+
+log = structlog.get_logger(__name__)
+
+# How long a container may take to start when its network is made, in seconds.
+_LONGEST = 10.0
+# How long it takes to read a container that was just made; longer, if it is being started already.
+_KNOWN_SOON = 0.05
+
+
+@dataclass(frozen=True)
+class _Preparation:
+    """``until`` is when the container must have started, in the loop's time."""
+
+    prepared: Prepared
+    until: float
+
+
+class Beginnings:
+    """``changed`` is called when :meth:`let_go` should be."""
+
+    def __init__(self, watch: ContainerWatch, capture: Attachments, changed: Callable[[], None]) -> None:
+        self._watch = watch
+        self._capture = capture
+        self._changed = changed
+        self._prepared: dict[str, _Preparation] = {}
+
+    async def take(self, beginning: Beginning, attachments: Collection[Attachment]) -> None:
+        """Has the connections of a container wait, if it is to be a member by what is attached."""
+        if not await self._may_be_member(beginning.id, attachments):
+            return
+        try:
+            prepared = await self._capture.prepare(f"/proc/{beginning.pid}/ns/net", beginning.resolv_conf)
+        except CaptureError as error:
+            # Why it cannot be a member is told when it runs.
+            log.info("a container starts without being held", container=beginning.id[:12], reason=str(error))
+            return
+        loop = asyncio.get_running_loop()
+        self._prepared[beginning.id] = _Preparation(prepared, loop.time() + _LONGEST)
+        loop.call_later(_LONGEST, self._changed)
+
+    async def let_go(self, containers: Mapping[str, Container], wanted: Collection[Run]) -> None:
+        """Lets go of those that are no members after all, or have not started."""
+        now = asyncio.get_running_loop().time()
+        for id_, preparation in list(self._prepared.items()):
+            container = containers.get(id_)
+            has_started = container is not None and container.pid != 0
+            if container and has_started and run_of(container) in wanted:
+                continue  # It is attached, or about to be; it is forgotten when it has ended.
+            if has_started or now >= preparation.until:
+                del self._prepared[id_]
+                await self._capture.let_go(preparation.prepared)
+
+    async def _may_be_member(self, id_: str, attachments: Collection[Attachment]) -> bool:
+        """Says whether a container is to be a member, as far as it is known: its engine may be too busy with it to say."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_KNOWN_SOON):
+                await self._watch.containers.until(lambda found: found is not None and id_ in found)
+        container = (self._watch.containers.get() or {}).get(id_)
+        if container is None:
+            return any(one.target == EVERYTHING and one.proxy != OUTSIDE for one in attachments)
+        return choose_proxy(attachments, container) != OUTSIDE and isinstance(describe(container), Described)

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+
+from mizzen.registry.containers import Container, ContainerNetwork
+from mizzen.registry.membership import Membership, choose_proxy, run_of
+from mizzen.registry.reports import Attachment
+
+ID = "0123456789abcdef" * 4
+PROJECT = {"com.docker.compose.project": "shop"}
+IN, OUT = {"mizzen.dev/mesh": "true"}, {"mizzen.dev/mesh": "false"}
+
+
+def container(name: str = "web", pid: int = 7, labels: dict[str, str] | None = None) -> Container:
+    networks = (ContainerNetwork("net", "10.89.0.2", "10.89.0.1", 24),)
+    return Container(ID, name, labels=PROJECT if labels is None else labels, pid=pid, networks=networks)
+
+
+@pytest.mark.parametrize(
+    ("attached", "labels", "proxy"),
+    [
+        ({}, PROJECT, "none"),
+        ({"*": ""}, PROJECT, ""),
+        ({"*": "none", "shop": "node"}, PROJECT, "node"),
+        ({"shop": "node", "web": "sidecar"}, PROJECT, "sidecar"),
+        ({"web": "none", "*": "node", "shop": "node"}, PROJECT, "none"),
+        ({"0123": "node"}, PROJECT, "node"),
+        ({"other": "node"}, PROJECT, "none"),
+        ({}, IN, ""),
+        ({"web": "none"}, IN, "none"),
+        ({"*": "", "web": "node"}, OUT, "none"),
+    ],
+)
+def test_the_most_exact_attachment_decides(attached: dict[str, str], labels: dict[str, str], proxy: str) -> None:
+    attachments = tuple(Attachment(target=target, proxy=value) for target, value in attached.items())
+    assert choose_proxy(attachments, container(labels=labels)) == proxy
+
+
+@pytest.mark.parametrize(("pid", "is_wanted"), [(7, True), (0, False)])
+def test_those_that_run_are_wanted(pid: int, is_wanted: bool) -> None:
+    one = container(pid=pid)
+    membership = Membership.of({ID: one}, (Attachment(target="*", proxy="node"),))
+    assert list(membership.wanted()) == ([run_of(one)] if is_wanted else [])
+    assert not membership.is_outside(one)
+
+
+def test_a_label_says_which_proxy_where_nobody_else_does() -> None:
+    one = container(labels=PROJECT | {"mizzen.dev/proxy": "node"})
+    for said, proxy in (("", "node"), ("sidecar", "sidecar")):
+        membership = Membership.of({ID: one}, (Attachment(target="*", proxy=said),))
+        (described,) = membership.wanted().values()
+        assert membership.proxy_of(described) == proxy
