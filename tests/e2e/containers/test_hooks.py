@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -153,9 +152,7 @@ def test_what_a_killed_node_leaves_holds_up_nobody(podman: Engine, tmp_path: Pat
     left = hooks(podman)
     assert len(left) == 1
     with listening(podman) as (port, peers):
-        began = time.monotonic()
         told = eager(podman, "later", port)
-        assert time.monotonic() - began < 5
         assert (podman.address("later", NETWORK), told["port"]) in peers
     # The next start takes its place, and what it finds, into the mesh.
     with running(capture="container-sidecar", engine=podman, state_dir=state_dir) as mesh:
