@@ -25,7 +25,7 @@ demo: $(READY)  ## Run Bookinfo in a mesh; ARGS=--check checks it and ends
 	$(BIN)/python examples/demo.py $(ARGS)
 
 test: $(READY)  ## Run all tests
-	$(BIN)/python -m pytest -n 2 --dist loadscope $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder $(PYTEST_ARGS)
 
 check: $(READY)  ## Check format, lint, types and layers
 	$(BIN)/ruff format --check .

@@ -54,7 +54,17 @@ MARKS = {
 }
 
 
+# Modules are handed out whole, to whichever worker is free: the longest first, or one worker ends minutes after the other.
+LONGEST = ("e2e/containers/test_churn", "e2e/test_isolation", "e2e", "envoy", "feature")
+
+
+def _length(item: pytest.Item) -> int:
+    path = item.path.relative_to(Path(__file__).parent).as_posix()
+    return next((place for place, start in enumerate(LONGEST) if path.startswith(start)), len(LONGEST))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=_length)
     for mark, find in MARKS.items():
         if missing := find():
             for item in items:

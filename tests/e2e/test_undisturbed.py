@@ -110,7 +110,7 @@ def test_rotation_of_all_certificates(mesh: Mesh) -> None:
         while any(now == before[proxy] for proxy, now in certificates(mesh).items()):
             assert time.monotonic() < end, "certificates were not renewed"
             time.sleep(0.2)
-    load.assert_nothing_failed(at_least=200)
+    load.assert_nothing_failed(at_least=50)
 
 
 def test_rolling_restart_of_a_workload_with_two_replicas(mesh: Mesh) -> None:
