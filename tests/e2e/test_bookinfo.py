@@ -10,10 +10,25 @@ from pathlib import Path
 
 import pytest
 from tests.support.meshes import BOOKINFO, Mesh
+from tests.support.polling import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy, pytest.mark.timeout(300)]
 
 NETWORKING = BOOKINFO / "networking"
+CORS = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: ratings}
+spec:
+  hosts: [ratings]
+  http:
+  - route: [{destination: {host: ratings}}]
+    corsPolicy:
+      allowOrigins: [{exact: "https://shop.example"}]
+      allowMethods: [GET]
+      maxAge: 24h
+      unmatchedPreflights: IGNORE
+"""
 REVIEWS = "http://reviews:9080/health"
 
 
@@ -98,6 +113,58 @@ def test_service_variables_lead_into_the_mesh(bookinfo: Mesh) -> None:
     answer = bookinfo.cli("exec", "productpage-v1", "--", "sh", "-c", command).stdout
     assert answer.startswith("HTTP/1.1 200")
     assert "x-bookinfo-version: v3" in answer
+
+
+RATINGS = "http://ratings:9080/ratings/1"
+AS_JASON = ("--header", "end-user=jason")
+
+
+def test_virtual_service_ratings_test_delay(bookinfo: Mesh) -> None:
+    """Istio's task "Fault Injection": jason waits seven seconds, nobody else does."""
+    bookinfo.apply(published("virtual-service-ratings-test-delay"))
+    delayed = bookinfo.send("productpage-v1", RATINGS, 2, 100.0, *AS_JASON)
+    assert delayed["statuses"] == {"200": 2}
+    assert 7000 <= delayed["p50"] < 10_000
+    assert bookinfo.send("productpage-v1", RATINGS, 10, 100.0)["p50"] < 2000
+
+
+def test_virtual_service_ratings_test_abort(bookinfo: Mesh) -> None:
+    bookinfo.apply(published("virtual-service-ratings-test-abort"))
+    assert bookinfo.send("productpage-v1", RATINGS, 20, 500.0, *AS_JASON)["statuses"] == {"500": 20}
+    assert bookinfo.send("productpage-v1", RATINGS, 20, 500.0)["statuses"] == {"200": 20}
+
+
+def test_a_mirror_gets_a_copy_of_each_request(bookinfo: Mesh) -> None:
+    """Istio's task "Mirroring"."""
+    bookinfo.apply(published("virtual-service-reviews-mirror-v3"))
+    before = completed(bookinfo, "v3")
+    assert versions(bookinfo, 60) == {"v1": 60}
+    eventually(lambda: completed(bookinfo, "v3") == before + 60, "v3 has answered as many copies")
+
+
+def completed(mesh: Mesh, version: str) -> int:
+    """Returns how many requests productpage's proxy has had answered by a version of reviews."""
+    proxy = mesh.instance("productpage-v1")["proxies"][-1]
+    name = rf"outbound.9080.{version}.reviews.default.svc.cluster.local.upstream_rq_completed$"
+    found = mesh.get(f"/v1/proxies/{proxy}/admin/stats", format="json", filter=name)["stats"]
+    own = [one for one in found if not mesh.one_proxy or ".productpage-v1." in one["name"]]
+    return int(sum(one["value"] for one in own))
+
+
+def test_a_cors_preflight_is_answered_by_the_callers_proxy(bookinfo: Mesh) -> None:
+    bookinfo.apply_text(CORS)
+    ask = 'curl -sS -D - -o /dev/null -X OPTIONS -H "Access-Control-Request-Method: GET"'
+    answers = {
+        origin: bookinfo.cli(
+            "exec", "productpage-v1", "--", "sh", "-c", f'{ask} -H "Origin: {origin}" {RATINGS}'
+        ).stdout
+        for origin in ("https://shop.example", "https://elsewhere.example")
+    }
+    mine, other = answers.values()
+    assert mine.startswith("HTTP/1.1 200")
+    assert "access-control-allow-origin: https://shop.example" in mine
+    assert "access-control-max-age: 86400" in mine
+    assert "access-control-allow-origin" not in other
 
 
 def test_every_proxy_is_in_sync(bookinfo: Mesh) -> None:

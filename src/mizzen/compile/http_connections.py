@@ -7,6 +7,7 @@ from mizzen.compile.clusters import forward_proxy_dns
 from mizzen.compile.protos import ads, duration
 from mizzen.compile.resource import pack
 from mizzen.compile.route_actions import timeouts
+from mizzen.compile.route_filters import cors_filter, fault_filter
 from mizzen.compile.seats import ALONE, Seat
 from mizzen.mesh.model import InboundPort
 from mizzen.resources.protocols import Protocol
@@ -30,6 +31,8 @@ def outbound(route: str, *, forward_proxy: bool = False) -> Filter:
     manager = _defaults(f"outbound_{route};")
     manager.rds.route_config_name = route
     manager.rds.config_source.CopyFrom(ads())
+    # Istio's order (2.12). What a fault answers never comes to the router, so it is not tried again.
+    manager.http_filters.extend([fault_filter(), cors_filter()])
     if forward_proxy:
         manager.http_protocol_options.allow_absolute_url.value = True
         resolve = ForwardProxyFilter(dns_cache_config=forward_proxy_dns())

@@ -20,8 +20,11 @@ from mizzen.stubs.envoy.config.core.v3.config_source_pb2 import (
     ConfigSource,
 )
 from mizzen.stubs.envoy.config.core.v3.grpc_service_pb2 import GrpcService
+from mizzen.stubs.envoy.type.v3.percent_pb2 import FractionalPercent
 
 _NANOS = 1_000_000_000
+# In one per cent.
+_MILLIONTHS = 10_000
 
 
 def duration(seconds: float) -> Duration:
@@ -31,6 +34,11 @@ def duration(seconds: float) -> Duration:
 
 def uint32(value: int) -> UInt32Value:
     return UInt32Value(value=value)
+
+
+def millionths(percent: float) -> FractionalPercent:
+    """Returns a percentage as Envoy has it, exact to Istio's smallest step of 0.0001."""
+    return FractionalPercent(numerator=round(percent * _MILLIONTHS), denominator=FractionalPercent.MILLION)
 
 
 def socket_address(address: str, port: int) -> Address:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from mizzen.compile import clusters, endpoints, names, routes
 from mizzen.compile.protos import ads, uint32
 from mizzen.compile.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, Resources, XdsResource, encode, pack
+from mizzen.compile.route_filters import fault_filter
 from mizzen.compile.route_views import RouteViews
 from mizzen.compile.routes import Source
 from mizzen.mesh.model import Snapshot
@@ -74,6 +75,7 @@ def build_listener(name: str, route: str, origin: Key) -> XdsResource:
     manager = HttpConnectionManager()
     manager.rds.route_config_name = route
     manager.rds.config_source.CopyFrom(ads())
+    manager.http_filters.append(fault_filter())
     manager.http_filters.append(HttpFilter(name="envoy.filters.http.router", typed_config=pack(Router())))
     listener = Listener(name=name)
     listener.api_listener.api_listener.CopyFrom(pack(manager))

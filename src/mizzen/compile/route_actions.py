@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 from mizzen.compile import retries
-from mizzen.compile.protos import duration, uint32
+from mizzen.compile.protos import duration, millionths, uint32
 from mizzen.resources.virtual_service import (
+    Destination,
     HeaderOperations,
     HTTPDirectResponse,
     HTTPRedirect,
@@ -26,7 +27,7 @@ from mizzen.stubs.envoy.config.route.v3.route_components_pb2 import (
 )
 
 # The name of the cluster that a destination means.
-ClusterOf: TypeAlias = Callable[[HTTPRouteDestination], str]
+ClusterOf: TypeAlias = Callable[[Destination | None], str]
 
 _REDIRECT_CODES = {
     301: RedirectAction.MOVED_PERMANENTLY,
@@ -79,7 +80,7 @@ def _forward(rule: HTTPRoute, cluster_of: ClusterOf, *, proxyless: bool) -> Rout
         host = rule.rewrite.authority or host
     if len(rule.route) == 1:
         (target,) = rule.route
-        action.cluster = cluster_of(target)
+        action.cluster = cluster_of(target.destination)
         # The whole route's host wins over its destination's, as Envoy has it where there are several (Istio 1.1).
         host = host or _host_of(target.headers.request if target.headers else None)
     else:
@@ -88,11 +89,34 @@ def _forward(rule: HTTPRoute, cluster_of: ClusterOf, *, proxyless: bool) -> Rout
         action.weighted_clusters.clusters.extend(_weighted(target, cluster_of) for target in targets)
     if host:
         action.host_rewrite_literal = host
+    if not proxyless:  # gRPC's own client has no mirrors
+        action.request_mirror_policies.extend(_mirrors(rule, cluster_of))
     return action
 
 
+def _mirrors(rule: HTTPRoute, cluster_of: ClusterOf) -> Iterator[RouteAction.RequestMirrorPolicy]:
+    """Yields a policy for each destination that gets copies; an absent percentage is all requests (Istio 8, 19)."""
+    given = [(one.destination, one.percentage.value if one.percentage else 100.0) for one in rule.mirrors]
+    if rule.mirror:
+        given.append((rule.mirror, _mirror_percent(rule)))
+    for destination, percent in given:
+        if percent > 0:
+            policy = RouteAction.RequestMirrorPolicy(
+                cluster=cluster_of(destination), disable_shadow_host_suffix_append=True
+            )
+            policy.runtime_fraction.default_value.CopyFrom(millionths(percent))
+            policy.trace_sampled.value = False
+            yield policy
+
+
+def _mirror_percent(rule: HTTPRoute) -> float:
+    if rule.mirror_percentage:
+        return rule.mirror_percentage.value
+    return 100.0 if rule.mirror_percent is None else float(rule.mirror_percent)
+
+
 def _weighted(target: HTTPRouteDestination, cluster_of: ClusterOf) -> WeightedCluster.ClusterWeight:
-    weighted = WeightedCluster.ClusterWeight(name=cluster_of(target), weight=uint32(target.weight))
+    weighted = WeightedCluster.ClusterWeight(name=cluster_of(target.destination), weight=uint32(target.weight))
     if target.headers:
         _apply_headers(weighted, target.headers.request, target.headers.response)
         if host := _host_of(target.headers.request):

@@ -59,20 +59,20 @@ def _set_path(built: RouteMatch, match: HTTPMatchRequest) -> None:
 
 
 def _header(name: str, value: StringMatch) -> HeaderMatcher:
-    matcher = _string(value)
+    matcher = string_matcher(value)
     if matcher is None:
         return HeaderMatcher(name=name, present_match=True)
     return HeaderMatcher(name=name, string_match=matcher)
 
 
 def _query_parameter(name: str, value: StringMatch) -> QueryParameterMatcher:
-    matcher = _string(value)
+    matcher = string_matcher(value)
     if matcher is None:
         return QueryParameterMatcher(name=name, present_match=True)
     return QueryParameterMatcher(name=name, string_match=matcher)
 
 
-def _string(value: StringMatch) -> StringMatcher | None:
+def string_matcher(value: StringMatch) -> StringMatcher | None:
     """Returns how Envoy compares a value; None means that it only has to be there."""
     if value.exact is not None:
         return StringMatcher(exact=value.exact)

@@ -11,6 +11,7 @@ from mizzen.mesh.model import Host, Instance, VirtualService
 from mizzen.mesh.scope import DEFAULT_HTTP_PORT, Scope, ScopedService
 from mizzen.resources.hosts import resolve
 from mizzen.resources.key import Key
+from mizzen.resources.virtual_service import destinations
 
 # Who calls is only asked where there are rules; without them the callers of all namespaces share what is built.
 _ANYBODY = Source("")
@@ -127,10 +128,9 @@ class RouteViews:
     def _destinations_of(self, rule: VirtualService) -> list[Host]:
         if rule.key not in self._destinations:
             self._destinations[rule.key] = [
-                resolve(target.destination.host, rule.namespace).lower()
+                resolve(destination.host, rule.namespace).lower()
                 for http in rule.spec.http
-                for target in http.route
-                if target.destination
+                for _, destination in destinations(http)
             ]
         return self._destinations[rule.key]
 

@@ -16,13 +16,14 @@ from mizzen.compile import names, retries
 from mizzen.compile.protos import config_path, metadata
 from mizzen.compile.resource import XdsResource, encode
 from mizzen.compile.route_actions import apply_action, timeouts
+from mizzen.compile.route_filters import apply_filters
 from mizzen.compile.route_matches import build_match, described_path, is_catch_all
 from mizzen.compile.seats import ALONE, Seat
 from mizzen.mesh.model import Host, Labels, VirtualService, labels_of, selects
 from mizzen.mesh.virtual_services import MESH_GATEWAY
 from mizzen.resources.hosts import resolve
 from mizzen.resources.key import Key
-from mizzen.resources.virtual_service import HTTPMatchRequest, HTTPRoute, HTTPRouteDestination
+from mizzen.resources.virtual_service import Destination, HTTPMatchRequest, HTTPRoute
 from mizzen.stubs.envoy.config.route.v3.route_components_pb2 import Route, RouteMatch, VirtualHost
 from mizzen.stubs.envoy.config.route.v3.route_pb2 import RouteConfiguration
 
@@ -176,8 +177,7 @@ def _route(view: VirtualHostView, rule: VirtualService, http: HTTPRoute, match: 
     route = Route(name=name, match=build_match(match))
     ports = dict(view.ports)
 
-    def cluster_of(target: HTTPRouteDestination) -> str:
-        destination = target.destination
+    def cluster_of(destination: Destination | None) -> str:
         if destination is None:  # refused when it was written
             raise ValueError(f"{rule.key}: a route has no destination")
         host = resolve(destination.host, rule.namespace).lower()
@@ -187,6 +187,7 @@ def _route(view: VirtualHostView, rule: VirtualService, http: HTTPRoute, match: 
         return view.seat.named(names.outbound_cluster(port, destination.subset, host))
 
     apply_action(route, http, cluster_of, view.port, proxyless=view.proxyless)
+    apply_filters(route, http, proxyless=view.proxyless)
     route.decorator.operation = _operation(route, rule, view.port)
     route.metadata.CopyFrom(metadata(istio={"config": config_path(rule.key, "virtual-service")}))
     return route

@@ -20,7 +20,7 @@ from mizzen.resources.protocol_references import http_routes, undeclared_ports
 from mizzen.resources.resource import Resource
 from mizzen.resources.schema import nearest
 from mizzen.resources.service import ServicePort, ServiceSpec
-from mizzen.resources.virtual_service import Destination, VirtualServiceSpec
+from mizzen.resources.virtual_service import Destination, VirtualServiceSpec, destinations
 from mizzen.resources.workload import WorkloadSpec
 
 NOT_FOUND = "IST0101"
@@ -134,10 +134,8 @@ def _virtual_service(resource: Resource[VirtualServiceSpec], world: _World) -> I
             resource, index, world.services_of(hosts.resolve(host, resource.namespace, world.domain))
         )
     for index, route in enumerate(resource.spec.http):
-        for position, weighted in enumerate(route.route):
-            if weighted.destination is not None:
-                path = f"{join(join('spec.http', index) + '.route', position)}.destination"
-                yield from _destination(resource, path, weighted.destination, world)
+        for path, destination in destinations(route):
+            yield from _destination(resource, f"{join('spec.http', index)}.{path}", destination, world)
 
 
 def _destination(

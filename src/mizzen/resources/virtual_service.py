@@ -5,12 +5,13 @@ The whole published schema is here; what Mizzen does not implement yet is marked
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from mizzen.resources.model import Duration, Later, Many, Model, PortSelector, StringMap, StringMatch
+from mizzen.resources.paths import join
 
 
 class Destination(Model):
@@ -131,7 +132,7 @@ class FaultDelay(Model):
     ONE_OF = (("fixed_delay", "exponential_delay"),)
 
     fixed_delay: Duration | None = None
-    exponential_delay: Duration | None = None
+    exponential_delay: Annotated[Duration | None, Later()] = None
     percentage: Percent | None = None
     percent: int = 0
 
@@ -141,7 +142,7 @@ class FaultAbort(Model):
 
     http_status: int | None = None
     grpc_status: str | None = None
-    http2_error: str | None = None
+    http2_error: Annotated[str | None, Later()] = None
     percentage: Percent | None = None
 
 
@@ -160,13 +161,25 @@ class HTTPRoute(Model):
     rewrite: HTTPRewrite | None = None
     timeout: Duration | None = None
     retries: HTTPRetry | None = None
-    fault: Annotated[HTTPFaultInjection | None, Later()] = None
-    mirror: Annotated[Destination | None, Later()] = None
-    mirrors: Annotated[Many[HTTPMirrorPolicy], Later()] = ()
-    mirror_percentage: Annotated[Percent | None, Later()] = None
-    mirror_percent: Annotated[int | None, Later()] = None
-    cors_policy: Annotated[CorsPolicy | None, Later()] = None
+    fault: HTTPFaultInjection | None = None
+    mirror: Destination | None = None
+    mirrors: Many[HTTPMirrorPolicy] = ()
+    mirror_percentage: Percent | None = None
+    mirror_percent: int | None = None
+    cors_policy: CorsPolicy | None = None
     headers: Headers | None = None
+
+
+def destinations(route: HTTPRoute) -> Iterator[tuple[str, Destination]]:
+    """Yields where requests of a route may go, copies too, each with its path in the route."""
+    for position, weighted in enumerate(route.route):
+        if weighted.destination is not None:
+            yield f"{join('route', position)}.destination", weighted.destination
+    if route.mirror is not None:
+        yield "mirror", route.mirror
+    for position, policy in enumerate(route.mirrors):
+        if policy.destination is not None:
+            yield f"{join('mirrors', position)}.destination", policy.destination
 
 
 class RouteDestination(Model):

@@ -62,6 +62,32 @@ def retrying(**fields: Any) -> dict[str, Any]:
     return {"match": [{"uri": {"prefix": "/retries"}}], **to_ratings(), "retries": {"attempts": 3, **fields}}
 
 
+def faulty(**fault: Any) -> dict[str, Any]:
+    return {"match": [{"uri": {"prefix": "/faults"}}], "fault": fault, **to_ratings()}
+
+
+def faults() -> list[dict[str, Any]]:
+    return [
+        {"delay": {"fixedDelay": Two("1s", "2s"), "percentage": {"value": Two(1, 2)}}},
+        {"delay": {"fixedDelay": "1s", "percent": Two(1, 2)}},
+        {"abort": {"httpStatus": Two(500, 501), "percentage": {"value": Two(1, 2)}}},
+        {"abort": {"grpcStatus": Two("UNAVAILABLE", "INTERNAL"), "percentage": {"value": 1}}},
+    ]
+
+
+def cors() -> list[dict[str, Any]]:
+    fields = {
+        "allowMethods": [Two("GET", "POST")],
+        "allowHeaders": [Two("x-a", "x-b")],
+        "exposeHeaders": [Two("x-c", "x-d")],
+        "maxAge": Two("1s", "2s"),
+        "allowCredentials": Two(True, False),
+        "unmatchedPreflights": Two("IGNORE", "FORWARD"),
+    }
+    origins = [{"allowOrigins": [match]} for match in string_matches()]
+    return [{"allowOrigin": [Two("https://a", "https://b")], **fields}, *origins]
+
+
 def to_ratings(**fields: Any) -> dict[str, Any]:
     return {"route": [{"destination": {"host": "ratings"}, **fields}]}
 
@@ -141,6 +167,34 @@ ROUTES = [
     retrying(retryOn=Two("5xx", "reset,503")),
     retrying(retryIgnorePreviousHosts=Two(True, False)),
     retrying(backoff=Two("1s", "2s")),
+    *(faulty(**fault) for fault in faults()),
+    {
+        "match": [{"uri": {"prefix": "/mirror"}}],
+        "mirror": {"host": Two("ratings", "reviews"), "subset": Two("v1", ABSENT), "port": {"number": Two(9080, 9081)}},
+        "mirrorPercentage": {"value": Two(1, 2)},
+        **to_ratings(),
+    },
+    {
+        "match": [{"uri": {"prefix": "/mirror/percent"}}],
+        "mirror": {"host": "ratings"},
+        "mirrorPercent": Two(1, 2),
+        **to_ratings(),
+    },
+    {
+        "match": [{"uri": {"prefix": "/mirrors"}}],
+        "mirrors": [
+            {
+                "destination": {
+                    "host": Two("ratings", "reviews"),
+                    "subset": Two("v1", ABSENT),
+                    "port": {"number": Two(9080, 9081)},
+                },
+                "percentage": {"value": Two(1, 2)},
+            }
+        ],
+        **to_ratings(),
+    },
+    *({"match": [{"uri": {"prefix": "/cors"}}], "corsPolicy": policy, **to_ratings()} for policy in cors()),
 ]
 VIRTUAL_SERVICES = [
     {"hosts": [Two("reviews", "ratings")], "exportTo": Two(["*"], ["."]), "http": [to_ratings()]},

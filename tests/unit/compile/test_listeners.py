@@ -133,7 +133,12 @@ def test_the_forward_proxy_takes_absolute_addresses_and_resolves_what_it_does_no
     (manager,) = managers
     assert manager.http_protocol_options.allow_absolute_url.value
     filters = [one.name for one in manager.http_filters]
-    assert filters == ["envoy.filters.http.dynamic_forward_proxy", "envoy.filters.http.router"]
+    assert filters == [
+        "envoy.filters.http.fault",
+        "envoy.filters.http.cors",
+        "envoy.filters.http.dynamic_forward_proxy",
+        "envoy.filters.http.router",
+    ]
 
 
 def test_a_port_of_a_service_that_is_gone_is_left_out() -> None:

@@ -29,7 +29,7 @@ def test_a_service_is_asked_for_by_its_host_and_port() -> None:
     assert list(made.listeners) == [f"{GUIDE}:50051"]
     manager = HttpConnectionManager.FromString(made.listeners[f"{GUIDE}:50051"].api_listener.api_listener.value)
     assert manager.rds.route_config_name == CLUSTER
-    assert [one.name for one in manager.http_filters] == ["envoy.filters.http.router"]
+    assert [one.name for one in manager.http_filters] == ["envoy.filters.http.fault", "envoy.filters.http.router"]
     (host,) = made.routes[CLUSTER].virtual_hosts
     assert list(host.domains) == ["*"]
     assert host.routes[0].route.cluster == CLUSTER

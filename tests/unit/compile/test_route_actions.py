@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from mizzen.compile.route_actions import apply_action, timeouts
-from mizzen.resources.virtual_service import HTTPRoute, HTTPRouteDestination
+from mizzen.resources.virtual_service import Destination, HTTPRoute
 from mizzen.stubs.envoy.config.core.v3.base_pb2 import HeaderValueOption
 from mizzen.stubs.envoy.config.route.v3.route_components_pb2 import RedirectAction, Route, RouteAction
 
 
-def cluster_of(target: HTTPRouteDestination) -> str:
-    assert target.destination is not None
-    return f"{target.destination.host}|{target.destination.subset}"
+def cluster_of(destination: Destination | None) -> str:
+    assert destination is not None
+    return f"{destination.host}|{destination.subset}"
 
 
 def route(port: int = 9080, **rule: Any) -> Route:
@@ -191,3 +191,40 @@ def test_bytes_may_be_written_in_both_alphabets_of_base64(written: str) -> None:
 def test_headers_are_for_redirects_and_direct_responses_too() -> None:
     made = route(directResponse={"status": 200}, headers={"response": {"set": {"a": "b"}}})
     assert headers(made.response_headers_to_add) == [("a", "b", False)]
+
+
+# --- mirrors
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ({"mirror": {"host": "b", "subset": "v2"}}, {"b|v2": 1_000_000}),
+        ({"mirror": {"host": "b"}, "mirrorPercentage": {"value": 0.0001}}, {"b|": 1}),
+        ({"mirror": {"host": "b"}, "mirrorPercentage": {"value": 0}}, {}),
+        ({"mirror": {"host": "b"}, "mirrorPercent": 20}, {"b|": 200_000}),
+        ({"mirror": {"host": "b"}, "mirrorPercent": 20, "mirrorPercentage": {"value": 5.5}}, {"b|": 55_000}),
+        (
+            {
+                "mirrors": [
+                    {"destination": {"host": "b"}},
+                    {"destination": {"host": "c"}, "percentage": {"value": 50}},
+                    {"destination": {"host": "d"}, "percentage": {"value": 0}},
+                ]
+            },
+            {"b|": 1_000_000, "c|": 500_000},
+        ),
+    ],
+)
+def test_trap_19_an_absent_percentage_mirrors_all(rule: dict[str, Any], expected: dict[str, int]) -> None:
+    policies = route(route=[one()], **rule).route.request_mirror_policies
+    assert {one.cluster: one.runtime_fraction.default_value.numerator for one in policies} == expected
+    # As Istio has it: the copy has the host of the original, and is no part of its trace.
+    assert all(one.disable_shadow_host_suffix_append and not one.trace_sampled.value for one in policies)
+
+
+def test_grpcs_own_client_gets_no_mirrors() -> None:
+    made = Route()
+    rule = HTTPRoute.model_validate({"route": [one()], "mirror": {"host": "b"}})
+    apply_action(made, rule, cluster_of, 9080, proxyless=True)
+    assert not made.route.request_mirror_policies

@@ -154,9 +154,9 @@ metadata: {name: details-v1}
     ("text", "resources", "paths"),
     [
         (CIRCUIT_BREAKER, [], ["spec.trafficPolicy.outlierDetection"]),
-        (FAULT, [], ["spec.http[0].fault"]),
+        (FAULT, ["ratings"], []),
         (GATEWAY, [], ["kind", "spec.gateways[0]"]),
-        (MIRROR, [], ["spec.http[0].mirror", "spec.http[0].mirrorPercentage"]),
+        (MIRROR, ["httpbin"], []),
         (TIMEOUT, ["reviews"], []),
         (SERVICE_OF_BOOKINFO, ["details"], ["kind", "kind"]),
     ],

@@ -13,6 +13,8 @@ from mizzen.resources.virtual_service import CorsPolicy, FaultAbort, FaultDelay,
 
 _METHODS = frozenset(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE", "*"])
 
+_ALL = "write `percentage: {value: 100}` for all requests"
+
 GRPC_STATUSES = frozenset(
     [
         "OK",
@@ -41,6 +43,13 @@ def mirrors(path: str, route: HTTPRoute) -> Iterator[Finding]:
         yield Finding(path, "HTTP route cannot contain both mirror and mirrors")
     if route.mirror is not None:
         yield from destination(f"{path}.mirror", route.mirror)
+    elif route.mirror_percentage is not None or route.mirror_percent is not None:
+        name = "mirrorPercentage" if route.mirror_percentage is not None else "mirrorPercent"
+        hint = "write `mirror`, or a `percentage` in each of `mirrors`"
+        yield warning(f"{path}.{name}", f"{name} has no effect without mirror", hint)
+    if (route.mirror or route.mirrors) and (route.redirect or route.direct_response):
+        name = "mirror" if route.mirror else "mirrors"
+        yield warning(f"{path}.{name}", "what is not passed on is not mirrored", "remove it, or write a `route`")
     for index, policy in enumerate(route.mirrors):
         where = join(f"{path}.mirrors", index)
         if policy.destination is None:
@@ -70,13 +79,13 @@ def fault(path: str, given: HTTPFaultInjection | None) -> Iterator[Finding]:
 
 
 def _delay(path: str, given: FaultDelay) -> Iterator[Finding]:
-    if given.exponential_delay is not None:
-        yield Finding(f"{path}.exponentialDelay", "exponentialDelay not supported yet")
     yield from names.duration(f"{path}.fixedDelay", given.fixed_delay)
     if given.percent:
         yield warning(f"{path}.percent", "using deprecated setting percent", "use percentage", "IST0002")
         if not 0 <= given.percent <= 100:
             yield Finding(f"{path}.percent", f"percentage {given.percent} is not in range 0..100")
+    elif given.percentage is None:
+        yield warning(path, "delay has no percentage, so nothing is delayed", _ALL)
     yield from percentage(f"{path}.percentage", given.percentage)
 
 
@@ -85,10 +94,10 @@ def _abort(path: str, given: FaultAbort) -> Iterator[Finding]:
         yield Finding(f"{path}.httpStatus", f"HTTP status {given.http_status} is not in range 200-599")
     if given.grpc_status is not None and given.grpc_status not in GRPC_STATUSES:
         yield Finding(f"{path}.grpcStatus", f"gRPC status {given.grpc_status!r} is not supported")
-    if given.http2_error is not None:
-        yield Finding(f"{path}.http2Error", "HTTP/2 abort fault injection not supported yet")
     if given.http_status is None and given.grpc_status is None and given.http2_error is None:
         yield warning(path, "abort has no error type, so nothing is aborted", "write `httpStatus` or `grpcStatus`")
+    if given.percentage is None:
+        yield warning(path, "abort has no percentage, so nothing is aborted", _ALL)
     yield from percentage(f"{path}.percentage", given.percentage)
 
 
