@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mizzen.compile import names, pools, tls
+from mizzen.compile import names, outliers, pools, tls
 from mizzen.compile.protos import ads, config_path, duration, metadata, socket_address, uint32
 from mizzen.compile.resource import XdsResource, encode, pack
 from mizzen.compile.seats import ALONE, Seat
@@ -95,6 +95,7 @@ def build_cluster(view: ClusterView) -> XdsResource:
     cluster.ignore_health_on_host_removal = True
     if policy and policy.load_balancer and policy.load_balancer.simple:
         cluster.lb_policy = _LB_POLICIES[policy.load_balancer.simple]
+    outliers.apply(cluster, policy.outlier_detection if policy else None)
     _set_metadata(cluster, view)
     pool = policy.connection_pool if policy else None
     codec = pools.outbound_codec(pool, view.port.protocol)

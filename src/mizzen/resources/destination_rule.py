@@ -134,7 +134,7 @@ class ConnectionPoolSettings(Model):
 
 
 class OutlierDetection(Model):
-    consecutive_errors: int = 0
+    consecutive_errors: Annotated[int, Later()] = 0
     split_external_local_origin_errors: bool = False
     consecutive_local_origin_failures: int | None = None
     consecutive_gateway_errors: int | None = None
@@ -143,7 +143,7 @@ class OutlierDetection(Model):
     base_ejection_time: Duration | None = None
     max_ejection_percent: int = 0
     min_health_percent: int = 0
-    outlier_detection_http_error_codes: Many[int] = ()
+    outlier_detection_http_error_codes: Annotated[Many[int], Later()] = ()
 
 
 class ClientTLSSettings(Model):
@@ -166,7 +166,7 @@ class PortTrafficPolicy(Model):
     port: PortSelector | None = None
     load_balancer: LoadBalancerSettings | None = None
     connection_pool: ConnectionPoolSettings | None = None
-    outlier_detection: Annotated[OutlierDetection | None, Later()] = None
+    outlier_detection: OutlierDetection | None = None
     tls: ClientTLSSettings | None = None
 
 
@@ -193,7 +193,7 @@ class RetryBudget(Model):
 class TrafficPolicy(Model):
     load_balancer: LoadBalancerSettings | None = None
     connection_pool: ConnectionPoolSettings | None = None
-    outlier_detection: Annotated[OutlierDetection | None, Later()] = None
+    outlier_detection: OutlierDetection | None = None
     tls: ClientTLSSettings | None = None
     port_level_settings: Many[PortTrafficPolicy] = ()
     tunnel: Annotated[TunnelSettings | None, Later()] = None

@@ -223,13 +223,24 @@ def policy() -> dict[str, Any]:
         "loadBalancer": {"simple": Two("RANDOM", "ROUND_ROBIN")},
         "connectionPool": {"tcp": tcp, "http": http},
         "tls": Two({"mode": "ISTIO_MUTUAL"}, ABSENT),
+        "outlierDetection": {
+            "consecutive5xxErrors": Two(1, 2),
+            "consecutiveGatewayErrors": Two(3, 4),
+            "splitExternalLocalOriginErrors": True,
+            "consecutiveLocalOriginFailures": Two(5, 6),
+            "interval": Two("1s", "2s"),
+            "baseEjectionTime": Two("3s", "4s"),
+            "maxEjectionPercent": Two(7, 8),
+            "minHealthPercent": Two(9, 10),
+        },
     }
 
 
 def rest_of_policy() -> dict[str, Any]:
     """What other fields of a connection pool would turn off or do not allow."""
     return {
-        "connectionPool": {"tcp": {"idleTimeout": Two("30s", "31s")}, "http": {"useClientProtocol": Two(False, True)}}
+        "connectionPool": {"tcp": {"idleTimeout": Two("30s", "31s")}, "http": {"useClientProtocol": Two(False, True)}},
+        "outlierDetection": {"splitExternalLocalOriginErrors": Two(False, True)},
     }
 
 

@@ -153,7 +153,7 @@ metadata: {name: details-v1}
 @pytest.mark.parametrize(
     ("text", "resources", "paths"),
     [
-        (CIRCUIT_BREAKER, [], ["spec.trafficPolicy.outlierDetection"]),
+        (CIRCUIT_BREAKER, ["httpbin"], []),
         (FAULT, ["ratings"], []),
         (GATEWAY, [], ["kind", "spec.gateways[0]"]),
         (MIRROR, ["httpbin"], []),

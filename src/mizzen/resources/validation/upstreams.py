@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mizzen.resources.destination_rule import ClientTLSSettings, OutlierDetection, TunnelSettings
-from mizzen.resources.findings import Finding, warning
+from mizzen.resources.findings import Finding
 from mizzen.resources.paths import join
 from mizzen.resources.validation import names
 
@@ -26,9 +26,6 @@ def outlier_detection(path: str, given: OutlierDetection | None) -> Iterator[Fin
         yield Finding(
             f"{path}.consecutiveLocalOriginFailures", message, hint="set `splitExternalLocalOriginErrors: true`"
         )
-    if given.consecutive_errors:
-        message = "outlier detection consecutive errors is deprecated and has no effect"
-        yield warning(f"{path}.consecutiveErrors", message, "use consecutive5xxErrors or consecutiveGatewayErrors")
     for index, code in enumerate(given.outlier_detection_http_error_codes):
         if not 100 <= code <= 599:
             yield Finding(join(f"{path}.outlierDetectionHttpErrorCodes", index), f"{code} is not an HTTP status code")

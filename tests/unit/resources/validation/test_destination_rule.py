@@ -151,22 +151,14 @@ POLICY = "error: spec.trafficPolicy"
             ],
         ),
         (
-            policy(
-                "{outlierDetection: {maxEjectionPercent: 101, consecutiveLocalOriginFailures: 1, consecutiveErrors: 1, "
-                "interval: 0s, outlierDetectionHttpErrorCodes: [99]}}"
-            ),
+            policy("{outlierDetection: {maxEjectionPercent: 101, consecutiveLocalOriginFailures: 1, interval: 0s}}"),
             [
                 f"{POLICY}.outlierDetection.maxEjectionPercent: percentage 101 must be in range 0..100",
                 (
                     f"{POLICY}.outlierDetection.consecutiveLocalOriginFailures: outlier detection consecutive local origin "
                     "failures is specified, but split external local origin errors is set to false"
                 ),
-                (
-                    "warning: spec.trafficPolicy.outlierDetection.consecutiveErrors: outlier detection consecutive errors "
-                    "is deprecated and has no effect"
-                ),
                 f"{POLICY}.outlierDetection.interval: duration must be greater than 1ms",
-                f"{POLICY}.outlierDetection.outlierDetectionHttpErrorCodes[0]: 99 is not an HTTP status code",
             ],
         ),
         (
@@ -213,7 +205,14 @@ def test_rules_of_a_destination_rule(spec: str, expected: list[str]) -> None:
             ["spec.trafficPolicy.loadBalancer.consistentHash"],
         ),
         (policy("{loadBalancer: {warmupDurationSecs: 1s}}"), ["spec.trafficPolicy.loadBalancer.warmupDurationSecs"]),
-        (policy("{outlierDetection: {interval: 1s}}"), ["spec.trafficPolicy.outlierDetection"]),
+        (policy("{outlierDetection: {interval: 1s}}"), []),
+        (
+            policy("{outlierDetection: {consecutiveErrors: 1, outlierDetectionHttpErrorCodes: [500]}}"),
+            [
+                "spec.trafficPolicy.outlierDetection.consecutiveErrors",
+                "spec.trafficPolicy.outlierDetection.outlierDetectionHttpErrorCodes",
+            ],
+        ),
         (policy("{tls: {mode: SIMPLE}}"), ["spec.trafficPolicy.tls.mode"]),
         (policy("{tls: {}}"), ["spec.trafficPolicy.tls"]),
         (policy("{tls: {mode: ISTIO_MUTUAL}}"), []),
@@ -224,8 +223,8 @@ def test_rules_of_a_destination_rule(spec: str, expected: list[str]) -> None:
             ["spec.subsets[0].trafficPolicy.tls.mode"],
         ),
         (
-            policy("{portLevelSettings: [{port: {number: 80}, outlierDetection: {interval: 1s}}]}"),
-            ["spec.trafficPolicy.portLevelSettings[0].outlierDetection"],
+            policy("{portLevelSettings: [{port: {number: 80}, loadBalancer: {warmup: {duration: 1s}}}]}"),
+            ["spec.trafficPolicy.portLevelSettings[0].loadBalancer.warmup"],
         ),
         ("host: a\nworkloadSelector: {matchLabels: {a: b}}", ["spec.workloadSelector"]),
     ],
