@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mizzen.compile import names, outliers, pools, tls
+from mizzen.compile import load_balancers, names, outliers, pools, tls
 from mizzen.compile.protos import ads, config_path, duration, metadata, socket_address, uint32
 from mizzen.compile.resource import XdsResource, encode, pack
 from mizzen.compile.seats import ALONE, Seat
@@ -30,13 +30,6 @@ from mizzen.stubs.envoy.extensions.clusters.dynamic_forward_proxy.v3.cluster_pb2
 from mizzen.stubs.envoy.extensions.common.dynamic_forward_proxy.v3.dns_cache_pb2 import DnsCacheConfig
 from mizzen.stubs.envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 
-_LB_POLICIES = {
-    "ROUND_ROBIN": Cluster.ROUND_ROBIN,
-    "RANDOM": Cluster.RANDOM,
-    "LEAST_REQUEST": Cluster.LEAST_REQUEST,
-    "LEAST_CONN": Cluster.LEAST_REQUEST,
-    "UNSPECIFIED": Cluster.LEAST_REQUEST,
-}
 _PASSTHROUGH_IDLE_TIMEOUT = 300.0
 
 
@@ -93,8 +86,7 @@ def build_cluster(view: ClusterView) -> XdsResource:
     cluster.eds_cluster_config.eds_config.CopyFrom(ads())
     # An endpoint that is withdrawn goes at once: it is withdrawn before it stops.
     cluster.ignore_health_on_host_removal = True
-    if policy and policy.load_balancer and policy.load_balancer.simple:
-        cluster.lb_policy = _LB_POLICIES[policy.load_balancer.simple]
+    load_balancers.apply(cluster, policy.load_balancer if policy else None)
     outliers.apply(cluster, policy.outlier_detection if policy else None)
     _set_metadata(cluster, view)
     pool = policy.connection_pool if policy else None

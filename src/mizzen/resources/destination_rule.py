@@ -87,8 +87,8 @@ class LoadBalancerSettings(Model):
     consistent_hash: Annotated[ConsistentHashLB | None, Later()] = None
     locality_lb_setting: Annotated[LocalityLbSetting | None, Later()] = None
     zone_aware_lb_setting: Annotated[ZoneAwareLbSetting | None, Later()] = None
-    warmup_duration_secs: Annotated[Duration | None, Later()] = None
-    warmup: Annotated[Warmup | None, Later()] = None
+    warmup_duration_secs: Duration | None = None
+    warmup: Warmup | None = None
 
 
 class TcpKeepalive(Model):

@@ -220,7 +220,10 @@ def policy() -> dict[str, Any]:
         "http2KeepAlive": {"interval": Two("7s", "8s"), "timeout": Two("9s", "10s")},
     }
     return {
-        "loadBalancer": {"simple": Two("RANDOM", "ROUND_ROBIN")},
+        "loadBalancer": {
+            "simple": Two("LEAST_REQUEST", "ROUND_ROBIN"),
+            "warmup": {"duration": Two("1s", "2s"), "minimumPercent": Two(1, 2), "aggression": Two(1.5, 2)},
+        },
         "connectionPool": {"tcp": tcp, "http": http},
         "tls": Two({"mode": "ISTIO_MUTUAL"}, ABSENT),
         "outlierDetection": {
@@ -241,6 +244,7 @@ def rest_of_policy() -> dict[str, Any]:
     return {
         "connectionPool": {"tcp": {"idleTimeout": Two("30s", "31s")}, "http": {"useClientProtocol": Two(False, True)}},
         "outlierDetection": {"splitExternalLocalOriginErrors": Two(False, True)},
+        "loadBalancer": {"warmupDurationSecs": Two("1s", "2s")},
     }
 
 

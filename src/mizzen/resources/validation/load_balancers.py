@@ -14,6 +14,7 @@ from mizzen.resources.destination_rule import (
 )
 from mizzen.resources.findings import Finding, warning
 from mizzen.resources.paths import join
+from mizzen.resources.validation import names
 
 _LARGEST_TABLE = 5_000_011
 
@@ -32,8 +33,7 @@ def load_balancer(path: str, given: LoadBalancerSettings | None, *, detects: boo
         yield from _locality(f"{path}.localityLbSetting", given.locality_lb_setting, detects=detects)
         if given.zone_aware_lb_setting is not None:
             yield Finding(path, "only one of localityLbSetting or zoneAwareLbSetting can be set")
-    if given.warmup is not None:
-        yield from _warmup(f"{path}.warmup", given.warmup)
+    yield from _warmup(path, given)
 
 
 def _consistent_hash(path: str, given: ConsistentHashLB) -> Iterator[Finding]:
@@ -108,9 +108,23 @@ def _failovers(path: str, failovers: Sequence[Failover]) -> Iterator[Finding]:
                 yield Finding(f"{where}.{name}", f"locality lb failover only specify region, not {region!r}")
 
 
-def _warmup(path: str, given: Warmup) -> Iterator[Finding]:
+def _warmup(path: str, given: LoadBalancerSettings) -> Iterator[Finding]:
+    if given.warmup_duration_secs is not None:
+        where = f"{path}.warmupDurationSecs"
+        yield from names.duration(where, given.warmup_duration_secs)
+        yield warning(where, "warmupDurationSecs is deprecated", "write `warmup: {duration: ...}`", "IST0002")
+        if given.warmup is not None:
+            yield warning(where, "warmupDurationSecs has no effect beside warmup", "remove it")
+    if given.simple == "RANDOM" and (given.warmup is not None or given.warmup_duration_secs is not None):
+        yield warning(path, "warm-up has no effect with RANDOM", "write LEAST_REQUEST or ROUND_ROBIN")
+    if given.warmup is not None:
+        yield from _warmup_block(f"{path}.warmup", given.warmup)
+
+
+def _warmup_block(path: str, given: Warmup) -> Iterator[Finding]:
     if given.duration is None:
         yield Finding(path, "warmup duration is required")
+    yield from names.duration(f"{path}.duration", given.duration)
     if given.minimum_percent is not None and not 0 <= given.minimum_percent <= 100:
         yield Finding(f"{path}.minimumPercent", "minimumPercent must be in range [0, 100]")
     if given.aggression is not None and given.aggression <= 0:

@@ -143,6 +143,17 @@ POLICY = "error: spec.trafficPolicy"
             [f"{POLICY}.loadBalancer: only one of localityLbSetting or zoneAwareLbSetting can be set"],
         ),
         (
+            policy("{loadBalancer: {simple: RANDOM, warmupDurationSecs: 1s, warmup: {duration: 1s}}}"),
+            [
+                "warning: spec.trafficPolicy.loadBalancer: warm-up has no effect with RANDOM",
+                "warning: spec.trafficPolicy.loadBalancer.warmupDurationSecs: warmupDurationSecs is deprecated",
+                (
+                    "warning: spec.trafficPolicy.loadBalancer.warmupDurationSecs: warmupDurationSecs has no effect beside "
+                    "warmup"
+                ),
+            ],
+        ),
+        (
             policy("{loadBalancer: {warmup: {minimumPercent: 101, aggression: 0}}}"),
             [
                 f"{POLICY}.loadBalancer.warmup: warmup duration is required",
@@ -204,7 +215,6 @@ def test_rules_of_a_destination_rule(spec: str, expected: list[str]) -> None:
             policy("{loadBalancer: {consistentHash: {useSourceIp: true}}}"),
             ["spec.trafficPolicy.loadBalancer.consistentHash"],
         ),
-        (policy("{loadBalancer: {warmupDurationSecs: 1s}}"), ["spec.trafficPolicy.loadBalancer.warmupDurationSecs"]),
         (policy("{outlierDetection: {interval: 1s}}"), []),
         (
             policy("{outlierDetection: {consecutiveErrors: 1, outlierDetectionHttpErrorCodes: [500]}}"),
@@ -223,8 +233,8 @@ def test_rules_of_a_destination_rule(spec: str, expected: list[str]) -> None:
             ["spec.subsets[0].trafficPolicy.tls.mode"],
         ),
         (
-            policy("{portLevelSettings: [{port: {number: 80}, loadBalancer: {warmup: {duration: 1s}}}]}"),
-            ["spec.trafficPolicy.portLevelSettings[0].loadBalancer.warmup"],
+            policy("{portLevelSettings: [{port: {number: 80}, loadBalancer: {zoneAwareLbSetting: {enabled: true}}}]}"),
+            ["spec.trafficPolicy.portLevelSettings[0].loadBalancer.zoneAwareLbSetting"],
         ),
         ("host: a\nworkloadSelector: {matchLabels: {a: b}}", ["spec.workloadSelector"]),
     ],

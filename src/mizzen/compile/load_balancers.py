@@ -1,0 +1,45 @@
+"""Load balancers: which endpoint of a cluster gets the next request (LoadBalancerSettings, Istio 1.2)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mizzen.compile.protos import duration
+from mizzen.resources.destination_rule import LoadBalancerSettings, Warmup
+from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
+
+_POLICIES = {
+    "ROUND_ROBIN": Cluster.ROUND_ROBIN,
+    "RANDOM": Cluster.RANDOM,
+    "LEAST_REQUEST": Cluster.LEAST_REQUEST,
+    "LEAST_CONN": Cluster.LEAST_REQUEST,
+    "UNSPECIFIED": Cluster.LEAST_REQUEST,
+}
+# Envoy wants a name by which its runtime could say otherwise; nobody does.
+_AGGRESSION = "mizzen.warmup.aggression"
+
+
+def apply(cluster: Cluster, given: LoadBalancerSettings | None) -> None:
+    """Sets the load balancer of a cluster, least request if nothing is written."""
+    cluster.lb_policy = _POLICIES[(given and given.simple) or "LEAST_REQUEST"]
+    if given and (warmup := _warmup(given)):
+        if cluster.lb_policy == Cluster.ROUND_ROBIN:
+            _slow_start(cluster.round_robin_lb_config.slow_start_config, warmup)
+        elif cluster.lb_policy == Cluster.LEAST_REQUEST:
+            _slow_start(cluster.least_request_lb_config.slow_start_config, warmup)
+
+
+def _warmup(given: LoadBalancerSettings) -> Warmup | None:
+    """Returns the warm-up, also if it is written in the older form, which has a duration alone."""
+    if given.warmup or given.warmup_duration_secs is None:
+        return given.warmup
+    return Warmup(duration=given.warmup_duration_secs)
+
+
+def _slow_start(config: Any, warmup: Warmup) -> None:
+    # Envoy's defaults are Istio's: an endpoint that has just come gets 10 % of its load, and more evenly.
+    config.slow_start_window.CopyFrom(duration(warmup.duration or 0))
+    if warmup.aggression is not None:
+        config.aggression.default_value, config.aggression.runtime_key = warmup.aggression, _AGGRESSION
+    if warmup.minimum_percent is not None:
+        config.min_weight_percent.value = warmup.minimum_percent
