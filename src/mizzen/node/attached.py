@@ -61,6 +61,7 @@ class ContainerRuntime:
             resolv_conf=container.resolv_conf,
             networks=described.networks,
         )
+        await self._host.capture.admit(described.networks)
         waits = time.time() - container.started_at <= _JUST_STARTED
         # One that was in the mesh must not go around it because the mesh was killed.
         waits = waits or self._capture.is_orphan(workload.namespace, described.name)
@@ -74,7 +75,8 @@ class ContainerRuntime:
         return dataclasses.replace(
             place,
             ports=described.ports,
-            networks=described.networks,
+            # Processes of the mesh are members, too, and call from a network of their own.
+            networks=(*described.networks, *filter(None, [self._host.capture.network])),
             gateways=described.gateways,
             resolv_conf=container.resolv_conf,
         )

@@ -9,7 +9,7 @@ network namespaces, nftables and DNS on Linux. ``instances.py`` starts Envoy and
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
@@ -86,6 +86,15 @@ class Capture(Protocol):
 
     async def close(self, place: Place) -> None:
         """Gives back all that ``open`` took; nothing runs in the place any more. Closing twice is allowed."""
+        ...
+
+    @property
+    def network(self) -> str:
+        """The subnet of the instances, in CIDR form; "" where they have none of their own."""
+        ...
+
+    async def admit(self, networks: Collection[str]) -> None:
+        """Lets members of the mesh in these subnets call the instances; raises :class:`CaptureError`."""
         ...
 
     def update(self, services: Sequence[ServiceName]) -> None:

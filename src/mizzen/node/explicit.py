@@ -5,7 +5,7 @@ The application is told where its proxy is (environment.py): by a local port for
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -47,6 +47,13 @@ class ExplicitCapture:
     ) -> None:
         self._places.clear()
         self._ports.close()
+
+    @property
+    def network(self) -> str:
+        return ""
+
+    async def admit(self, networks: Collection[str]) -> None:
+        """Does nothing: nobody reaches the loopback of another network namespace."""
 
     async def open(self, namespace: str, instance: str, ports: Sequence[DeclaredPort]) -> Place:
         taken = self._places[namespace, instance] = _Taken()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
@@ -288,6 +288,11 @@ class PlayedCapture:
 
     async def close(self, place: Place) -> None:
         self._stage.log.append("place is closed")
+
+    network = ""
+
+    async def admit(self, networks: Collection[str]) -> None:
+        return None
 
     def update(self, services: Sequence[ServiceName]) -> None:
         return None

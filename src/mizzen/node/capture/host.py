@@ -15,7 +15,7 @@ import fcntl
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
@@ -100,6 +100,11 @@ def tear_down(network: HostNetwork) -> None:
         steps.callback(_put_back_forwarding)
         steps.callback(_release, network.identifier, network.claim)
         steps.callback(_remove, network.identifier)
+
+
+def admit(network: HostNetwork, networks: Collection[str]) -> None:
+    """Lets containers of these networks call the mesh's instances, until :func:`tear_down`; raises OSError."""
+    nft.apply(rules.admit(network.identifier.table, sorted(networks)))
 
 
 def clean_up(identifier: Identifier) -> bool:

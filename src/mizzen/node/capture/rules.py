@@ -28,6 +28,7 @@ INSIDE_LINK = "eth0"
 BRIDGE_PREFIX = "mz-"
 FORWARDING_TABLE = "mizzen-forwarding"
 ATTACHED_TABLE = "mizzen-attached"
+MEMBERS_SET = "members"
 
 # The first packet of a connection. Where nothing was tracked before, the kernel takes the next packet of any connection
 # for the beginning of one, and a rule that redirects it would end a connection that is older than the rule.
@@ -163,25 +164,37 @@ def _chain(name: str, kind: str, *rules: str) -> str:
 
 
 def host_rules(table: str, bridge: str, subnet: IPv4Network) -> str:
-    """Returns the rules on the host for one mesh: its instances may call out, nobody may call in.
+    """Returns the rules on the host for one mesh: its instances may call out; who may call in is in the set `members`,
+    which is empty: networks of containers (:func:`admit`), of whom each sees the other's own address.
 
     Calls out leave under the host's address. Calls between the instances of a mesh stay on the bridge and are seen
     here only where br_netfilter is loaded.
     """
     return f"""\
 table ip {table} {{
+  set {MEMBERS_SET} {{
+    type ipv4_addr
+    flags interval
+    auto-merge
+  }}
   chain postrouting {{
     type nat hook postrouting priority 100; policy accept;
-    ip saddr {subnet} oifname != "{bridge}" masquerade
+    ip saddr {subnet} ip daddr != @{MEMBERS_SET} oifname != "{bridge}" masquerade
   }}
   chain forward {{
     type filter hook forward priority 0; policy accept;
     iifname "{bridge}" oifname "{bridge}" accept
     oifname "{bridge}" ct state established,related accept
+    ip saddr @{MEMBERS_SET} oifname "{bridge}" accept
     oifname "{bridge}" drop
   }}
 }}
 """
+
+
+def admit(table: str, networks: Iterable[str]) -> str:
+    """Returns commands that let containers of these networks call the instances of a mesh."""
+    return f"add element ip {table} {MEMBERS_SET} {{ {', '.join(networks)} }}\n"
 
 
 def forwarding_rules(links: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -53,6 +53,7 @@ class TransparentCapture:
         self._tasks = asyncio.TaskGroup()
         self._network: host.HostNetwork | None = None
         self._pool: AddressPool | None = None
+        self._admitted: set[str] = set()
 
     @property
     def mode(self) -> str:
@@ -116,6 +117,20 @@ class TransparentCapture:
         finally:
             await finished(lambda: close_namespace(entry.namespace))
             self._running()[1].give_back(entry.namespace.address)
+
+    @property
+    def network(self) -> str:
+        return str(self._running()[0].subnet)
+
+    async def admit(self, networks: Collection[str]) -> None:
+        network, _ = self._running()
+        if new := set(networks) - self._admitted:
+            self._admitted |= new
+            try:
+                await finished(lambda: host.admit(network, new))
+            except OSError as error:
+                self._admitted -= new
+                raise CaptureError(f"containers of {', '.join(sorted(new))} cannot call processes: {error}") from error
 
     def update(self, services: Sequence[ServiceName]) -> None:
         self._names.table = answers.name_table(services)

@@ -192,18 +192,29 @@ def test_host_rules() -> None:
     text = rules.host_rules("mizzen-0123456789", "mz-0123456789", IPv4Network("10.200.16.0/20"))
     assert text == snapshot("""\
 table ip mizzen-0123456789 {
+  set members {
+    type ipv4_addr
+    flags interval
+    auto-merge
+  }
   chain postrouting {
     type nat hook postrouting priority 100; policy accept;
-    ip saddr 10.200.16.0/20 oifname != "mz-0123456789" masquerade
+    ip saddr 10.200.16.0/20 ip daddr != @members oifname != "mz-0123456789" masquerade
   }
   chain forward {
     type filter hook forward priority 0; policy accept;
     iifname "mz-0123456789" oifname "mz-0123456789" accept
     oifname "mz-0123456789" ct state established,related accept
+    ip saddr @members oifname "mz-0123456789" accept
     oifname "mz-0123456789" drop
   }
 }
 """)
+
+
+def test_who_may_call_in() -> None:
+    commands = rules.admit("mizzen-0123456789", ["10.89.0.0/24", "10.90.0.0/24"])
+    assert commands == "add element ip mizzen-0123456789 members { 10.89.0.0/24, 10.90.0.0/24 }\n"
 
 
 def test_forwarding_rules_name_the_links_in_order() -> None:
