@@ -62,7 +62,8 @@ class ContainerRuntime:
             networks=described.networks,
         )
         await self._host.capture.admit(described.networks)
-        waits = time.time() - container.started_at <= _JUST_STARTED
+        # One that is made and not started yet (`podman init`) has started never.
+        waits = time.time() - container.started_at <= _JUST_STARTED or not container.started_at
         # One that was in the mesh must not go around it because the mesh was killed.
         waits = waits or self._capture.is_orphan(workload.namespace, described.name)
         try:
@@ -148,13 +149,14 @@ class ContainerApplication:
                 await self._capture.withdraw(self._place)
 
     def _has_ended(self, container: Container | None) -> bool:
-        return container is None or not container.pid or container.started_at != self._container.started_at
+        return container is None or container.pid != self._container.pid
 
     def _look(self, container: Container | None) -> bool:
         """Takes how the container is now; returns whether that has changed."""
         if container is None or self._has_ended(container):
             ready, message = False, "it has ended"
         else:
+            self._container = container
             stand = describe(container)
             ready = isinstance(stand, Described) and stand.ready
             message = stand.reason

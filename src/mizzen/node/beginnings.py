@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 
@@ -25,6 +26,8 @@ log = structlog.get_logger(__name__)
 
 # How long a container may take to start when its network is made, in seconds.
 _LONGEST = 10.0
+# The same for one of which nothing is known, which may have opted out.
+_LONGEST_UNKNOWN = 1.0
 # How long it takes to read a container that was just made; longer, if it is being started already.
 _KNOWN_SOON = 0.05
 
@@ -48,8 +51,11 @@ class Beginnings:
 
     async def take(self, beginning: Beginning, attachments: Collection[Attachment]) -> None:
         """Has the connections of a container wait, if it is to be a member by what is attached."""
-        if not await self._may_be_member(beginning.id, attachments):
+        known = await self._find(beginning.id)
+        if not self._may_be_member(known, attachments):
             return
+        if await asyncio.to_thread(_is_shared, beginning.pid):
+            return  # Whoever was there first decides, and would lose its connections.
         try:
             prepared = await self._capture.prepare(f"/proc/{beginning.pid}/ns/net", beginning.resolv_conf)
         except CaptureError as error:
@@ -57,27 +63,53 @@ class Beginnings:
             log.info("a container starts without being held", container=beginning.id[:12], reason=str(error))
             return
         loop = asyncio.get_running_loop()
-        self._prepared[beginning.id] = _Preparation(prepared, loop.time() + _LONGEST)
-        loop.call_later(_LONGEST, self._changed)
+        longest = _LONGEST if known else _LONGEST_UNKNOWN
+        earlier = self._prepared.get(beginning.id)
+        self._prepared[beginning.id] = _Preparation(prepared, loop.time() + longest)
+        loop.call_later(longest, self._changed)
+        if earlier:  # That start has failed.
+            await self._capture.let_go(earlier.prepared)
 
     async def let_go(self, containers: Mapping[str, Container], wanted: Collection[Run]) -> None:
         """Lets go of those that are no members after all, or have not started."""
         now = asyncio.get_running_loop().time()
-        for id_, preparation in list(self._prepared.items()):
+        leaving = []
+        for id_, preparation in self._prepared.items():
             container = containers.get(id_)
             has_started = container is not None and container.pid != 0
             if container and has_started and run_of(container) in wanted:
                 continue  # It is attached, or about to be; it is forgotten when it has ended.
             if has_started or now >= preparation.until:
-                del self._prepared[id_]
-                await self._capture.let_go(preparation.prepared)
+                leaving.append(id_)
+        for preparation in [self._prepared.pop(id_) for id_ in leaving]:
+            await self._capture.let_go(preparation.prepared)
 
-    async def _may_be_member(self, id_: str, attachments: Collection[Attachment]) -> bool:
-        """Says whether a container is to be a member, as far as it is known: its engine may be too busy with it to say."""
+    async def _find(self, id_: str) -> Container | None:
+        """Returns a container as it is known; None if its engine is too busy with it to say."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_KNOWN_SOON):
                 await self._watch.containers.until(lambda found: found is not None and id_ in found)
-        container = (self._watch.containers.get() or {}).get(id_)
+        return (self._watch.containers.get() or {}).get(id_)
+
+    def _may_be_member(self, container: Container | None, attachments: Collection[Attachment]) -> bool:
+        """Says whether a container is to be a member, as far as it is known."""
         if container is None:
-            return any(one.target == EVERYTHING and one.proxy != OUTSIDE for one in attachments)
+            # While the engine is away it may take long to learn, and somebody who has opted out must not wait.
+            return not self._watch.trouble.get() and any(
+                one.target == EVERYTHING and one.proxy != OUTSIDE for one in attachments
+            )
         return choose_proxy(attachments, container) != OUTSIDE and isinstance(describe(container), Described)
+
+
+def _is_shared(pid: int) -> bool:
+    """Says whether other processes live in the network namespace of a process: those of another container."""
+    number = _namespace(Path(f"/proc/{pid}"))
+    others = (entry for entry in Path("/proc").iterdir() if entry.name.isdigit() and entry.name != str(pid))
+    return number is None or any(_namespace(entry) == number for entry in others)
+
+
+def _namespace(process: Path) -> int | None:
+    try:
+        return (process / "ns/net").stat().st_ino
+    except OSError:  # It has ended.
+        return None

@@ -131,8 +131,7 @@ class Containers:
             members = Members(self._host, watch, capture, self._make_runner, self.settled)
             self._engine, self._members, self.known = engine, members, watch.containers
             members.take(self._attachments, self._version)
-            async with await self._hooks(engine, members):
-                await members.run()
+            await members.run(await self._hooks(engine, members))
 
     async def _hooks(self, engine: Engine, members: Members) -> contextlib.AbstractAsyncContextManager[object]:
         """Returns what has the engine tell of containers before they start, if it can."""

@@ -158,10 +158,8 @@ class InstanceRunner:
         self._update()
 
     async def _live_application(self) -> None:
-        await self._serving.made.wait()
-        assert self._serving.current
+        await self._serving.was_ready.wait()
         assert self._application
-        await self._serving.current.was_ready.wait()
         await self._application.keep()
 
     def _wanted_kind(self, workload: Workload) -> str:

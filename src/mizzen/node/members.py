@@ -10,14 +10,17 @@ A container that stays outside is reported as well, without a proxy: members cal
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 import msgspec
 
 from mizzen.node.attached import ContainerRuntime, workload_of
 from mizzen.node.beginnings import Beginnings
-from mizzen.node.capture.attaching import Attachments
+from mizzen.node.capture.attaching import Attachments, clean_up_foreign
+from mizzen.node.capturing import CaptureError
 from mizzen.node.containers import MakeRunner
 from mizzen.node.engine.hooks import Beginning
 from mizzen.node.engine.watching import ContainerWatch
@@ -63,6 +66,7 @@ class Members:
         self._outside: set[tuple[str, str]] = set()
         self._problems: tuple[str, ...] = ()
         self._membership = Membership.of({}, ())
+        self._cleaned_up = False
         self._stopping = False
         self._wake = asyncio.Event()
         self._beginnings = Beginnings(watch, capture, self._wake.set)
@@ -88,9 +92,9 @@ class Members:
         self._stopping = True
         self._wake.set()
 
-    async def run(self) -> None:
-        """Runs until :meth:`stop`; cancelled, it leaves all network namespaces as they were."""
-        async with self._capture, asyncio.TaskGroup() as group:
+    async def run(self, hooks: AbstractAsyncContextManager[object]) -> None:
+        """Runs until :meth:`stop`; cancelled, it leaves all network namespaces as they were. ``hooks`` call :meth:`begin`."""
+        async with self._capture, hooks, asyncio.TaskGroup() as group:
             watch = self._watch
             tasks = [group.create_task(part) for part in (watch.run(), self._follow(watch), self._listen(watch))]
             while not (self._stopping and not self._members):
@@ -126,6 +130,10 @@ class Members:
         surveyed = self._membership.survey
         wanted = {} if self._stopping else self._membership.wanted()
         self._wanted_runs = frozenset(wanted)
+        if not self._cleaned_up:
+            self._cleaned_up = True
+            left = [one for one in containers.values() if one.pid and run_of(one) not in wanted]
+            group.create_task(_clean_up(left), name="clean up")
         for run, member in self._members.items():
             if run not in wanted:
                 member.runner.stop_gone() if _gone(run, containers) else member.runner.stop()
@@ -236,6 +244,13 @@ def _services(surveyed: Survey) -> tuple[FoundService, ...]:
         msgspec.structs.replace(one, aliases=aliases.get((one.namespace, one.name), ()))
         for one in surveyed.found.services
     )
+
+
+async def _clean_up(outsiders: Sequence[Container]) -> None:
+    """Removes the rules of a mesh that was killed from the networks of those that are no members now."""
+    for one in outsiders:
+        with contextlib.suppress(CaptureError):  # It has no network of its own, or has ended.
+            await clean_up_foreign(one.netns)
 
 
 def _gone(run: Run, containers: Mapping[str, Container]) -> bool:

@@ -17,7 +17,9 @@ _LONGEST_CHANGE = 10.0
 
 
 class Serving:
-    """``make`` makes a proxy of a kind. ``changed`` is called after each change."""
+    """``make`` makes a proxy of a kind. ``changed`` is called after each change. ``was_ready`` is set when any proxy is
+    ready for the first time: the first that is made may be replaced before.
+    """
 
     def __init__(
         self,
@@ -29,7 +31,7 @@ class Serving:
         self._all: list[InstanceProxy] = []
         self._kind = ""
         self.current: InstanceProxy | None = None
-        self.made = asyncio.Event()
+        self.was_ready = asyncio.Event()
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -51,18 +53,22 @@ class Serving:
             async for wanted in kinds:
                 if wanted == self._kind:
                     continue
-                proxy = self._make(wanted, self._changed)
+                proxy = self._make(wanted, self._proxy_changed)
                 self._all.append(proxy)
                 self.current = self.current or proxy
                 self._changed()
                 started = group.create_task(proxy.keep())
-                self.made.set()
                 if task is not None:
                     await proxy.was_ready.wait()
                     await self._retire(self.current, task)
                     self.current = proxy
                 self._kind, task = wanted, started
                 self._changed()
+
+    def _proxy_changed(self) -> None:
+        if any(proxy.was_ready.is_set() for proxy in self._all):
+            self.was_ready.set()
+        self._changed()
 
     def kill(self) -> None:
         """Ends what serves this instance alone, at once."""

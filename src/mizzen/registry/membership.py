@@ -15,8 +15,8 @@ EVERYTHING = "*"
 OUTSIDE = "none"
 """The proxy of those that stay outside."""
 
-Run: TypeAlias = tuple[str, float]
-"""A run of a container: when it starts again it has another process and another network namespace."""
+Run: TypeAlias = tuple[str, int]
+"""A run of a container: its id and its first process. When it starts again it has others, and another network namespace."""
 
 
 @dataclass(frozen=True)
@@ -63,4 +63,4 @@ def choose_proxy(attachments: Iterable[Attachment], container: Container) -> str
 
 
 def run_of(container: Container) -> Run:
-    return (container.id, container.started_at)
+    return (container.id, container.pid)

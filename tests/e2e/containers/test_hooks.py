@@ -6,15 +6,19 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from tests.support import images, small
 from tests.support.applications import small_container
 from tests.support.containers import Container, Engine, engine
-from tests.support.meshes import read_until, running, start
+from tests.support.meshes import MIZZEN, environment, read_until, running, start
 from tests.support.polling import eventually
 
 pytestmark = [
@@ -82,6 +86,10 @@ def eager(podman: Engine, name: str, port: int, labels: dict[str, str] | None = 
     """Runs a container that connects at once; returns what it says of it."""
     command = ("python3", "-c", EAGER, gateway(podman), str(port))
     podman.run(Container(name, command=command, network=NETWORK, labels=labels or {}))
+    return told_by(podman, name)
+
+
+def told_by(podman: Engine, name: str) -> dict[str, str | int | float]:
     file = Path(f"/proc/{podman.pid(name)}/root/tmp/told")
     eventually(lambda: file.exists() and file.read_text().endswith("\n"), f"{name} has connected")
     told: dict[str, str | int | float] = json.loads(file.read_text())
@@ -141,6 +149,88 @@ def namespaces(pid: int) -> int:
 
 def attached(answer: dict[str, list[dict[str, str]]], name: str) -> bool:
     return any(one["state"] == "Attached" for one in answer["items"] if one["name"] == name)
+
+
+def is_held(podman: Engine, container: str) -> bool:
+    """Whether rules of a mesh are in force in a container's network."""
+    inside = ("nsenter", "-t", str(podman.pid(container)), "-n", "nft", "list", "tables")
+    return "mizzen" in subprocess.run(inside, capture_output=True, text=True, check=True).stdout
+
+
+def test_one_whose_attachment_is_refused_goes_its_own_way(podman: Engine) -> None:
+    reserved = {"mizzen.dev/ports": "15001"}
+    with running(capture="container-sidecar", engine=podman) as mesh, listening(podman) as (port, peers):
+        told = eager(podman, "reserved", port, reserved)
+        assert (podman.address("reserved", NETWORK), told["port"]) in peers
+        (one,) = [one for one in mesh.get("/v1/containers")["items"] if one["name"] == "reserved"]
+        assert "15001" in one["reason"]
+        podman.rm("reserved")
+
+
+def test_one_that_has_opted_out_starts_as_without_a_mesh_while_the_engine_is_away(podman: Engine) -> None:
+    with running(capture="container-sidecar", engine=podman) as mesh, listening(podman) as (port, _):
+        called = (gateway(podman), str(port))
+        podman.kill_service()
+        eventually(lambda: mesh.get("/v1/containers")["problems"], "the mesh knows that the engine is away")
+        run = ("run", "--detach", "--name", "away", "--label", "mizzen.dev/mesh=false", "--network", NETWORK)
+        podman.podman(*run, "--cgroup-parent", podman.group.name, images.BASE, "python3", "-c", EAGER, *called)
+        podman.start_service()
+        told = told_by(podman, "away")
+        assert float(told["seconds"]) < 1
+        podman.rm("away")
+
+
+def test_one_that_joins_the_network_of_an_outsider_does_not_cut_it_off(podman: Engine) -> None:
+    with running(capture="container-sidecar", engine=podman), listening(podman) as (port, _):
+        eager(podman, "owner", port, OUTSIDE)
+        command = ("run", "--detach", "--network", "container:owner", "--cgroup-parent", podman.group.name)
+        podman.podman(*command, "--name", "guest", images.BASE, "python3", "-c", EAGER, gateway(podman), str(port))
+        assert not is_held(podman, "owner")
+        assert float(told_by(podman, "guest")["seconds"]) < 1
+        podman.rm("guest")
+        podman.rm("owner")
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.02, 0.04])
+def test_one_that_starts_while_the_mesh_ends_is_let_go(podman: Engine, delay: float) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        with running(capture="container-sidecar", engine=podman):
+            podman.create(Container("late", network=NETWORK, command=("sleep", "1000")))
+            starting = threads.submit(podman.start, "late")
+            while not hook_runs(podman):
+                assert not starting.done(), "it has started without a hook"
+            time.sleep(delay)
+        starting.result()
+    assert not is_held(podman, "late")
+    podman.kill("late")
+    podman.rm("late")
+
+
+def hook_runs(podman: Engine) -> bool:
+    found = [Path(f"/proc/{pid}/cmdline") for pid in podman.host.processes()]
+    return any(b"engine/hook.py" in file.read_bytes() for file in found if file.exists())
+
+
+def test_what_a_killed_mesh_has_left_in_those_who_are_no_members_now_is_removed(podman: Engine, tmp_path: Path) -> None:
+    process = start([], tmp_path / "first", capture="container-sidecar", engine=podman)
+    read_until(process, "mesh is ready")
+    podman.run(Container("left", network=NETWORK, command=("sleep", "1000")))
+    eventually(lambda: is_held(podman, "left"), "it is attached")
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert is_held(podman, "left")
+    file = tmp_path / "mesh.yaml"
+    file.write_text(small.service("nobody"))
+    other = start([file], tmp_path / "second", capture="transparent", engine=podman)
+    read_until(other, "mesh is ready")
+    mizzen = podman.host.command(str(MIZZEN), "attach", "web")
+    env = environment(tmp_path / "second") | podman.environment
+    subprocess.run(mizzen, env=env, check=True, capture_output=True)
+    eventually(lambda: not is_held(podman, "left"), "what the first mesh has left is removed")
+    other.send_signal(signal.SIGINT)
+    other.communicate()
+    podman.kill("left")
+    podman.rm("left")
 
 
 def test_what_a_killed_node_leaves_holds_up_nobody(podman: Engine, tmp_path: Path) -> None:

@@ -94,6 +94,16 @@ async def test_an_instance_changes_its_proxy_without_a_gap(stage: Stage, before:
         assert "application is asked to end" not in stage.log
 
 
+async def test_the_proxy_may_change_before_the_first_is_ready(stage: Stage) -> None:
+    async with instance(stage, "node") as made:
+        await pause(0.1)
+        assert not made.ready  # the node's proxy has no listener for it yet
+        made.adopt(workload(proxy="sidecar"))
+        await pause(1)
+        assert made.ready
+        assert len(stage.applications) == 1
+
+
 async def test_a_node_proxy_cannot_serve_where_capture_is_explicit(stage: Stage) -> None:
     stage.starting = True
     made = stage.runner(workload(proxy="node"), "web-0", lambda: None)

@@ -11,7 +11,7 @@ import contextlib
 import os
 import secrets
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_address
 from pathlib import Path
@@ -74,6 +74,7 @@ class Attachments:
         self._folder = folder
         self._attached: dict[str, _Attached] = {}
         self._prepared: dict[int, Prepared] = {}
+        self._closed = False
         self._orphans: set[str] = set()
         self._tasks = asyncio.TaskGroup()
 
@@ -90,6 +91,7 @@ class Attachments:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._closed = True
         async with contextlib.AsyncExitStack() as steps:
             steps.callback(self._remove_folder)
             steps.push_async_callback(ended, self._tasks, kind, error, trace)
@@ -107,25 +109,24 @@ class Attachments:
     async def attach(self, wanted: ForeignNamespace, stage: Stage = Stage.CAPTURED) -> Place:
         """Captures an instance's traffic and answers its DNS, in some 30 ms; raises :class:`CaptureError`.
 
-        What a crashed run left there is replaced.
+        What a crashed run left there is replaced. One that was prepared stays held, whatever the stage, and is let go if
+        it cannot be attached.
         """
-        check_ports(wanted.instance, wanted.ports, _OTHERWISE)
+        made = self._take_prepared(wanted.netns)
         try:
-            resolvers = Resolvers(Path(wanted.resolv_conf or os.devnull))
-            address, inside = _address(wanted), _resolver_inside(resolvers)
-            if prepared := self._prepared.pop(_number(wanted.netns), None):
-                made = prepared.made
-            else:
-                made = await finished(lambda: _open(wanted.netns, address, stage, resolver_inside=inside), _discard)
-            try:
-                if prepared:
-                    await finished(lambda: _take_over(made[0], address, stage, resolver_inside=inside))
+            check_ports(wanted.instance, wanted.ports, _OTHERWISE)
+            with _telling(wanted.instance):
+                resolvers = Resolvers(Path(wanted.resolv_conf or os.devnull))
+                address, inside = _address(wanted), _resolver_inside(resolvers)
+                if made is None:
+                    made = await finished(lambda: _open(wanted.netns, address, stage, resolver_inside=inside), _discard)
+                else:
+                    await finished(lambda: _check_address(made[0], address))
                 entry = await self._serve(wanted, made, resolvers)
-            except BaseException:
+        except BaseException:
+            if made is not None:
                 await finished(lambda: _discard(made))
-                raise
-        except (OSError, CaptureError) as error:
-            raise CaptureError(f"{wanted.instance} cannot be attached: {error}") from error
+            raise
         self._attached[entry.place.netns] = entry
         self._orphans.discard(f"{wanted.instance}.{wanted.namespace}")
         return entry.place
@@ -140,8 +141,17 @@ class Attachments:
             made = await finished(lambda: _open(netns, None, Stage.HELD, resolver_inside=inside), _discard)
         except OSError as error:
             raise CaptureError(f"{netns}: {error}") from error
+        if self._closed:
+            await finished(lambda: _discard(made))
+            raise CaptureError("the mesh has ended meanwhile")
         self._prepared[number] = prepared = Prepared(number, made)
         return prepared
+
+    def _take_prepared(self, netns: str) -> _Made | None:
+        with contextlib.suppress(OSError):  # It is gone, and that is told by who opens it.
+            if prepared := self._prepared.pop(_number(netns), None):
+                return prepared.made
+        return None
 
     async def let_go(self, prepared: Prepared) -> None:
         """Leaves a prepared namespace as it was before, if it was not attached meanwhile."""
@@ -272,11 +282,17 @@ def _number(netns: str) -> int:
     return os.stat(netns).st_ino  # noqa: PTH116 - a link of /proc, whose target is no path
 
 
-def _take_over(held: Held, address: IPv4Address, stage: Stage, *, resolver_inside: bool) -> None:
+def _check_address(held: Held, address: IPv4Address) -> None:
     if not held.inside(lambda: links.has_address(address)):
         raise CaptureError(f"its network namespace has not the address {address}: has it ended?")
-    if stage is not Stage.HELD:
-        foreign.switch(held, stage, resolver_inside=resolver_inside)
+
+
+@contextlib.contextmanager
+def _telling(instance: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, CaptureError) as error:
+        raise CaptureError(f"{instance} cannot be attached: {error}") from error
 
 
 def _open(netns: str, address: IPv4Address | None, stage: Stage, *, resolver_inside: bool) -> _Made:

@@ -10,19 +10,24 @@ from __future__ import annotations
 import contextlib
 import socket
 import sys
+import time
 
 # How long a container may be kept from starting, in seconds.
 _PATIENCE = 1.0
 
 
 def main(path: str) -> None:
+    end = time.monotonic() + _PATIENCE
     state = sys.stdin.buffer.read()
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as node:
-        node.settimeout(_PATIENCE)
-        node.connect(path)
-        node.sendall(state)
-        node.shutdown(socket.SHUT_WR)
-        node.recv(1)
+        for step in (
+            lambda: node.connect(path),
+            lambda: node.sendall(state),
+            lambda: node.shutdown(socket.SHUT_WR),
+            lambda: node.recv(1),
+        ):
+            node.settimeout(max(end - time.monotonic(), 0.001))
+            step()
 
 
 if __name__ == "__main__":

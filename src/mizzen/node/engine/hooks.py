@@ -2,7 +2,7 @@
 made and nothing runs in it yet. Docker has no hooks.
 
 The hook is a file in a folder that Podman reads at each start, for as long as the mesh has containers. What a killed node
-leaves there does nothing: it looks for the socket first, and if there is none the container starts.
+leaves there does nothing: the hook finds nobody at its socket, and the container starts.
 """
 
 from __future__ import annotations
@@ -84,7 +84,8 @@ def _folders(configuration: Mapping[str, Any]) -> list[str]:
 class Hooks:
     """An asynchronous context manager that installs a hook and answers it on ``socket``.
 
-    ``begin`` is called for each container that is about to start; it starts when that returns, or after a second. Where
+    ``begin`` is called for each container that is about to start; it starts when that returns, or after a second. When the
+    context is left no call is under way. Where
     the folder cannot be written to, that is logged, and containers start without being told.
     """
 
@@ -96,6 +97,7 @@ class Hooks:
         self._file = folder / f"mizzen-{digest}.json"
         self._made_folder = False
         self._server: asyncio.Server | None = None
+        self._answering: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_unix_server(self._answer, self._socket, limit=_LONGEST_STATE)
@@ -114,6 +116,8 @@ class Hooks:
         assert self._server
         self._server.close()
         self._socket.unlink(missing_ok=True)
+        if self._answering:
+            await asyncio.wait(self._answering)
 
     def _install(self) -> None:
         self._made_folder = not self._folder.exists()
@@ -131,6 +135,10 @@ class Hooks:
             log.warning("a hook that does nothing is left", file=str(self._file), error=str(error))
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
         with contextlib.closing(writer):
             try:
                 async with asyncio.timeout(_STATE_TIMEOUT):
