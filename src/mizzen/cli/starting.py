@@ -66,7 +66,7 @@ def _lifetime(_context: click.Context, _param: click.Parameter, value: float) ->
 )
 @click.option(
     "--engine",
-    type=click.Path(path_type=Path),
+    type=click.Path(exists=True, path_type=Path),
     default=None,
     help="The socket of the container engine (default: DOCKER_HOST, CONTAINER_HOST, or where Podman and Docker have it).",
 )

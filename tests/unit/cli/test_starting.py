@@ -155,6 +155,7 @@ def test_a_compose_file_is_for_compose(
     compose, engine = tmp_path / "own", tmp_path / "engine.sock"
     compose.write_text("#!/bin/sh\ntest $1 = version || echo 'name: shop'\n")
     compose.chmod(0o755)
+    engine.touch()
     Path("compose.yaml").write_text("services: {web: {image: web}}\n")
     monkeypatch.setattr("mizzen.node.capture.available.availability", Availability)
     options = ("--engine", str(engine), "--compose-command", str(compose))
@@ -167,6 +168,13 @@ def test_a_compose_file_is_for_compose(
     (settings,) = node.settings
     assert (settings.paths, settings.engine) == ((files.parent,), str(engine))
     assert settings.compose == (ComposeProject("shop", (str(compose), "-p", "shop", "-f", "compose.yaml")),)
+
+
+def test_an_engine_that_is_not_there_is_told_at_once(node: FakeNode, files: Path) -> None:
+    result = run("up", "mesh", "--containers", "--engine", "/no/such.sock")
+    assert result.exit_code == 2
+    assert "Path '/no/such.sock' does not exist" in result.stderr
+    assert node.settings == []
 
 
 def test_up_detached_passes_on_why_the_node_failed(node: FakeNode, files: Path) -> None:

@@ -93,7 +93,8 @@ async def test_what_takes_longer_is_told_as_far_as_it_is(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [None, {}, {"targets": []}, {"targets": [""]}, {"targets": ["web"], "proxy": "ambient"}]
+    "body",
+    [None, {}, {"targets": []}, {"targets": [""]}, {"targets": ["shop/web"]}, {"targets": ["web"], "proxy": "ambient"}],
 )
 async def test_an_attachment_that_says_nothing_is_refused(api: Api, body: object) -> None:
     assert codes(await api.post("/v1/attachments", body, 400)) == ["BadRequest"]

@@ -19,6 +19,8 @@ from mizzen.registry.reports import ContainerState
 
 _LONGEST_WAIT = 600.0
 _UNDER_WAY = frozenset({"Attaching", "Detaching"})
+# What engines take for the name of a container; ids and Compose projects are of the same form.
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*", re.ASCII)
 _ID = re.compile(r"[0-9a-f]{4,64}", re.ASCII)
 
 
@@ -58,6 +60,9 @@ def _read(body: bytes) -> Membership:
         raise BadRequestError(str(error)) from error
     if not wish.targets or not all(wish.targets):
         raise BadRequestError("a target is empty: name a container or a Compose project, or * for all")
+    for target in wish.targets:
+        if target != EVERYTHING and not _NAME.fullmatch(target):
+            raise BadRequestError(f"{target} is no name of a container or a Compose project, no id, and not *")
     if wish.proxy not in ("", "sidecar", "node", "none"):
         raise BadRequestError(f"proxy={wish.proxy} is not one of sidecar, node, none")
     return wish
