@@ -97,10 +97,10 @@ async def test_an_instance_changes_its_proxy_without_a_gap(stage: Stage, before:
 async def test_the_proxy_may_change_before_the_first_is_ready(stage: Stage) -> None:
     async with instance(stage, "node") as made:
         await pause(0.1)
-        assert not stage.reported["web-0"].ready, "the node's proxy has no listener for it yet"
+        assert is_ready(stage) is False, "the node's proxy has no listener for it yet"
         made.adopt(workload(proxy="sidecar"))
         await pause(1)
-        assert stage.reported["web-0"].ready
+        assert is_ready(stage) is True
         assert len(stage.applications) == 1
 
 
