@@ -229,6 +229,8 @@ def test_what_a_killed_mesh_has_left_in_those_who_are_no_members_now_is_removed(
     eventually(lambda: not is_held(podman, "left"), "what the first mesh has left is removed")
     other.send_signal(signal.SIGINT)
     other.communicate()
+    for file in (podman.folder / "hooks").iterdir():
+        file.unlink()
     podman.kill("left")
     podman.rm("left")
 

@@ -40,6 +40,11 @@ def to(host: str, **weights: int | None) -> dict[str, Any]:
     }
 
 
+def faulty(**fault: Any) -> dict[str, Any]:
+    rest = to("ratings", v1=None)
+    return routes("ratings", JASON | {"fault": fault} | rest, rest)
+
+
 JASON = {"match": [{"headers": {"end-user": {"exact": "jason"}}}]}
 # What Istio publishes under these names; two of its files end with an empty document.
 PUBLISHED: dict[str, list[dict[str, Any] | None]] = {
@@ -63,6 +68,8 @@ PUBLISHED: dict[str, list[dict[str, Any] | None]] = {
     "virtual-service-reviews-jason-v2-v3": [
         routes("reviews", JASON | to("reviews", v2=None), to("reviews", v3=None)),
     ],
+    "virtual-service-ratings-test-delay": [faulty(delay={"percentage": {"value": 100.0}, "fixedDelay": "7s"})],
+    "virtual-service-ratings-test-abort": [faulty(abort={"percentage": {"value": 100.0}, "httpStatus": 500})],
 }
 
 
