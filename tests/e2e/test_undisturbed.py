@@ -77,7 +77,7 @@ def test_fifty_changes_of_weights(mesh: Mesh) -> None:
     with mesh.load(CALLER, REVIEWS) as load:
         for number in range(50):
             apply(mesh, split(number * 37 % 101))
-    load.assert_nothing_failed(at_least=5)
+    load.assert_nothing_failed(at_least=50)
     assert set(load.result["versions"]) >= {"v1", "v3"}
 
 
@@ -110,6 +110,8 @@ def test_rotation_of_all_certificates(mesh: Mesh) -> None:
         while any(now == before[proxy] for proxy, now in certificates(mesh).items()):
             assert time.monotonic() < end, "certificates were not renewed"
             time.sleep(0.2)
+        # They may have been renewed at once.
+        assert mesh.send(CALLER, REVIEWS, 100, 100.0)["statuses"] == {"200": 100}
     load.assert_nothing_failed(at_least=50)
 
 
