@@ -64,9 +64,9 @@ class Attachments:
     another one, for as long as they are attached. Leaving it detaches all.
 
     New connections wait, go to the proxy, or go their own way (:class:`Stage`); what was connected before goes on as it was.
-    So: :meth:`prepare` what has not begun; :meth:`attach` as HELD what has just started, as WITHDRAWN what is in use; :meth:`release` when the proxy is ready;
-    :meth:`hold` when it is gone and will come back; :meth:`withdraw`, then end the proxy, then :meth:`detach`, with which
-    the connections that the proxy still has break.
+    So: :meth:`prepare` what has not begun; :meth:`attach` as HELD what has just started, as WITHDRAWN what is in use;
+    :meth:`release` when the proxy is ready; :meth:`hold` when it is gone and will come back; :meth:`withdraw`, then end the
+    proxy, then :meth:`detach`, with which the connections that the proxy still has break.
     """
 
     def __init__(self, names: Names, folder: Path) -> None:
@@ -125,7 +125,8 @@ class Attachments:
                 entry = await self._serve(wanted, made, resolvers)
         except BaseException:
             if made is not None:
-                await finished(lambda: _discard(made))
+                with _telling(wanted.instance):
+                    await finished(lambda: _discard(made))
             raise
         self._attached[entry.place.netns] = entry
         self._orphans.discard(f"{wanted.instance}.{wanted.namespace}")

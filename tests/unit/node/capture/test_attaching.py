@@ -1,11 +1,14 @@
+import socket
 from pathlib import Path
 
 import pytest
 
-from mizzen.node.capture.attaching import Attachments, _resolver_inside, _servers
+from mizzen.node.capture import attaching
+from mizzen.node.capture.attaching import Attachments, Prepared, _resolver_inside, _servers
+from mizzen.node.capture.foreign import ForeignNamespace, Held
 from mizzen.node.capture.nameserver import Names
 from mizzen.node.capture.upstream import Resolvers
-from mizzen.node.capturing import CaptureError
+from mizzen.node.capturing import CaptureError, DeclaredPort
 
 
 def resolvers(folder: Path, *servers: str) -> Resolvers:
@@ -47,3 +50,25 @@ async def test_what_a_killed_run_had_attached_is_known_to_the_next(tmp_path: Pat
         assert not attachments.is_orphan("default", "web-1")
         assert not list(folder.iterdir())
     assert not folder.exists()
+
+
+async def test_what_cannot_be_attached_and_not_be_put_back_either_is_an_error_of_capture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any other would end the node."""
+
+    def fail(_: object) -> None:
+        raise OSError("nft does not answer")
+
+    netns = tmp_path / "netns-of-web"
+    netns.touch()
+    wanted = ForeignNamespace("default", "web", str(netns), "10.89.0.2", ports=(DeclaredPort(15001, "reserved"),))
+    monkeypatch.setattr(attaching, "_discard", fail)
+    async with Attachments(Names(), tmp_path / "netns") as attachments:
+        number = netns.stat().st_ino
+        attachments._prepared[number] = Prepared(number, (Held(-1), (socket.socket(), socket.socket())))
+        made = attachments._prepared[number].made
+        with pytest.raises(CaptureError, match="web cannot be attached: nft does not answer"):
+            await attachments.attach(wanted)
+        for opened in made[1]:
+            opened.close()
