@@ -48,7 +48,7 @@ def _idle(*, quick: bool) -> dict[str, Any]:
 
 def _modes(*, quick: bool) -> dict[str, Any]:
     lacking = transparent_lacks()
-    return {"skipped": lacking} if lacking else modes.measure(modes.QUICK if quick else modes.Plan())
+    return {"skipped": lacking} if lacking else modes.measure(modes.QUICK if quick else modes.PLAN)
 
 
 def _memory(*, quick: bool) -> dict[str, Any]:

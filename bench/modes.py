@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bench.generating import generate
+from bench.latency import Plan
 from bench.load import Task
 from bench.paths import AUTHORITY, MODES, CallPath, direct_name, mode_paths
 from bench.spread import percentile, spread
@@ -25,19 +26,8 @@ CLOSED, OPEN = "closed loop", "open loop"
 _SHARES = (50, 90)
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How long to measure; see :class:`bench.load.Task`. ``rate`` and ``connections`` are the open loop's."""
-
-    trials: int = 3
-    rounds: int = 12
-    turns: int = 10
-    requests: int = 50
-    warmup: int = 5
-    rate: float = 400.0
-    connections: int = 4
-
-
+# The rate and the connections are the open loop's.
+PLAN = Plan(turns=10)
 QUICK = Plan(trials=1, rounds=2, turns=2)
 
 

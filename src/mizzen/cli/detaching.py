@@ -1,4 +1,6 @@
-"""Starts a node as a process of its own, with another that starts it again if it is killed, and listens to its events until the mesh is ready or has failed."""
+"""Starts a node as a process of its own, with another that starts it again if it is killed, and listens to its events
+until the mesh is ready or has failed.
+"""
 
 from __future__ import annotations
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from mizzen.compile.protos import duration
 from mizzen.resources.destination_rule import LoadBalancerSettings, Warmup
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
@@ -36,7 +34,7 @@ def _warmup(given: LoadBalancerSettings) -> Warmup | None:
     return Warmup(duration=given.warmup_duration_secs)
 
 
-def _slow_start(config: Any, warmup: Warmup) -> None:
+def _slow_start(config: Cluster.SlowStartConfig, warmup: Warmup) -> None:
     # Envoy's defaults are Istio's: an endpoint that has just come gets 10 % of its load, and more evenly.
     config.slow_start_window.CopyFrom(duration(warmup.duration or 0))
     if warmup.aggression is not None:

@@ -13,7 +13,15 @@ from google.protobuf.message import Message
 from mizzen.compile.protos import duration, millionths
 from mizzen.compile.resource import pack
 from mizzen.compile.route_matches import string_matcher
-from mizzen.resources.virtual_service import CorsPolicy, FaultAbort, FaultDelay, HTTPFaultInjection, HTTPRoute, Percent
+from mizzen.resources.virtual_service import (
+    GRPC_STATUSES,
+    CorsPolicy,
+    FaultAbort,
+    FaultDelay,
+    HTTPFaultInjection,
+    HTTPRoute,
+    Percent,
+)
 from mizzen.stubs.envoy.config.core.v3.base_pb2 import RuntimeFractionalPercent
 from mizzen.stubs.envoy.config.route.v3.route_components_pb2 import Route
 from mizzen.stubs.envoy.extensions.filters.common.fault.v3.fault_pb2 import FaultDelay as EnvoyDelay
@@ -29,27 +37,6 @@ from mizzen.stubs.envoy.type.v3.percent_pb2 import FractionalPercent
 
 _FAULT = "envoy.filters.http.fault"
 _CORS = "envoy.filters.http.cors"
-
-# Of google.rpc.Code, which is what gRPC has on the wire.
-_GRPC_CODES = {
-    "OK": 0,
-    "CANCELLED": 1,
-    "UNKNOWN": 2,
-    "INVALID_ARGUMENT": 3,
-    "DEADLINE_EXCEEDED": 4,
-    "NOT_FOUND": 5,
-    "ALREADY_EXISTS": 6,
-    "PERMISSION_DENIED": 7,
-    "RESOURCE_EXHAUSTED": 8,
-    "FAILED_PRECONDITION": 9,
-    "ABORTED": 10,
-    "OUT_OF_RANGE": 11,
-    "UNIMPLEMENTED": 12,
-    "INTERNAL": 13,
-    "UNAVAILABLE": 14,
-    "DATA_LOSS": 15,
-    "UNAUTHENTICATED": 16,
-}
 
 
 def fault_filter() -> HttpFilter:
@@ -98,7 +85,7 @@ def _abort(given: FaultAbort) -> EnvoyAbort | None:
     if given.http_status is not None:
         abort.http_status = given.http_status
     elif given.grpc_status is not None:
-        abort.grpc_status = _GRPC_CODES[given.grpc_status]
+        abort.grpc_status = GRPC_STATUSES[given.grpc_status]
     else:
         return None
     return abort

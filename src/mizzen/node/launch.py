@@ -1,8 +1,9 @@
 """The shim that every child of the node starts through: it prepares its own process, then becomes the command.
 
 Run as ``python -I -S launch.py OPTIONS -- COMMAND...`` (see launching.py, which builds that line). It uses the standard
-library alone, as little of it as it can, so it costs some 25 ms and, because it ends in exec, no process. It exists because what
-it does must happen between fork and exec, where Python code in a process with threads is not safe (``preexec_fn``).
+library alone, as little of it as it can, so it costs some 25 ms and, because it ends in exec, no process. It exists
+because what it does must happen between fork and exec, where Python code in a process with threads is not safe
+(``preexec_fn``).
 
 What cannot be started ends with one line on standard error, as a shell does: exit code 127 for a command that is not
 there, 126 for all else.

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 import msgspec
@@ -92,7 +91,7 @@ class Members:
         self._stopping = True
         self._wake.set()
 
-    async def run(self, hooks: AbstractAsyncContextManager[object]) -> None:
+    async def run(self, hooks: contextlib.AbstractAsyncContextManager[object]) -> None:
         """Runs until :meth:`stop`; cancelled, it leaves all network namespaces as they were. ``hooks`` call :meth:`begin`."""
         async with self._capture, hooks, asyncio.TaskGroup() as group:
             watch = self._watch

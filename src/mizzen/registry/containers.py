@@ -45,6 +45,10 @@ class ContainerNetwork:
     prefix_length: int = 0
     aliases: tuple[str, ...] = ()
 
+    def left(self) -> ContainerNetwork:
+        """Returns what is left of it when the container does not run."""
+        return ContainerNetwork(self.name, aliases=self.aliases)
+
 
 @dataclass(frozen=True)
 class Container:

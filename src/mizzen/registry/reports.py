@@ -110,13 +110,14 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     ``phase`` is one of Pending, Starting, Running, Draining, Stopped, Backoff; only a Running instance that is
     ``ready`` is an endpoint. ``name`` is unique in its namespace (``reviews-v1-0``); ``uid`` tells it from those that had
-    the name before. ``admin`` is the path of its Envoy's administration socket. ``http_proxy`` is the loopback port of its sidecar's forward proxy, or 0.
+    the name before. ``admin`` is the path of its Envoy's administration socket. ``http_proxy`` is the loopback port of its
+    sidecar's forward proxy, or 0.
 
     ``proxies`` names the proxies that serve it: itself (``<name>.<namespace>``) for a sidecar, which is what none means,
     or the proxy of its node; both while it changes from one to the other. ``netns`` is the path of its network namespace,
-    for a proxy that is outside it. Whose ``capture`` is ``none`` is outside the mesh, has no proxy and speaks plaintext. ``networks`` are the subnets from which other members
-    of the mesh call it, in CIDR form, where calls from elsewhere may reach its published ports; ``gateways`` are addresses
-    in them that stand for such callers.
+    for a proxy that is outside it. Whose ``capture`` is ``none`` is outside the mesh, has no proxy and speaks plaintext.
+    ``networks`` are the subnets from which other members of the mesh call it, in CIDR form, where calls from elsewhere may
+    reach its published ports; ``gateways`` are addresses in them that stand for such callers.
     """
 
     name: str

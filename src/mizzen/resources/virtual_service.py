@@ -137,6 +137,33 @@ class FaultDelay(Model):
     percent: int = 0
 
 
+GRPC_STATUSES: Mapping[str, int] = {
+    name: number
+    for number, name in enumerate(
+        [
+            "OK",
+            "CANCELLED",
+            "UNKNOWN",
+            "INVALID_ARGUMENT",
+            "DEADLINE_EXCEEDED",
+            "NOT_FOUND",
+            "ALREADY_EXISTS",
+            "PERMISSION_DENIED",
+            "RESOURCE_EXHAUSTED",
+            "FAILED_PRECONDITION",
+            "ABORTED",
+            "OUT_OF_RANGE",
+            "UNIMPLEMENTED",
+            "INTERNAL",
+            "UNAVAILABLE",
+            "DATA_LOSS",
+            "UNAUTHENTICATED",
+        ]
+    )
+}
+"""The statuses of gRPC by name, as users write them, with their numbers on the wire (google.rpc.Code)."""
+
+
 class FaultAbort(Model):
     ONE_OF = (("http_status", "grpc_status", "http2_error"),)
 

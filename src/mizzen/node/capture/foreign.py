@@ -111,8 +111,8 @@ def hold(path: str) -> Held:
 def furnish(held: Held, address: IPv4Address | None, stage: Stage, *, resolver_inside: bool) -> _Sockets:
     """Puts rules in force and makes sure that virtual addresses have a route; returns the DNS server's sockets.
 
-    ``address`` is None for whichever it has. Leftovers of a run that crashed are replaced. Raises :class:`CaptureError` if the namespace has not the address or is
-    attached already, OSError for all else; then nothing is left there.
+    ``address`` is None for whichever it has. Leftovers of a run that crashed are replaced. Raises :class:`CaptureError` if
+    the namespace has not the address or is attached already, OSError for all else; then nothing is left there.
     """
 
     def work() -> _Sockets:

@@ -151,10 +151,9 @@ def _network(name: str, read: _Network, *, running: bool) -> ContainerNetwork:
     if read.address:
         IPv4Interface((read.address, read.prefix_length))
     names = dict.fromkeys([*(read.aliases or ()), *(read.dns_names or ())])
-    if not running:
-        # Podman tells the address of a container that has just ended until it has cleaned up.
-        return ContainerNetwork(name, aliases=tuple(names))
-    return ContainerNetwork(name, read.address, read.gateway, read.prefix_length, tuple(names))
+    network = ContainerNetwork(name, read.address, read.gateway, read.prefix_length, tuple(names))
+    # Podman tells the address of a container that has just ended until it has cleaned up.
+    return network if running else network.left()
 
 
 def _tcp(ports: Iterable[str]) -> tuple[int, ...]:

@@ -13,7 +13,6 @@ import hashlib
 import os
 import shlex
 import sys
-import tomllib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +59,16 @@ class _Bundle(msgspec.Struct):
     mounts: list[_Mount] = []
 
 
+class _EngineSection(msgspec.Struct):
+    hooks_dir: list[str] = []
+
+
+class _Configuration(msgspec.Struct):
+    """As containers.conf(5) has it, as far as it is needed."""
+
+    engine: _EngineSection = msgspec.field(default_factory=_EngineSection)
+
+
 def hooks_folder(environment: Mapping[str, str] | None = None, root: Path = Path("/")) -> Path:
     """Returns the folder from which Podman takes hooks: the last of its configuration's ``hooks_dir``, or its default.
 
@@ -70,23 +79,19 @@ def hooks_folder(environment: Mapping[str, str] | None = None, root: Path = Path
     files = [Path(override)] if override else [root / file for file in _CONFIGURATIONS]
     folder = root / _FOLDER
     for file in files:
-        with contextlib.suppress(OSError, tomllib.TOMLDecodeError):
-            if found := _folders(tomllib.loads(file.read_text())):
+        # Podman itself complains of a file that it cannot read.
+        with contextlib.suppress(OSError, ValueError):
+            if found := msgspec.toml.decode(file.read_bytes(), type=_Configuration).engine.hooks_dir:
                 folder = Path(found[-1])
     return folder
-
-
-def _folders(configuration: Mapping[str, Any]) -> list[str]:
-    found = configuration.get("engine", {}).get("hooks_dir", [])
-    return [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
 
 
 class Hooks:
     """An asynchronous context manager that installs a hook and answers it on ``socket``.
 
     ``begin`` is called for each container that is about to start; it starts when that returns, or after a second. When the
-    context is left no call is under way. Where
-    the folder cannot be written to, that is logged, and containers start without being told.
+    context is left no call is under way. Where the folder cannot be written to, that is logged, and containers start
+    without being told.
     """
 
     def __init__(self, folder: Path, socket: Path, begin: Callable[[Beginning], Awaitable[None]]) -> None:
@@ -129,10 +134,11 @@ class Hooks:
     def _uninstall(self) -> None:
         try:
             self._file.unlink(missing_ok=True)
-            if self._made_folder:
-                self._folder.rmdir()
         except OSError as error:
             log.warning("a hook that does nothing is left", file=str(self._file), error=str(error))
+        if self._made_folder:
+            with contextlib.suppress(OSError):  # Another mesh's hook is in it.
+                self._folder.rmdir()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

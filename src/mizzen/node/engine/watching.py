@@ -25,7 +25,7 @@ from mizzen.node.engine.decoding import Event
 from mizzen.node.engine.endings import Endings
 from mizzen.node.engine.errors import AnswerError, EngineError
 from mizzen.node.engine.podman_log import find_log, following
-from mizzen.registry.containers import Container, ContainerNetwork
+from mizzen.registry.containers import Container
 
 log = structlog.get_logger(__name__)
 
@@ -224,5 +224,5 @@ async def _until_problem(part: Coroutine[None, None, None], problem: asyncio.Fut
 
 
 def _ended(container: Container) -> Container:
-    networks = tuple(ContainerNetwork(one.name, aliases=one.aliases) for one in container.networks)
+    networks = tuple(one.left() for one in container.networks)
     return dataclasses.replace(container, state="exited", pid=0, netns="", networks=networks)

@@ -9,33 +9,19 @@ from mizzen.resources.model import StringMatch
 from mizzen.resources.paths import join
 from mizzen.resources.validation import names
 from mizzen.resources.validation.destinations import destination
-from mizzen.resources.virtual_service import CorsPolicy, FaultAbort, FaultDelay, HTTPFaultInjection, HTTPRoute, Percent
+from mizzen.resources.virtual_service import (
+    GRPC_STATUSES,
+    CorsPolicy,
+    FaultAbort,
+    FaultDelay,
+    HTTPFaultInjection,
+    HTTPRoute,
+    Percent,
+)
 
 _METHODS = frozenset(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE", "*"])
 
 _ALL = "write `percentage: {value: 100}` for all requests"
-
-GRPC_STATUSES = frozenset(
-    [
-        "OK",
-        "CANCELLED",
-        "UNKNOWN",
-        "INVALID_ARGUMENT",
-        "DEADLINE_EXCEEDED",
-        "NOT_FOUND",
-        "ALREADY_EXISTS",
-        "PERMISSION_DENIED",
-        "RESOURCE_EXHAUSTED",
-        "FAILED_PRECONDITION",
-        "ABORTED",
-        "OUT_OF_RANGE",
-        "UNIMPLEMENTED",
-        "INTERNAL",
-        "UNAVAILABLE",
-        "DATA_LOSS",
-        "UNAUTHENTICATED",
-    ]
-)
 
 
 def mirrors(path: str, route: HTTPRoute) -> Iterator[Finding]:
