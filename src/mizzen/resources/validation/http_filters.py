@@ -65,6 +65,8 @@ def fault(path: str, given: HTTPFaultInjection | None) -> Iterator[Finding]:
 
 
 def _delay(path: str, given: FaultDelay) -> Iterator[Finding]:
+    if given.fixed_delay is None and given.exponential_delay is None:
+        yield warning(path, "delay has no duration, so nothing is delayed", "write `fixedDelay`")
     yield from names.duration(f"{path}.fixedDelay", given.fixed_delay)
     if given.percent:
         yield warning(f"{path}.percent", "using deprecated setting percent", "use percentage", "IST0002")
@@ -98,6 +100,9 @@ def percentage(path: str, given: Percent | None) -> Iterator[Finding]:
 def cors(path: str, given: CorsPolicy | None) -> Iterator[Finding]:
     if given is None:
         return
+    if given.allow_origin:
+        hint = "write `allowOrigins` with `exact`" if not given.allow_origins else "remove it: allowOrigins decides"
+        yield warning(f"{path}.allowOrigin", "using deprecated setting allowOrigin", hint, "IST0002")
     yield from _origins(f"{path}.allowOrigins", given.allow_origins)
     for index, method in enumerate(given.allow_methods):
         if method not in _METHODS:

@@ -419,6 +419,14 @@ NOT_YET = "is part of Istio's API but not implemented yet in this version of Miz
             ],
         ),
         ("fault: {delay: {fixedDelay: 1s}}\n", ["fault.delay: delay has no percentage, so nothing is delayed"]),
+        (
+            "fault: {delay: {percentage: {value: 100}}}\n",
+            ["fault.delay: delay has no duration, so nothing is delayed"],
+        ),
+        (
+            "corsPolicy: {allowOrigin: ['https://a'], allowOrigins: [{exact: 'https://b'}]}\n",
+            ["corsPolicy.allowOrigin: using deprecated setting allowOrigin"],
+        ),
         ("fault: {abort: {httpStatus: 500}}\n", ["fault.abort: abort has no percentage, so nothing is aborted"]),
         ("fault: {abort: {httpStatus: 500, percentage: {value: 0}}}\n", []),
         ("mirrorPercentage: {value: 5}\n", ["mirrorPercentage: mirrorPercentage has no effect without mirror"]),
