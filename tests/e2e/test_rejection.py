@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.e2e.conftest import RUNTIMES
+from tests.support import small
+from tests.support.applications import small_container
 from tests.support.meshes import BOOKINFO, Mesh, running
 from tests.support.polling import eventually
 
@@ -44,19 +47,25 @@ def answering(host: str, status: int) -> str:
     return virtual_service(host, f"  - directResponse: {{status: {status}}}\n")
 
 
+@pytest.fixture(scope="module", params=RUNTIMES)
+def capture(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The watched folder: Bookinfo, and a file for routes."""
+def folder(capture: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The watched folder: a file for routes, and Bookinfo where no engine runs it."""
     folder = tmp_path_factory.mktemp("watched")
-    shutil.copy(BOOKINFO / "bookinfo.yaml", folder)
-    (folder / "services").symlink_to(BOOKINFO / "services")
     (folder / "routes.yaml").write_text(answering("details", 298))
+    if not capture.startswith("container-"):
+        shutil.copy(BOOKINFO / "bookinfo.yaml", folder)
+        (folder / "services").symlink_to(BOOKINFO / "services")
     return folder
 
 
 @pytest.fixture(scope="module")
-def mesh(folder: Path) -> Iterator[Mesh]:
-    with running(folder) as running_mesh:
+def mesh(folder: Path, capture: str) -> Iterator[Mesh]:
+    with running(folder, capture=capture) as running_mesh:
         running_mesh.apply(BOOKINFO / "networking" / "destination-rule-all.yaml")
         yield running_mesh
 
@@ -127,7 +136,7 @@ def test_other_changes_go_out_and_are_acknowledged(mesh: Mesh) -> None:
     """Of the same route configuration: where capture is explicit, one holds the routes of all services."""
     assert mesh.apply_text(refused(), check=False).returncode == 1
     done = mesh.apply_text(answering("ratings", 296))
-    assert "live on 6 proxies" in done.stderr
+    assert f"live on {'1 proxy' if mesh.one_proxy else '6 proxies'}" in done.stderr
     assert statuses(mesh, RATINGS) == {"296": 10}
     assert_on_v1(mesh)
     assert_in_sync(mesh)
@@ -158,20 +167,19 @@ def test_one_that_never_was_any_better_is_left_out(mesh: Mesh) -> None:
 def test_a_proxy_that_starts_meanwhile_becomes_ready(mesh: Mesh) -> None:
     """It has no earlier configuration to go on with."""
     assert mesh.apply_text(refused(), check=False).returncode == 1
-    late = f"""
-apiVersion: mizzen.dev/v1alpha1
-kind: Workload
-metadata: {{name: late, labels: {{app: late}}}}
-spec:
-  command: ["python3", "-m", "services.details", "--port", "$(PORT)"]
-  workingDir: {BOOKINFO}
-  ports: [{{name: http, containerPort: 9080}}]
-"""
-    mesh.apply_text(late)
+    proxies = len(mesh.get("/v1/proxies")["items"])
+    if mesh.engine:
+        small_container(mesh.engine, "late", "bookinfo")
+    else:
+        mesh.apply_text(small.workload("late"))
     eventually(lambda: ready(mesh, "late"), "the new instance is ready")
     assert_on_v1(mesh, caller="late")
-    mesh.cli("delete", "workload", "late", "--wait")
-    eventually(lambda: len(mesh.get("/v1/proxies")["items"]) == 6, "the new instance has gone")
+    if mesh.engine:
+        mesh.engine.rm("late")
+    else:
+        mesh.cli("delete", "workload", "late", "--wait")
+    eventually(lambda: len(mesh.get("/v1/proxies")["items"]) == proxies, "the new instance has gone")
+    eventually(lambda: not ready(mesh, "late"), "it has gone altogether")
 
 
 def ready(mesh: Mesh, workload: str) -> bool:

@@ -1,9 +1,17 @@
-"""Small resources for tests of whole meshes: servers of the standard library, quick to start, and their services."""
+"""Small things for tests of whole meshes: servers of the standard library, quick to start, and their services."""
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.applications import compose_labels
+from tests.support.containers import Container, Engine
+from tests.support.meshes import Mesh, running
+from tests.support.polling import eventually
 
 # Serves on the port that it is given as an application is; tells each caller its own name.
 SERVER = """
@@ -24,15 +32,20 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Answer).serve_f
 SERVE = ("python3", "-c", SERVER, "$(PORT)")
 
 
-def service(name: str) -> str:
-    """A service on port 80 of the workloads that are labelled with its name."""
+PORT = 8080
+"""Of servers, and of their services where tests are for every runtime."""
+NETWORK = "small"
+
+
+def service(name: str, port: int = 80) -> str:
+    """A service of the workloads that are labelled with its name."""
     return f"""
 apiVersion: v1
 kind: Service
 metadata: {{name: {name}}}
 spec:
   selector: {{app: {name}}}
-  ports: [{{name: http, port: 80, targetPort: http}}]
+  ports: [{{name: http, port: {port}, targetPort: http}}]
 """
 
 
@@ -45,10 +58,64 @@ metadata: {{name: {name}, labels: {{app: {app or name}}}}}
 spec:
   command: {json.dumps(list(command))}
   env: [{{name: ANSWER, value: {name}}}]
-  ports: [{{name: http, containerPort: 8080}}]
+  ports: [{{name: http, containerPort: {PORT}}}]
 {more}
 """
 
 
 def joined(*documents: str) -> str:
     return "---".join(documents)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server as a mesh of any runtime has it: a workload, or a container for each replica.
+
+    Replicas are called ``name-0`` and so on. ``app`` is its service, by default of its own name.
+    """
+
+    name: str
+    app: str = ""
+    replicas: int = 1
+    command: Sequence[str] = SERVE
+
+    @property
+    def service(self) -> str:
+        return self.app or self.name
+
+    @property
+    def written(self) -> str:
+        return workload(self.name, self.command, app=self.service, more=f"  replicas: {self.replicas}")
+
+    @property
+    def containers(self) -> Sequence[Container]:
+        command = tuple(str(PORT) if part == "$(PORT)" else part for part in self.command)
+        return [
+            Container(
+                f"{self.name}-{number}",
+                command=command,
+                network=NETWORK,
+                aliases=(self.service,),
+                labels=compose_labels(NETWORK, self.service, number),
+                env={"ANSWER": self.name},
+            )
+            for number in range(self.replicas)
+        ]
+
+
+@contextlib.contextmanager
+def running_servers(*servers: Server, capture: str, folder: Path) -> Iterator[Mesh]:
+    """Runs a mesh of these servers in a runtime, each service at ``PORT``; a file is written to ``folder``."""
+
+    def start(engine: Engine) -> None:
+        engine.network(NETWORK)
+        made = [container for server in servers for container in server.containers]
+        engine.run_all(made)
+        eventually(lambda: all(engine.listens(one.name, PORT) for one in made), "all servers listen")
+
+    services = [service(name, PORT) for name in dict.fromkeys(server.service for server in servers)]
+    file = folder / "mesh.yaml"
+    file.write_text(joined(*services, *(server.written for server in servers)))
+    paths = () if capture.startswith("container-") else (file,)
+    with running(*paths, capture=capture, start_containers=start) as mesh:
+        yield mesh
