@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.e2e.conftest import RUNTIMES
 from tests.support.meshes import BOOKINFO, Mesh, running
+from tests.support.polling import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy, pytest.mark.timeout(300)]
 
@@ -126,3 +129,38 @@ def test_rolling_restart_of_a_workload_with_two_replicas(mesh: Mesh) -> None:
     now = {one["name"] for one in mesh.get("/v1/workloads")["items"] if one["workload"] == "reviews-v1"}
     assert len(now) == 2
     assert names.isdisjoint(now) or names != now
+
+
+@pytest.mark.parametrize("workload", ["reviews-v1", CALLER])
+def test_a_change_of_the_kind_of_proxy_and_back(mesh: Mesh, workload: str) -> None:
+    """Of the one that is called, and of the caller, which keeps its connections."""
+    if mesh.capture == "explicit":
+        pytest.skip("a node's proxy needs transparent capture")
+    apply(mesh, split(100))
+    other, own = ("sidecar", "node") if mesh.one_proxy else ("node", "sidecar")
+    with mesh.load(CALLER, REVIEWS) as load:
+        for kind in (other, own):
+            choose_proxy(mesh, workload, kind)
+            eventually(partial(served_by, mesh, workload, kind), f"a {kind} proxy serves {workload}, and no other")
+    load.assert_nothing_failed(at_least=50)
+
+
+def choose_proxy(mesh: Mesh, workload: str, kind: str) -> None:
+    if mesh.of_containers:
+        mesh.cli("attach", workload, "--proxy", kind)
+        return
+    (file,) = {one["source"]["file"] for one in mesh.get("/v1/resources", kind="Workload")["items"]}
+    documents = Path(file).read_text().split("\n---\n")
+    for number, document in enumerate(documents):
+        if "kind: Workload" in document and f"name: {workload}\n" in document:
+            head, _, spec = document.partition("\nspec:\n")
+            lines = [line for line in spec.splitlines() if not line.startswith("  proxy: ")]
+            documents[number] = "\n".join([head, "spec:", f"  proxy: {kind}", *lines])
+    Path(file).write_text("\n---\n".join(documents))
+
+
+def served_by(mesh: Mesh, workload: str, kind: str) -> bool:
+    """Whether each replica of a workload is ready and has one proxy, which is of this kind."""
+    replicas = [one for one in mesh.get("/v1/workloads")["items"] if one["workload"] == workload]
+    found = {"sidecar" if proxy == f"{one['name']}.default" else "node" for one in replicas for proxy in one["proxies"]}
+    return found == {kind} and all(one["ready"] for one in replicas)

@@ -48,8 +48,8 @@ class Tally:
 class Client:
     """As much of an HTTP/1.1 client as is needed, and no more: the machine that runs the mesh also runs this.
 
-    Connections are kept and used again, the latest first, as an application's pool does. Through a proxy the request
-    names the whole URL.
+    Connections are kept and used again, the latest first, unless the server has closed them, as an application's pool
+    does. Through a proxy the request names the whole URL.
     """
 
     def __init__(self, url: str, headers: dict[str, str]) -> None:
@@ -63,7 +63,7 @@ class Client:
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def get(self) -> tuple[int, dict[str, str], bytes]:
-        reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection(*self._address)
+        reader, writer = self._kept() or await asyncio.open_connection(*self._address)
         try:
             writer.write(self._request)
             status, headers, body = await self._answer(reader)
@@ -75,6 +75,14 @@ class Client:
         else:
             self._idle.append((reader, writer))
         return status, headers, body
+
+    def _kept(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        while self._idle:
+            reader, writer = self._idle.pop()
+            if not reader.at_eof():
+                return reader, writer
+            writer.close()
+        return None
 
     async def _answer(self, reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bytes]:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")

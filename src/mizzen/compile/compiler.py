@@ -65,7 +65,7 @@ class Compiler:
             self._turn_to(snapshot)
         if proxy.kind is ProxyKind.PROXYLESS:
             return self._compile_proxyless(proxy.namespace, snapshot)
-        served = frozenset(one.id for one in proxy.instances) if proxy.kind is ProxyKind.NODE else frozenset()
+        served = _neighbours(proxy)
         parts = [self._compile_instance(proxy, instance, served, snapshot) for instance in proxy.instances]
         return parts[0] if proxy.kind is ProxyKind.SIDECAR else self._together(proxy.id, parts)
 
@@ -153,6 +153,8 @@ class Compiler:
             routes = outbound.own_routes(source, ports, forward_proxy=bool(instance.http_proxy))
             outward = list(own.values())
         inward = self._inward(instance, outbound, snapshot.trust_domain)
+        if instance.closing:
+            outward = []
         made = {
             CLUSTER: {**outbound.clusters, **by_name(self._own_clusters(instance, outbound))},
             ENDPOINTS: assigned,
@@ -165,8 +167,9 @@ class Compiler:
 
     def _inward(self, instance: Instance, outbound: Outbound, trust_domain: str) -> Iterator[XdsResource]:
         seat = outbound.seat
-        yield from map(self._inbound_listener, listener_views.inbound(instance, trust_domain, seat))
-        if seat.shared:
+        if not instance.closing:
+            yield from map(self._inbound_listener, listener_views.inbound(instance, trust_domain, seat))
+        if seat.shared:  # kept for neighbours, which may not have heard yet that it closes
             yield from map(self._inside_listener, listener_views.inside(instance, outbound.rules, seat))
 
     def _own_clusters(self, instance: Instance, outbound: Outbound) -> Iterator[XdsResource]:
@@ -175,6 +178,13 @@ class Compiler:
         for port in instance.inbound:
             rules = outbound.rules.get(port.host, ())
             yield self._inbound_cluster(clusters.InboundClusterView(port, rules, instance.origin, outbound.seat))
+
+
+def _neighbours(proxy: Proxy) -> frozenset[str]:
+    """Returns the instances that others of the same proxy call inside it."""
+    if proxy.kind is not ProxyKind.NODE:
+        return frozenset()
+    return frozenset(one.id for one in proxy.instances if not one.closing)
 
 
 def _union(parts: Iterable[Named]) -> Named:

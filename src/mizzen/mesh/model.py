@@ -139,7 +139,8 @@ class Instance:
     """One replica of a workload, as its proxy serves it. ``id`` is ``<instance>.<namespace>``; ``uid`` tells it from one
     that had this id before.
 
-    ``netns`` is the path of its network namespace where its proxy is outside it, else "".
+    ``netns`` is the path of its network namespace where its proxy is outside it, else "". ``closing`` says that another
+    proxy serves it now: this one takes nothing new, and finishes what it has.
     """
 
     id: str
@@ -153,6 +154,7 @@ class Instance:
     http_proxy: int = 0
     netns: str = ""
     around: Surroundings = NOWHERE
+    closing: bool = False
     uid: str = ""
     origin: Key = field(default=Key("", "", ""), compare=False)
 

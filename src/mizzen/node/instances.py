@@ -63,7 +63,7 @@ class InstanceRunner:
         self._changed = changed
         self._place: Place | None = None
         self._application: Application | None = None
-        self._serving = Serving(self._make_proxy, self._update)
+        self._serving = Serving(self._make_proxy, self._update, self._acknowledged)
         self._kind = Latest(self._wanted_kind(workload))
         self._message = "waiting for its certificate"
         self._certified = False
@@ -297,6 +297,7 @@ class InstanceRunner:
             proxy_restarts=proxy.restarts if proxy else 0,
             started=application.started if application else 0.0,
             proxies=self._serving.ids,
+            closing=self._serving.closing,
             netns=place.netns,
             networks=place.networks,
             gateways=place.gateways,

@@ -66,6 +66,8 @@ class NodeProxy:
     @contextlib.asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
         """Has the names of the listeners looked up while the context lasts."""
+        if not self._waiting:  # what was found when somebody last waited is of no use now
+            self.listeners.set(frozenset())
         self._waiting += 1
         self._asked.set()
         try:

@@ -1,13 +1,14 @@
 """The proxies of one instance: the one that serves it, and the change from one kind to the other without a gap.
 
 A sidecar and a seat of the node's proxy listen on the same ports of the same place, side by side (SO_REUSEPORT). So the
-new one is made ready first, both serve for a while, and the old one goes when what is in flight on it has ended.
+new one is made ready first. Then the old one closes its listeners, asks with each response to move, and goes when what is
+in flight on it has ended.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from mizzen.latest import Latest
 from mizzen.node.envoys import InstanceProxy
@@ -17,20 +18,24 @@ _LONGEST_CHANGE = 10.0
 
 
 class Serving:
-    """``make`` makes a proxy of a kind. ``changed`` is called after each change. ``was_ready`` is set when any proxy is
-    ready for the first time: the first that is made may be replaced before.
+    """``make`` makes a proxy of a kind. ``changed`` is called after each change; ``acknowledged`` returns when all proxies
+    know of it, or after that many seconds. ``was_ready`` is set when any proxy is ready for the first time: the first that
+    is made may be replaced before. ``closing`` is the id of the proxy that is to go, or "".
     """
 
     def __init__(
         self,
         make: Callable[[str, Callable[[], None]], InstanceProxy],
         changed: Callable[[], None],
+        acknowledged: Callable[[float], Awaitable[None]],
     ) -> None:
         self._make = make
         self._changed = changed
+        self._acknowledged = acknowledged
         self._all: list[InstanceProxy] = []
         self._kind = ""
         self.current: InstanceProxy | None = None
+        self.closing = ""
         self.was_ready = asyncio.Event()
 
     @property
@@ -60,8 +65,8 @@ class Serving:
                 started = group.create_task(proxy.keep())
                 if task is not None:
                     await proxy.was_ready.wait()
-                    await self._retire(self.current, task)
-                    self.current = proxy
+                    old, self.current = self.current, proxy
+                    await self._retire(old, task)
                 self._kind, task = wanted, started
                 self._changed()
 
@@ -76,7 +81,11 @@ class Serving:
             proxy.kill()
 
     async def _retire(self, proxy: InstanceProxy, task: asyncio.Task[None]) -> None:
+        self.closing = proxy.id
+        self._changed()
+        await self._acknowledged(_LONGEST_CHANGE)
         await proxy.drain(_LONGEST_CHANGE, outbound=True)
         task.cancel()
         await asyncio.wait([task])
         self._all.remove(proxy)
+        self.closing = ""

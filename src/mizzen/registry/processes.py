@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from mizzen.mesh.model import (
@@ -102,7 +103,8 @@ def build_proxies(
         inbound = tuple(_inbound(port, behind, services, workload) for port in instance.ports)
         for proxy in proxies_of(instance):
             kinds[proxy] = ProxyKind.SIDECAR if proxy == _id(instance) else ProxyKind.NODE
-            served[proxy].append(_instance(instance, kinds[proxy], inbound, trust_domain))
+            made = _instance(instance, kinds[proxy], inbound, trust_domain)
+            served[proxy].append(replace(made, closing=proxy == instance.closing))
     return {
         proxy: Proxy(
             id=proxy,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.support.compiled import Compiled
 from tests.support.worlds import NODE_PROXY, read, snapshot_of
 from tests.support.written import destination_rule, service, workload
@@ -80,6 +82,30 @@ def test_endpoints_of_other_proxies_are_called_where_they_are() -> None:
     (locality,) = made.endpoints["client-0.default/outbound|9080||web.default.svc.cluster.local"].endpoints
     kinds = [one.endpoint.address.WhichOneof("address") for one in locality.lb_endpoints]
     assert sorted(map(str, kinds)) == ["envoy_internal_address", "envoy_internal_address", "socket_address"]
+
+
+def test_a_seat_that_closes_takes_nothing_new_and_finishes_what_it_has() -> None:
+    snapshot = snapshot_of(read(*WORLD), "node")
+    proxy = snapshot.proxies[NODE_PROXY]
+    instances = tuple(replace(one, closing=one.id == "web-0.default") for one in proxy.instances)
+    before = Compiled(Compiler().compile(proxy, snapshot))
+    after = Compiled(Compiler().compile(replace(proxy, instances=instances), snapshot))
+    gone = {"web-0.default/virtualOutbound", "web-0.default/virtualInbound"}
+    # Neighbours that have not heard of it yet still find the internal listener.
+    assert before.listeners.keys() - after.listeners.keys() == gone
+    assert after.clusters == before.clusters
+    assert after.routes == before.routes
+    (locality,) = after.endpoints["client-0.default/outbound|9080||web.default.svc.cluster.local"].endpoints
+    kinds = [one.endpoint.address.WhichOneof("address") for one in locality.lb_endpoints]
+    assert sorted(map(str, kinds)) == ["envoy_internal_address", "socket_address"]
+
+
+def test_a_sidecar_that_closes_has_no_listeners() -> None:
+    snapshot = snapshot_of(read(*WORLD), "transparent")
+    proxy = snapshot.proxies["web-0.default"]
+    closing = tuple(replace(one, closing=True) for one in proxy.instances)
+    before = Compiler().compile(proxy, snapshot)
+    assert Compiler().compile(replace(proxy, instances=closing), snapshot) == {**before, LISTENER: {}}
 
 
 def test_a_node_proxy_without_instances_is_given_nothing_and_not_left_waiting() -> None:

@@ -155,7 +155,8 @@ def test_a_node_proxy_serves_all_instances_that_name_it() -> None:
 
 def test_an_instance_that_changes_its_proxy_has_both_for_a_while() -> None:
     both = ("a-0.default", "host.mizzen-system")
-    found = proxies(service("a"), workload("a"), capture="node", proxies=both)
+    found = proxies(service("a"), workload("a"), capture="node", proxies=both, closing=both[1])
     assert {name: proxy.kind for name, proxy in found.items()} == {both[0]: ProxyKind.SIDECAR, both[1]: ProxyKind.NODE}
     # A path in a sidecar's configuration would change with each start of the node, and mean nothing to it.
     assert [proxy.instances[0].netns for proxy in found.values()] == ["", "/run/netns/a-0"]
+    assert [proxy.instances[0].closing for proxy in found.values()] == [False, True]
