@@ -98,6 +98,16 @@ class Settings:
         return self.log_dir / "node.log"
 
     @property
+    def namespaces_dir(self) -> Path:
+        """Where the network namespaces of attached containers have paths."""
+        return self.state_dir / "netns"
+
+    @property
+    def children_dir(self) -> Path:
+        """Where the node records its child processes."""
+        return self.state_dir / "children"
+
+    @property
     def lock_file(self) -> Path:
         return self.state_dir / "lock"
 

@@ -36,7 +36,8 @@ class Choice:
 class Mesh:
     """A mesh that is known on this machine. ``pid`` is its node's process, or 0 when the mesh does not run.
 
-    ``supervisor`` starts the node of a detached mesh again if it is killed; until it has, ``pid`` is its own.
+    ``supervisor`` starts the node of a detached mesh again if it is killed; until it has, ``pid`` is its own. ``killed`` is
+    the process that was the node if it ended without cleaning up and nobody starts another, else 0.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Mesh:
     capture: str = ""
     started: float = 0.0
     sockets: Path | None = None
+    killed: int = 0
 
     @property
     def settings(self) -> Settings:
@@ -74,6 +76,8 @@ def running(choice: Choice) -> Mesh:
         mesh = described(choice)
         if mesh.pid:
             return mesh
+        if mesh.killed:
+            raise _was_killed(mesh)
         raise Complaint(f"mesh {mesh.name} is not running (state directory {mesh.state_dir})", hint=_what_runs())
     meshes = all_running()
     if len(meshes) == 1:
@@ -81,6 +85,8 @@ def running(choice: Choice) -> Mesh:
     if meshes:
         names = ", ".join(mesh.name for mesh in meshes)
         raise Complaint(f"several meshes are running: {names}", hint="Say which: --name NAME, or MIZZEN_NAME.")
+    if killed := all_killed():
+        raise _was_killed(killed[0])
     raise Complaint("no mesh is running", hint=_what_runs())
 
 
@@ -94,12 +100,29 @@ def described(choice: Choice) -> Mesh:
 
 def all_running() -> list[Mesh]:
     """Returns the meshes that run, by name: those with a record and those in the default place."""
+    return [mesh for mesh in _all() if mesh.pid]
+
+
+def all_killed() -> list[Mesh]:
+    """Returns those that were killed, by name, and have not been started or cleaned up since."""
+    return [mesh for mesh in _all() if mesh.killed]
+
+
+def _was_killed(mesh: Mesh) -> Complaint:
+    return Complaint(
+        f"mesh {mesh.name} was killed: its node (process {mesh.killed}) has ended without cleaning up",
+        hint="Its proxies have ended with it, so what they served is cut off."
+        f" Start it again with mizzen up, or be rid of it: mizzen down --name {mesh.name}",
+    )
+
+
+def _all() -> list[Mesh]:
     home = state_home()
     recorded = {path.stem: _recorded(path.stem) for path in (home / _RECORDS).glob("*.json")}
     default = {path.parent.name: path.parent for path in home.glob("*/mesh.json")}
     folders = {folder: name for name, folder in (default | recorded).items() if folder}
     meshes = [_read(name, folder) for folder, name in folders.items()]
-    return sorted((mesh for mesh in meshes if mesh.pid), key=lambda mesh: mesh.name)
+    return sorted(meshes, key=lambda mesh: mesh.name)
 
 
 def record(mesh: Mesh) -> None:
@@ -151,7 +174,10 @@ def _read(name: str, state_dir: Path, *, named: bool = True) -> Mesh:
     supervisor = _supervisor(facts)
     pid = pid or supervisor
     if not pid:
-        return Mesh(name, state_dir)
+        recorded = facts.get("pid", 0)
+        return Mesh(
+            name, state_dir, capture=facts.get("capture", ""), killed=recorded if isinstance(recorded, int) else 0
+        )
     return Mesh(
         name=facts.get("name", name),
         state_dir=state_dir,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import click
 
 from mizzen.cli import purging
-from mizzen.cli.choosing import DEFAULT_NAME, Choice, Mesh, all_running, described
+from mizzen.cli.choosing import DEFAULT_NAME, Choice, Mesh, all_killed, all_running, described
 from mizzen.cli.options import DURATION, mesh_options, output_option
 from mizzen.cli.output import Complaint, as_json, duration, note, on_terminal, table
 
@@ -30,7 +30,7 @@ def down(choice: Choice, every: bool, timeout: float, purge: bool) -> None:
 
     To stop a mesh that does not run is no error.
     """
-    for mesh in all_running() if every else [_meant(choice)]:
+    for mesh in [*all_running(), *all_killed()] if every else [_meant(choice)]:
         _stop(mesh, timeout)
         if purge:
             purging.purge(mesh)
@@ -73,7 +73,7 @@ def _meant(choice: Choice) -> Mesh:
         if len(meshes) > 1:
             names = ", ".join(mesh.name for mesh in meshes)
             raise Complaint(f"several meshes are running: {names}", hint="Say which: --name NAME, or --all.")
-        return meshes[0] if meshes else described(choice)
+        return (meshes or all_killed() or [described(choice)])[0]
     mesh = described(choice)
     if not mesh.pid and not mesh.state_dir.exists():
         names = ", ".join(each.name for each in all_running()) or "none"
@@ -82,6 +82,9 @@ def _meant(choice: Choice) -> Mesh:
 
 
 def _stop(mesh: Mesh, timeout: float) -> None:
+    if mesh.killed:
+        _clean_up(mesh)
+        return
     if not mesh.pid:
         note("no mesh is running" if mesh.name == DEFAULT_NAME else f"mesh {mesh.name} is not running")
         return
@@ -102,6 +105,23 @@ def _stop(mesh: Mesh, timeout: float) -> None:
             hint=f"Wait longer with --timeout, or end it at once: kill -TERM {pid}",
         )
     click.echo(f"mesh {mesh.name} stopped after {time.monotonic() - started:.1f} s")
+
+
+def _clean_up(mesh: Mesh) -> None:
+    """Removes what a mesh has left whose node was killed."""
+    from mizzen.node.capture.available import availability
+    from mizzen.node.host import StartError
+    from mizzen.node.recovering import clean_up
+
+    if mesh.capture == "transparent" and not (found := availability()).usable:
+        raise Complaint(f"what mesh {mesh.name} has left cannot be removed: {found.reason}", hint=found.advice)
+    try:
+        problems = clean_up(mesh.settings)
+    except (StartError, OSError) as error:
+        raise Complaint(f"what mesh {mesh.name} has left cannot be removed: {error}") from error
+    if problems:
+        raise Complaint("\n".join(problems), hint="To restart a container removes them.")
+    click.echo(f"mesh {mesh.name} was killed; what it had left is removed")
 
 
 def _watched(mesh: Mesh, ended: Callable[[float], bool], timeout: float) -> bool:

@@ -69,7 +69,7 @@ async def run(
     """
     on_event = telling_systemd(on_event)
     with state_directory(settings):
-        records = Records(settings.state_dir / "children")
+        records = Records(settings.children_dir)
         if killed := records.kill_leftovers():
             log.warning("killed what a crashed earlier run had left", processes=killed)
         capture, note = _choose_capture(settings)

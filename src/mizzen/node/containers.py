@@ -125,7 +125,7 @@ class Containers:
 
         self._names = Names()
         self._name_services()
-        capture = Attachments(self._names, self._host.settings.state_dir / "netns")
+        capture = Attachments(self._names, self._host.settings.namespaces_dir)
         async with Engine(engine_socket) as engine:
             watch = ContainerWatch(engine)
             members = Members(self._host, watch, capture, self._make_runner, self.settled)

@@ -55,6 +55,11 @@ def test_a_mesh_whose_process_has_gone_does_not_run(start_mesh: StartMesh) -> No
     gone.wait()
     start_mesh("shop", pid=gone.pid)
     assert choosing.all_running() == []
+    (killed,) = choosing.all_killed()
+    assert (killed.name, killed.killed, killed.pid) == ("shop", gone.pid, 0)
+    for choice in (Choice(), Choice("shop")):
+        with pytest.raises(Complaint, match=rf"mesh shop was killed: its node \(process {gone.pid}\)"):
+            choosing.running(choice)
 
 
 def test_a_mesh_whose_node_was_killed_is_its_supervisors_until_another_runs(

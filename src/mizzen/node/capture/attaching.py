@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import secrets
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from mizzen.node.capture import connections, foreign, links, rules
 from mizzen.node.capture.blocking import ended, finished
 from mizzen.node.capture.foreign import ForeignNamespace, Held
 from mizzen.node.capture.nameserver import Names, NameServer
+from mizzen.node.capture.paths import NamespacePaths, number_of
 from mizzen.node.capture.places import captured_ports, check_ports
 from mizzen.node.capture.rules import Stage
 from mizzen.node.capture.upstream import Resolvers, Server, Upstream
@@ -71,7 +71,7 @@ class Attachments:
 
     def __init__(self, names: Names, folder: Path) -> None:
         self._names = names
-        self._folder = folder
+        self._paths = NamespacePaths(folder)
         self._attached: dict[str, _Attached] = {}
         self._prepared: dict[int, Prepared] = {}
         self._closed = False
@@ -79,10 +79,7 @@ class Attachments:
         self._tasks = asyncio.TaskGroup()
 
     async def __aenter__(self) -> Self:
-        self._folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        for left in self._folder.iterdir():
-            self._orphans.add(left.name.rpartition("-")[0])
-            left.unlink()
+        self._orphans = self._paths.open()
         # Its import takes 0.1 s, which the first container should not wait for.
         await finished(links.netlink_error)
         await self._tasks.__aenter__()
@@ -93,7 +90,7 @@ class Attachments:
     ) -> None:
         self._closed = True
         async with contextlib.AsyncExitStack() as steps:
-            steps.callback(self._remove_folder)
+            steps.callback(self._paths.close)
             steps.push_async_callback(ended, self._tasks, kind, error, trace)
             for prepared in list(self._prepared.values()):
                 steps.push_async_callback(self.let_go, prepared)
@@ -101,10 +98,6 @@ class Attachments:
             left = await asyncio.gather(*(self.detach(place) for place in places), return_exceptions=True)
             if failures := [failure for failure in left if isinstance(failure, Exception)]:
                 raise ExceptionGroup("not every network namespace was left as it was", failures)
-
-    def _remove_folder(self) -> None:
-        with contextlib.suppress(OSError):  # What could not be left as it was has its path there.
-            self._folder.rmdir()
 
     async def attach(self, wanted: ForeignNamespace, stage: Stage = Stage.CAPTURED) -> Place:
         """Captures an instance's traffic and answers its DNS, in some 30 ms; raises :class:`CaptureError`.
@@ -138,7 +131,7 @@ class Attachments:
         """
         try:
             inside = _resolver_inside(Resolvers(Path(resolv_conf or os.devnull)))
-            number = _number(netns)
+            number = number_of(netns)
             made = await finished(lambda: _open(netns, None, Stage.HELD, resolver_inside=inside), _discard)
         except OSError as error:
             raise CaptureError(f"{netns}: {error}") from error
@@ -150,7 +143,7 @@ class Attachments:
 
     def _take_prepared(self, netns: str) -> _Made | None:
         with contextlib.suppress(OSError):  # It is gone, and that is told by who opens it.
-            if prepared := self._prepared.pop(_number(netns), None):
+            if prepared := self._prepared.pop(number_of(netns), None):
                 return prepared.made
         return None
 
@@ -248,8 +241,7 @@ class Attachments:
         )
         try:
             await server.start(udp, tcp)
-            path = self._folder / f"{wanted.instance}.{wanted.namespace}-{secrets.token_hex(4)}"
-            path.symlink_to(held.path)
+            path = self._paths.add(wanted.instance, wanted.namespace, held)
         except BaseException:
             await server.stop()
             raise
@@ -276,11 +268,6 @@ async def clean_up_foreign(netns_path: str) -> bool:
         return await finished(lambda: foreign.clean_up(netns_path))
     except OSError as error:
         raise CaptureError(f"the network namespace {netns_path} cannot be cleaned up: {error}") from error
-
-
-def _number(netns: str) -> int:
-    """Returns what tells a namespace from all others for as long as it is held open."""
-    return os.stat(netns).st_ino  # noqa: PTH116 - a link of /proc, whose target is no path
 
 
 def _check_address(held: Held, address: IPv4Address) -> None:

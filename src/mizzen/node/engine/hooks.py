@@ -86,6 +86,12 @@ def hooks_folder(environment: Mapping[str, str] | None = None, root: Path = Path
     return folder
 
 
+def hook_file(folder: Path, socket: Path) -> Path:
+    """Returns the file of the hook that asks at a socket."""
+    digest = hashlib.sha256(os.fsencode(socket)).hexdigest()[:12]
+    return folder / f"mizzen-{digest}.json"
+
+
 class Hooks:
     """An asynchronous context manager that installs a hook and answers it on ``socket``.
 
@@ -98,8 +104,7 @@ class Hooks:
         self._folder = folder
         self._socket = socket
         self._begin = begin
-        digest = hashlib.sha256(os.fsencode(socket)).hexdigest()[:12]
-        self._file = folder / f"mizzen-{digest}.json"
+        self._file = hook_file(folder, socket)
         self._made_folder = False
         self._server: asyncio.Server | None = None
         self._answering: set[asyncio.Task[None]] = set()

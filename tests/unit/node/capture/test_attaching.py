@@ -44,7 +44,7 @@ def test_the_servers_that_are_asked_are_those_of_ipv4_in_their_order(tmp_path: P
 async def test_what_a_killed_run_had_attached_is_known_to_the_next(tmp_path: Path) -> None:
     folder = tmp_path / "netns"
     folder.mkdir()
-    (folder / "web-1.shop-0a1b2c3d").symlink_to("/proc/1/fd/99")
+    (folder / "web-1.shop-0a1b2c3d-4026532345").symlink_to("/proc/1/fd/99")
     async with Attachments(Names(), folder) as attachments:
         assert attachments.is_orphan("shop", "web-1")
         assert not attachments.is_orphan("default", "web-1")
