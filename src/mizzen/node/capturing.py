@@ -63,6 +63,14 @@ class CaptureError(Exception):
     """A place cannot be made; the text is for the user and says what to do."""
 
 
+class TakenError(CaptureError):
+    """A container is a member of another ``mesh`` of this host. It can be a member of this one when it has left that."""
+
+    def __init__(self, mesh: str) -> None:
+        super().__init__(f"it is a member of mesh {mesh} already, and is taken in when it has left that")
+        self.mesh = mesh
+
+
 class Capture(Protocol):
     """Makes places. An asynchronous context manager: entering it removes what a crashed earlier run of the same mesh
     left behind and starts what all places share; leaving it removes everything that is still open.

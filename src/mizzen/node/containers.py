@@ -119,13 +119,15 @@ class Containers:
             self._wake.clear()
 
     async def _run_members(self, engine_socket: Path) -> None:
+        from mizzen.node.capture import claims
         from mizzen.node.capture.attaching import Attachments
         from mizzen.node.capture.nameserver import Names
         from mizzen.node.members import Members
 
         self._names = Names()
         self._name_services()
-        capture = Attachments(self._names, self._host.settings.namespaces_dir)
+        settings = self._host.settings
+        capture = Attachments(self._names, settings.namespaces_dir, claims.name_of(settings))
         async with Engine(engine_socket) as engine:
             watch = ContainerWatch(engine)
             members = Members(self._host, watch, capture, self._make_runner, self.settled)

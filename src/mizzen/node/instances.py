@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mizzen.latest import Latest
-from mizzen.node.capturing import CaptureError, Place
+from mizzen.node.capturing import CaptureError, Place, TakenError
 from mizzen.node.envoys import InstanceProxy, sidecar
 from mizzen.node.events import (
     InstanceCrashed,
@@ -35,12 +35,14 @@ from mizzen.registry.reports import ExecContext, Instance
 _ACKNOWLEDGE = 10.0
 # Kubernetes gives an application this much although its grace period was spent on draining.
 _LEAST_GRACE = 2.0
+_UNCERTIFIED = "waiting for its certificate"
 
 
 class InstanceRunner:
     """Runs one instance. ``changed`` is called when one of the public attributes changes.
 
-    ``announced`` is True while it is ready and every proxy has been told so (or takes longer than it may).
+    ``announced`` is True while it is ready and every proxy has been told so (or takes longer than it may). ``taken_by``
+    names the mesh that has its place, and is "" where none has.
     """
 
     def __init__(
@@ -60,12 +62,13 @@ class InstanceRunner:
         self._node_proxy = node_proxy
         self.announced = False
         self.leaving = False
+        self.taken_by = ""
         self._changed = changed
         self._place: Place | None = None
         self._application: Application | None = None
         self._serving = Serving(self._make_proxy, self._update, self._acknowledged)
         self._kind = Latest(self._wanted_kind(workload))
-        self._message = "waiting for its certificate"
+        self._message = _UNCERTIFIED
         self._certified = False
         self._failed = False
         self._is_gone = False
@@ -186,16 +189,25 @@ class InstanceRunner:
         failures = 0
         while True:
             try:
-                return await self._open_right_place()
+                place = await self._open_right_place()
             except CaptureError as error:
-                if self._host.starting():
-                    raise StartError(f"{self.name}: {error}") from error
                 failures += 1
                 delay = self._host.delay(failures)
-                self._host.emit(InstanceCrashed(self.workload.namespace, self.name, str(error), delay))
-                self._failed, self._message = True, str(error)
-                self._update()
+                self._tell_no_place(error, delay)
                 await asyncio.sleep(delay)
+            else:
+                self.taken_by, self._message = "", _UNCERTIFIED
+                return place
+
+    def _tell_no_place(self, error: CaptureError, delay: float) -> None:
+        """Says why there is no place; that another mesh has it, members.py says once for all."""
+        self.taken_by = error.mesh if isinstance(error, TakenError) else ""
+        if not self.taken_by:
+            if self._host.starting():
+                raise StartError(f"{self.name}: {error}") from error
+            self._host.emit(InstanceCrashed(self.workload.namespace, self.name, str(error), delay))
+        self._failed, self._message = True, str(error)
+        self._update()
 
     async def _open_right_place(self) -> Place:
         """Raises :class:`CaptureError` for a place that cannot be made, or in which the wanted proxy cannot serve."""

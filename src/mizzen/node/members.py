@@ -171,7 +171,7 @@ class Members:
 
     def _tell(self, surveyed: Survey, containers: Mapping[str, Container]) -> None:
         self._tell_outsiders(surveyed)
-        self._tell_problems((*self._trouble(), *surveyed.problems))
+        self._tell_problems((*self._trouble(), *surveyed.problems, *self._elsewhere()))
         self._host.board.tell(
             services=_services(surveyed),
             containers=(states := self._states(surveyed, containers)),
@@ -216,6 +216,8 @@ class Members:
         member = self._members.get(run_of(container))
         if member and run_of(container) not in self._wanted_runs:
             return "Detaching", ""
+        if member and member.runner.taken_by:
+            return "Refused", member.runner.message
         if member:
             is_attached = member.runner.settled and not member.runner.leaving
             return ("Attached" if is_attached else "Attaching"), member.runner.message
@@ -228,6 +230,15 @@ class Members:
     def _trouble(self) -> tuple[str, ...]:
         trouble = self._watch.trouble.get()
         return (trouble,) if trouble else ()
+
+    def _elsewhere(self) -> list[str]:
+        """Says once for each other mesh that it has some of this one's members, however many those are."""
+        meshes = {member.runner.taken_by for member in self._members.values()} - {""}
+        return [
+            f"containers are members of mesh {mesh} already, and are taken in when they have left that; see: mizzen"
+            " containers"
+            for mesh in sorted(meshes)
+        ]
 
     def _tell_problems(self, problems: tuple[str, ...]) -> None:
         for problem in problems:

@@ -1,6 +1,7 @@
 """Containers, nodes and the way between them fail, and namespaces are left as they were or it is said that they are not."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -11,13 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.e2e.capture.played_container import Container, container
+from tests.e2e.capture.played_container import Container, container, udp_socket
 from tests.e2e.capture.played_host import LOOKUP, run, target
 
 from mizzen.node.capture import nft, rules
 from mizzen.node.capture.attaching import Attachments, clean_up_foreign
 from mizzen.node.capture.nameserver import Names
-from mizzen.node.capturing import CaptureError
+from mizzen.node.capturing import CaptureError, TakenError
 
 pytestmark = [pytest.mark.privileged, pytest.mark.usefixtures("unchanged")]
 
@@ -30,12 +31,14 @@ from mizzen.node.capture.nameserver import Names
 from mizzen.node.capture.rules import Stage
 
 async def hold():
-    async with Attachments(Names(), Path(sys.argv[1])) as attachments:
-        print((await attachments.attach(ForeignNamespace("default", "reviews", *sys.argv[2:]))).netns, flush=True)
+    async with Attachments(Names(), Path(sys.argv[1]), sys.argv[2]) as attachments:
+        print((await attachments.attach(ForeignNamespace("default", "reviews", *sys.argv[3:]))).netns, flush=True)
         await asyncio.Event().wait()
 
 asyncio.run(hold())
 """
+
+OTHER = "other (state directory /var/lib/mizzen/the other)"
 
 
 @pytest.fixture
@@ -62,7 +65,7 @@ async def test_a_container_that_ends_without_warning(attachments: Attachments, t
 async def holder(reviews: Container, folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     """Another mesh's node, attached to the container."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", HOLDER, folder, reviews.netns, reviews.address),
+        *(sys.executable, "-c", HOLDER, folder, OTHER, reviews.netns, reviews.address),
         stdout=asyncio.subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
@@ -110,12 +113,21 @@ async def test_two_meshes_cannot_have_one_container(
     attachments: Attachments, reviews: Container, tmp_path: Path
 ) -> None:
     async with holder(reviews, tmp_path / "other") as process:
-        with pytest.raises(CaptureError, match="reviews cannot be attached: port 15053 is taken in its network"):
+        with pytest.raises(TakenError) as raised:
             await attachments.attach(reviews.foreign(9080))
+        assert raised.value.mesh == OTHER
+        assert str(raised.value) == f"it is a member of mesh {OTHER} already, and is taken in when it has left that"
         assert await clean_up_foreign(reviews.netns) is False
         assert rules.ATTACHED_TABLE in reviews.command("nft", "list", "ruleset")
         process.kill()
     assert await clean_up_foreign(reviews.netns) is True
+
+
+async def test_a_port_of_ours_may_be_an_applications(attachments: Attachments, reviews: Container) -> None:
+    taken = reviews.inside(lambda: udp_socket(("127.0.0.1", rules.DNS_PORT)))
+    refusal = pytest.raises(CaptureError, match="reviews cannot be attached: port 15053 is taken in its network")
+    with contextlib.closing(taken), refusal:
+        await attachments.attach(reviews.foreign(9080))
 
 
 @pytest.mark.parametrize(

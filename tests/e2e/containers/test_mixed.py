@@ -1,8 +1,9 @@
-"""Containers and processes in one mesh call each other, whatever proxy either has."""
+"""Containers and processes in one mesh call each other, whatever proxy either has; a container is in one mesh at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,22 @@ def test_they_call_each_other(podman: Engine, tmp_path: Path, container: str, pr
             # Either may have become ready a moment after the mesh.
             eventually(lambda: mesh.send(caller, url, 1)["statuses"] == {"200": 1}, f"{caller} is answered")  # noqa: B023
             assert mesh.send(caller, url, 20)["statuses"] == {"200": 20}
+
+
+def test_a_second_mesh_waits_until_the_first_has_left(podman: Engine) -> None:
+    with ExitStack() as stack:
+        first = stack.enter_context(running(capture="container-node", engine=podman))
+        with running(capture="container-node", engine=podman) as second:
+            reason = f"member of mesh test (state directory {first.settings.state_dir}) already"
+            refused = second.cli("attach", "container", check=False)
+            assert (refused.returncode, refused.stdout) == (1, "")
+            assert refused.stderr.startswith(f"refused: container: it is a {reason}, and is taken in when it has left")
+            (line,) = second.cli("containers").stdout.splitlines()[1:]
+            assert ("Refused" in line, reason in line) == (True, True)
+            stack.close()
+            eventually(lambda: " Attached " in second.cli("containers").stdout, "it is taken in")
+            told = [line for line in second.lines if "already" in line or "failed" in line]
+            assert len(told) == 1
+            assert told[0].startswith(
+                f"warning: containers are {reason.replace('member', 'members')}, and are taken in"
+            )

@@ -20,7 +20,7 @@ from mizzen.node import envoy, probes, processes, specs
 from mizzen.node.announcing import Board
 from mizzen.node.backoff import Backoff
 from mizzen.node.bootstrap import BootstrapView
-from mizzen.node.capturing import CaptureError, DeclaredPort, Place
+from mizzen.node.capturing import CaptureError, DeclaredPort, Place, TakenError
 from mizzen.node.envoy import EnvoyFailedError
 from mizzen.node.events import Event
 from mizzen.node.host import Host
@@ -157,6 +157,7 @@ class Stage:
         self.answer = Answer(True)
         self.hanging: set[str] = set()
         self.places_refused: list[str] = []
+        self.places_taken: list[str] = []
         self.envoys_refused: list[Exception] = []
         self.applications_refused: list[Exception] = []
         self.services: tuple[ServiceName, ...] = ()
@@ -275,6 +276,8 @@ class PlayedCapture:
         return None
 
     async def open(self, namespace: str, instance: str, ports: Sequence[DeclaredPort]) -> Place:
+        if self._stage.places_taken:
+            raise TakenError(self._stage.places_taken.pop(0))
         if self._stage.places_refused:
             raise CaptureError(self._stage.places_refused.pop(0))
         self._stage.log.append("place is open")

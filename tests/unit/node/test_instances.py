@@ -233,6 +233,20 @@ async def test_a_place_that_cannot_be_made_later_is_tried_again(stage: Stage) ->
     assert [(crash.message, crash.delay) for crash in crashes] == [("no port is free", 0.2), ("no port is free", 0.4)]
 
 
+async def test_a_place_that_another_mesh_has_is_waited_for_without_a_word(stage: Stage) -> None:
+    stage.starting = True
+    stage.places_taken = ["shop", "shop"]
+    instance = runner(stage)
+    async with stage.running(instance.run()):
+        await pause(0.1)
+        assert instance.taken_by == "shop"
+        assert instance.message == "it is a member of mesh shop already, and is taken in when it has left that"
+        await pause(1)
+        assert instance.announced
+        assert instance.taken_by == ""
+    assert stage.told(InstanceCrashed) == []
+
+
 @pytest.mark.parametrize("crashing", ["application", "proxy"])
 async def test_a_crash_takes_it_out_and_its_restart_brings_it_back(stage: Stage, crashing: str) -> None:
     changes: list[bool] = []

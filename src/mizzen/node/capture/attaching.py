@@ -27,7 +27,7 @@ from mizzen.node.capture.paths import NamespacePaths, number_of
 from mizzen.node.capture.places import captured_ports, check_ports
 from mizzen.node.capture.rules import Stage
 from mizzen.node.capture.upstream import Resolvers, Server, Upstream
-from mizzen.node.capturing import CaptureError, Place
+from mizzen.node.capturing import CaptureError, Place, TakenError
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +61,8 @@ class Attachments:
     """Captures namespaces that exist; Linux, root (see ``available.py``). An asynchronous context manager.
 
     ``names`` are the names that the DNS servers answer; ``folder`` is where the namespaces get paths that are never those of
-    another one, for as long as they are attached. Leaving it detaches all.
+    another one, for as long as they are attached; ``mesh`` is what other meshes are told (see ``claims.py``). Leaving it
+    detaches all.
 
     New connections wait, go to the proxy, or go their own way (:class:`Stage`); what was connected before goes on as it was.
     So: :meth:`prepare` what has not begun; :meth:`attach` as HELD what has just started, as WITHDRAWN what is in use;
@@ -69,9 +70,10 @@ class Attachments:
     proxy, then :meth:`detach`, with which the connections that the proxy still has break.
     """
 
-    def __init__(self, names: Names, folder: Path) -> None:
+    def __init__(self, names: Names, folder: Path, mesh: str = "") -> None:
         self._names = names
         self._paths = NamespacePaths(folder)
+        self._mesh = mesh
         self._attached: dict[str, _Attached] = {}
         self._prepared: dict[int, Prepared] = {}
         self._closed = False
@@ -112,7 +114,7 @@ class Attachments:
                 resolvers = Resolvers(Path(wanted.resolv_conf or os.devnull))
                 address, inside = _address(wanted), _resolver_inside(resolvers)
                 if made is None:
-                    made = await finished(lambda: _open(wanted.netns, address, stage, resolver_inside=inside), _discard)
+                    made = await finished(lambda: self._open(wanted.netns, address, stage, inside), _discard)
                 else:
                     await finished(lambda: _check_address(made[0], address))
                 entry = await self._serve(wanted, made, resolvers)
@@ -132,7 +134,7 @@ class Attachments:
         try:
             inside = _resolver_inside(Resolvers(Path(resolv_conf or os.devnull)))
             number = number_of(netns)
-            made = await finished(lambda: _open(netns, None, Stage.HELD, resolver_inside=inside), _discard)
+            made = await finished(lambda: self._open(netns, None, Stage.HELD, inside), _discard)
         except OSError as error:
             raise CaptureError(f"{netns}: {error}") from error
         if self._closed:
@@ -140,6 +142,16 @@ class Attachments:
             raise CaptureError("the mesh has ended meanwhile")
         self._prepared[number] = prepared = Prepared(number, made)
         return prepared
+
+    def _open(self, netns: str, address: IPv4Address | None, stage: Stage, resolver_inside: bool) -> _Made:
+        held = foreign.hold(netns)
+        try:
+            made = held, foreign.furnish(held, address, stage, resolver_inside=resolver_inside)
+        except BaseException:
+            held.close()
+            raise
+        held.claim(self._mesh)
+        return made
 
     def _take_prepared(self, netns: str) -> _Made | None:
         with contextlib.suppress(OSError):  # It is gone, and that is told by who opens it.
@@ -279,17 +291,10 @@ def _check_address(held: Held, address: IPv4Address) -> None:
 def _telling(instance: str) -> Iterator[None]:
     try:
         yield
+    except TakenError:
+        raise
     except (OSError, CaptureError) as error:
         raise CaptureError(f"{instance} cannot be attached: {error}") from error
-
-
-def _open(netns: str, address: IPv4Address | None, stage: Stage, *, resolver_inside: bool) -> _Made:
-    held = foreign.hold(netns)
-    try:
-        return held, foreign.furnish(held, address, stage, resolver_inside=resolver_inside)
-    except BaseException:
-        held.close()
-        raise
 
 
 def _discard(made: _Made) -> None:

@@ -21,11 +21,11 @@ from typing import TypeVar
 
 import structlog
 
-from mizzen.node.capture import flows, links, nft, rules, sysctls
+from mizzen.node.capture import claims, flows, links, nft, rules, sysctls
 from mizzen.node.capture.entering import in_namespace, namespace_path, socket_in
 from mizzen.node.capture.nameserver import dns_sockets
 from mizzen.node.capture.rules import Stage
-from mizzen.node.capturing import CaptureError, DeclaredPort
+from mizzen.node.capturing import CaptureError, DeclaredPort, TakenError
 from mizzen.registry.addresses import BLOCK
 
 log = structlog.get_logger(__name__)
@@ -60,6 +60,7 @@ class Held:
 
     _descriptor: int
     _closed: bool = field(default=False, init=False)
+    _claim: socket.socket | None = field(default=None, init=False)
 
     @property
     def path(self) -> str:
@@ -77,10 +78,16 @@ class Held:
         """Makes a non-blocking socket inside, whose DNS questions the rules leave alone."""
         return socket_in(self._open(), family, kind, mark=rules.RESOLVER_MARK)
 
+    def claim(self, mesh: str) -> None:
+        """Says inside, until this is closed, which mesh has it."""
+        self._claim = self.inside(lambda: claims.claim(mesh))
+
     def close(self) -> None:
         if not self._closed:
             self._closed = True
             os.close(self._descriptor)
+            if self._claim:
+                self._claim.close()
 
     def _open(self) -> int:
         if self._closed:
@@ -112,7 +119,8 @@ def furnish(held: Held, address: IPv4Address | None, stage: Stage, *, resolver_i
     """Puts rules in force and makes sure that virtual addresses have a route; returns the DNS server's sockets.
 
     ``address`` is None for whichever it has. Leftovers of a run that crashed are replaced. Raises :class:`CaptureError` if
-    the namespace has not the address or is attached already, OSError for all else; then nothing is left there.
+    the namespace has not the address or is attached already (:class:`TakenError` if it is known to which mesh), OSError
+    for all else; then nothing is left there.
     """
 
     def work() -> _Sockets:
@@ -198,6 +206,8 @@ def _dns_sockets() -> _Sockets:
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
+        if mesh := claims.claimed():
+            raise TakenError(mesh) from error
         raise CaptureError(
             f"port {rules.DNS_PORT} is taken in its network namespace: another mesh is attached to it, it shares the "
             "namespace with another container, or its application listens there"
