@@ -89,8 +89,8 @@ def _target_options(function: F) -> F:
     "--proxy",
     type=click.Choice(["sidecar", "node"]),
     default=None,
-    help="What serves them: an Envoy each, or one for all of this host (default: the label mizzen.dev/proxy, then what"
-    " the mesh was started with).",
+    help="What serves them: an Envoy each, or one for all of this host (default: what was chosen for them before, then"
+    " the label mizzen.dev/proxy, then what the mesh was started with).",
 )
 @mesh_options
 def attach(
@@ -99,8 +99,8 @@ def attach(
     """Make containers members of the mesh, while they run: TARGET is a container (its name, or the beginning of its id)
     or a Compose project.
 
-    Containers that come later and are meant by a TARGET are attached when they start. Attached again, a container changes
-    its --proxy; it goes on running, and its connections with it.
+    Containers that come later and are meant by a TARGET are attached when they start. Attached again with another
+    --proxy, a container changes to that; it goes on running, and its connections with it.
     """
     _ask(choice, _ATTACHED, _meant(targets, everything), proxy or "", Wait(wanted, timeout))
 

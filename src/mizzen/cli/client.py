@@ -85,7 +85,7 @@ class Client:
     def attach(self, targets: Sequence[str], proxy: str, timeout: float) -> answers.Containers:
         """Returns when the containers that targets mean are as they should be, or cannot be; or after ``timeout`` seconds.
 
-        ``proxy`` is who is to serve them: ``sidecar``, ``node``, "" for what the mesh prefers, ``none`` to detach them.
+        ``proxy`` is who is to serve them: ``sidecar``, ``node``, "" for who was chosen before, ``none`` to detach them.
         """
         body = {"targets": list(targets), "proxy": proxy, "timeout": timeout}
         return self._tell(answers.Containers, "/v1/attachments", body, wait=timeout)

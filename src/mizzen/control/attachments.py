@@ -21,7 +21,12 @@ class Attachments:
     all_containers: bool = False
 
     def changed(self, target: str, proxy: str) -> Attachments:
-        """Returns them with another proxy for a target; one that says what would be so anyway is left out."""
+        """Returns them with another proxy for a target; one that says what would be so anyway is left out.
+
+        "" makes members of those that the target means, and leaves the proxy that was chosen for it before.
+        """
+        before = self.proxies.get(target, "")
+        proxy = proxy or ("" if before == OUTSIDE else before)
         others = {name: value for name, value in self.proxies.items() if name != target}
         # What no other target makes a member is outside without being told.
         needless = proxy == OUTSIDE and not self.all_containers and set(others.values()) <= {OUTSIDE}

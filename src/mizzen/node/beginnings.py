@@ -19,7 +19,7 @@ from mizzen.node.capturing import CaptureError
 from mizzen.node.engine.hooks import Beginning
 from mizzen.node.engine.watching import ContainerWatch
 from mizzen.registry.containers import Container, Described, describe
-from mizzen.registry.membership import EVERYTHING, OUTSIDE, Run, choose_proxy, run_of
+from mizzen.registry.membership import EVERYTHING, OUTSIDE, Run, decide, run_of
 from mizzen.registry.reports import Attachment
 
 log = structlog.get_logger(__name__)
@@ -98,7 +98,7 @@ class Beginnings:
             return not self._watch.trouble.get() and any(
                 one.target == EVERYTHING and one.proxy != OUTSIDE for one in attachments
             )
-        return choose_proxy(attachments, container) != OUTSIDE and isinstance(describe(container), Described)
+        return decide(attachments, container).proxy != OUTSIDE and isinstance(describe(container), Described)
 
 
 def _is_shared(pid: int) -> bool:

@@ -20,26 +20,36 @@ Run: TypeAlias = tuple[str, int]
 
 
 @dataclass(frozen=True)
+class Decision:
+    """What attachments say of a container: its ``proxy`` (see :class:`Attachment`), and by which target it is decided
+    whether it is a member; "" where only its label does.
+    """
+
+    proxy: str
+    target: str = ""
+
+
+@dataclass(frozen=True)
 class Membership:
-    """What follows from the containers that there are and what is attached; ``proxies`` are by container."""
+    """What follows from the containers that there are and what is attached; ``decisions`` are by container."""
 
     containers: Mapping[str, Container]
     attachments: tuple[Attachment, ...]
-    proxies: Mapping[str, str]
+    decisions: Mapping[str, Decision]
     survey: Survey
 
     @classmethod
     def of(cls, containers: Mapping[str, Container], attachments: tuple[Attachment, ...]) -> Membership:
-        proxies = {one.id: choose_proxy(attachments, one) for one in containers.values()}
-        asked = frozenset(id_ for id_, proxy in proxies.items() if proxy != OUTSIDE)
-        return cls(containers, attachments, proxies, survey(containers.values(), asked))
+        decisions = {one.id: decide(attachments, one) for one in containers.values()}
+        asked = frozenset(id_ for id_, decision in decisions.items() if decision.proxy != OUTSIDE)
+        return cls(containers, attachments, decisions, survey(containers.values(), asked))
 
     def is_outside(self, container: Container) -> bool:
-        return self.proxies[container.id] == OUTSIDE
+        return self.decisions[container.id].proxy == OUTSIDE
 
     def proxy_of(self, described: Described) -> str:
         """Returns what kind of proxy serves a member, "" for what the mesh prefers."""
-        return self.proxies[described.container.id] or described.proxy
+        return self.decisions[described.container.id].proxy or described.proxy
 
     def wanted(self) -> dict[Run, Described]:
         """Returns those that run and are to be members."""
@@ -50,16 +60,21 @@ class Membership:
         }
 
 
-def choose_proxy(attachments: Iterable[Attachment], container: Container) -> str:
+def decide(attachments: Iterable[Attachment], container: Container) -> Decision:
     """Returns what the most exact attachment says that means a container (see :class:`Attachment`)."""
-    exact: dict[int, str] = {}
-    for one in attachments:
-        if matches(one.target, container):
-            rank = 0 if one.target == EVERYTHING else 1 if one.target == container.project else 2
-            exact[rank] = one.proxy
-    if exact:
-        return exact[max(exact)]
-    return "" if has_opted_in(container) else OUTSIDE
+    meant = [one for one in attachments if matches(one.target, container)]
+    if not meant:
+        return Decision("" if has_opted_in(container) else OUTSIDE)
+    # Of those that are equally exact the latest counts, and that is the last.
+    *others, decisive = sorted(meant, key=lambda one: _exactness(one.target, container))
+    if decisive.proxy == OUTSIDE:
+        return Decision(OUTSIDE, decisive.target)
+    chosen = [one.proxy for one in (*others, decisive) if one.proxy not in ("", OUTSIDE)]
+    return Decision(chosen[-1] if chosen else "", decisive.target)
+
+
+def _exactness(target: str, container: Container) -> int:
+    return 0 if target == EVERYTHING else 1 if target == container.project else 2
 
 
 def run_of(container: Container) -> Run:

@@ -54,8 +54,9 @@ class WrittenResource(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
 class Attachment(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Which containers are members of the mesh: those that ``target`` means (``*``, a Compose project, a container).
 
-    ``proxy`` is ``sidecar``, ``node``, "" for what the mesh prefers, or ``none`` for containers that stay outside. Of
-    several that mean a container the most exact decides: a container's name, then its project, then ``*``.
+    ``proxy`` is ``sidecar``, ``node``, "" if nobody has chosen, or ``none`` for containers that stay outside. Of several
+    that mean a container the most exact decides: a container's name, then its project, then ``*``. Where that has not
+    chosen a proxy the next does, in the end what the container's label says, and what the mesh prefers.
     """
 
     target: str

@@ -20,6 +20,19 @@ def test_the_latest_command_for_a_target_counts() -> None:
 
 
 @pytest.mark.parametrize(
+    ("changes", "proxy"),
+    [
+        (["node", ""], "node"),
+        (["node", "sidecar", ""], "sidecar"),
+        (["node", "none", ""], ""),
+        (["node", "", "none"], None),
+    ],
+)
+def test_who_does_not_choose_a_proxy_keeps_the_chosen_one(changes: list[str], proxy: str | None) -> None:
+    assert after(*(("web", change) for change in changes)).proxies.get("web") == proxy
+
+
+@pytest.mark.parametrize(
     ("before", "kept"),
     [
         ([], {}),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from mizzen.registry.containers import Container, ContainerNetwork
-from mizzen.registry.membership import Membership, choose_proxy, run_of
+from mizzen.registry.membership import Decision, Membership, decide, run_of
 from mizzen.registry.reports import Attachment
 
 ID = "0123456789abcdef" * 4
@@ -16,24 +16,44 @@ def container(name: str = "web", pid: int = 7, labels: dict[str, str] | None = N
     return Container(ID, name, labels=PROJECT if labels is None else labels, pid=pid, networks=networks)
 
 
+def attachments(proxies: dict[str, str]) -> tuple[Attachment, ...]:
+    return tuple(Attachment(target=target, proxy=proxy) for target, proxy in proxies.items())
+
+
 @pytest.mark.parametrize(
-    ("attached", "labels", "proxy"),
+    ("attached", "labels", "proxy", "by"),
     [
-        ({}, PROJECT, "none"),
-        ({"*": ""}, PROJECT, ""),
-        ({"*": "none", "shop": "node"}, PROJECT, "node"),
-        ({"shop": "node", "web": "sidecar"}, PROJECT, "sidecar"),
-        ({"web": "none", "*": "node", "shop": "node"}, PROJECT, "none"),
-        ({"0123": "node"}, PROJECT, "node"),
-        ({"other": "node"}, PROJECT, "none"),
-        ({}, IN, ""),
-        ({"web": "none"}, IN, "none"),
-        ({"*": "", "web": "node"}, OUT, "none"),
+        ({}, PROJECT, "none", ""),
+        ({"*": ""}, PROJECT, "", "*"),
+        ({"*": "none", "shop": "node"}, PROJECT, "node", "shop"),
+        ({"shop": "node", "web": "sidecar"}, PROJECT, "sidecar", "web"),
+        ({"web": "none", "*": "node", "shop": "node"}, PROJECT, "none", "web"),
+        ({"0123": "node"}, PROJECT, "node", "0123"),
+        ({"other": "node"}, PROJECT, "none", ""),
+        ({}, IN, "", ""),
+        ({"web": "none"}, IN, "none", "web"),
+        ({"*": "", "web": "node"}, OUT, "none", ""),
     ],
 )
-def test_the_most_exact_attachment_decides(attached: dict[str, str], labels: dict[str, str], proxy: str) -> None:
-    attachments = tuple(Attachment(target=target, proxy=value) for target, value in attached.items())
-    assert choose_proxy(attachments, container(labels=labels)) == proxy
+def test_the_most_exact_attachment_decides(
+    attached: dict[str, str], labels: dict[str, str], proxy: str, by: str
+) -> None:
+    assert decide(attachments(attached), container(labels=labels)) == Decision(proxy, by)
+
+
+@pytest.mark.parametrize(
+    ("attached", "proxy"),
+    [
+        ({"shop": "node", "web": ""}, "node"),
+        ({"web": "", "*": "node", "shop": ""}, "node"),
+        ({"*": "node", "shop": "none", "web": ""}, "node"),
+        ({"*": "node", "shop": "sidecar", "web": ""}, "sidecar"),
+        ({"web": "node", "0123": ""}, "node"),
+        ({"web": "node", "0123": "none"}, "none"),
+    ],
+)
+def test_who_does_not_choose_a_proxy_leaves_it_to_the_next(attached: dict[str, str], proxy: str) -> None:
+    assert decide(attachments(attached), container()).proxy == proxy
 
 
 @pytest.mark.parametrize(("pid", "is_wanted"), [(7, True), (0, False)])
