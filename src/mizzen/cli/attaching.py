@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     F = TypeVar("F", bound=Callable[..., Any])
 
 _ALL = "*"
+_PROXIES = {"sidecar": "sidecar", "node": "node proxy"}
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,8 @@ def _ask(choice: Choice, aim: _Aim, targets: tuple[str, ...], proxy: str, wait: 
         with _watched(f"{aim.doing.capitalize()} {'all containers' if _ALL in targets else ', '.join(targets)}", wait):
             answer = client.attach(targets, proxy, wait.timeout if wait.wanted else 0.0)
         failed = [one for one in answer.items if not _told(one, aim, targets, answer, wait)]
+        if aim is _ATTACHED and answer.taken:
+            _tell_of_other_proxies(answer.items, targets, proxy)
         print_problems(node_problems(answer.problems, answer.items))
         if not answer.taken:
             _not_taken(wait)
@@ -167,6 +170,23 @@ def _told(one: ContainerState, aim: _Aim, targets: Sequence[str], answer: Contai
     click.echo(f"{click.style(f'{one.state.lower()}:', fg=color, bold=True)} {one.name}: {reason}", err=True)
     # Who means a whole project does not mean those in it that are to stay outside.
     return one.state == "Outside" and not {_ALL, one.project}.isdisjoint(targets)
+
+
+def _tell_of_other_proxies(items: Sequence[ContainerState], targets: Sequence[str], proxy: str) -> None:
+    """Says which containers keep another proxy than was asked for, because a name that is more exact has chosen it."""
+    for one in items:
+        if proxy and one.proxy and one.proxy != proxy:
+            note(
+                f"{one.name} keeps its {_PROXIES[one.proxy]}: it is attached by {_decisive(one)} too, which is more exact"
+                f" than {', '.join(targets)}; to change it: mizzen attach {one.by} --proxy {proxy}"
+            )
+
+
+def _decisive(one: ContainerState) -> str:
+    """Says what makes a container a member, or keeps it outside."""
+    if one.by in (_ALL, one.project):
+        return f"its project {one.project}" if one.by == one.project else "--all"
+    return "its own name" if one.by else "its label mizzen.dev/mesh"
 
 
 def _not_taken(wait: Wait) -> None:

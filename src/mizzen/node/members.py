@@ -210,7 +210,14 @@ class Members:
             reason=reason,
             instance=described.name if described else "",
             namespace=described.namespace if described else "",
+            proxy=self._proxy(described) if described else "",
+            by=self._membership.decisions[container.id].target,
         )
+
+    def _proxy(self, described: Described) -> str:
+        if self._membership.is_outside(described.container):
+            return ""
+        return self._membership.proxy_of(described) or self._host.settings.proxy
 
     def _standing(self, container: Container, stand: Described | Excluded) -> tuple[str, str]:
         member = self._members.get(run_of(container))

@@ -191,7 +191,8 @@ class ContainerState(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A container that runs on a node, and how it stands to the mesh.
 
     ``state`` is Outside, Attaching, Attached, Detaching or Refused; ``reason`` says why it is not attached, or what keeps
-    it. ``instance`` and ``namespace`` are what it is called as an instance.
+    it. ``instance`` and ``namespace`` are what it is called as an instance. ``proxy`` is what is to serve a member,
+    ``sidecar`` or ``node``, and ``by`` the target that makes it a member or keeps it outside, "" where only its label does.
     """
 
     id: str
@@ -201,6 +202,8 @@ class ContainerState(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     instance: str = ""
     namespace: str = ""
     reason: str = ""
+    proxy: str = ""
+    by: str = ""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -129,6 +129,18 @@ def test_the_proxy_and_the_wait_are_chosen(host: FakeApi) -> None:
     assert _asked(host) == {"targets": ["web", "7765"], "proxy": "node", "timeout": 120.0}
 
 
+def test_those_are_named_that_keep_another_proxy(host: FakeApi) -> None:
+    web = container("web", proxy="sidecar", by="web")
+    host.on("POST /v1/attachments", {"items": [web, container("db", proxy="node", by="shop")]})
+    result = run("attach", "shop", "--proxy", "node")
+    assert (result.exit_code, result.stdout) == (0, "container/web attached\ncontainer/db attached\n")
+    assert result.stderr == (
+        "web keeps its sidecar: it is attached by its own name too, which is more exact than shop; to change it: mizzen"
+        " attach web --proxy node\n"
+    )
+    assert out("attach", "shop") == result.stdout
+
+
 def test_detach(host: FakeApi) -> None:
     host.on("POST /v1/attachments", {"items": [container("web", "Outside")]})
     assert out("detach", "--all") == "container/web detached\n"
