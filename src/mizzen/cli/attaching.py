@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     F = TypeVar("F", bound=Callable[..., Any])
 
 _ALL = "*"
+_NOT_BEGUN = "the node has not begun yet"
 _PROXIES = {"sidecar": "sidecar", "node": "node proxy"}
 
 
@@ -53,10 +54,8 @@ _ATTACHED = _Aim(
     {
         "Attaching": "its proxy is not ready yet",
         "Detaching": "it is still being detached, and is attached after that",
-        "Outside": "it was detached by a name that is more exact; attach it by its own",
     },
 )
-_STILL = "something else attaches it, too: its own name, its project, or --all"
 _DETACHED = _Aim(
     "Outside",
     "detached",
@@ -64,18 +63,12 @@ _DETACHED = _Aim(
     "",
     {
         "Detaching": "the requests that are on their way to it are ending",
-        "Attached": _STILL,
-        "Attaching": _STILL,
-        "Refused": _STILL,
     },
 )
 
 
 def _target_options(function: F) -> F:
     function = click.argument("targets", metavar="[TARGET]...", nargs=-1, shell_complete=complete_container)(function)
-    function = click.option("--all", "everything", is_flag=True, help="All containers of this host (as does '*').")(
-        function
-    )
     function = click.option(
         "--wait/--no-wait", "wanted", default=True, show_default=True, help="Wait until it is done."
     )(function)
@@ -86,6 +79,12 @@ def _target_options(function: F) -> F:
 
 @click.command(short_help="Make containers members of the mesh.")
 @_target_options
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help="All containers of this host (as does '*'), but for those that were detached by name or project.",
+)
 @click.option(
     "--proxy",
     type=click.Choice(["sidecar", "node"]),
@@ -108,6 +107,13 @@ def attach(
 
 @click.command(short_help="Take containers out of the mesh.")
 @_target_options
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help="All containers of this host (as does '*'), however they were attached: by name, by project, by --all, or by"
+    " mizzen up --containers.",
+)
 @mesh_options
 def detach(choice: Choice, targets: tuple[str, ...], everything: bool, wanted: bool, timeout: float) -> None:
     """Take containers out of the mesh, and leave each as it was before: TARGET is a container (its name, or the beginning
@@ -166,10 +172,19 @@ def _told(one: ContainerState, aim: _Aim, targets: Sequence[str], answer: Contai
         click.echo(f"container/{one.name} {aim.doing}")
         return True
     color = "red" if one.state == "Refused" else "yellow"
-    reason = one.reason or aim.missing.get(one.state, "the node has not begun yet")
+    reason = (_contrary(one, aim) if answer.taken else "") or one.reason or aim.missing.get(one.state, _NOT_BEGUN)
     click.echo(f"{click.style(f'{one.state.lower()}:', fg=color, bold=True)} {one.name}: {reason}", err=True)
     # Who means a whole project does not mean those in it that are to stay outside.
     return one.state == "Outside" and not {_ALL, one.project}.isdisjoint(targets)
+
+
+def _contrary(one: ContainerState, aim: _Aim) -> str:
+    """Says which name that is more exact wants something else of a container, and what to do; "" where none does."""
+    if aim is _DETACHED and one.state in ("Attached", "Attaching", "Refused"):
+        return f"it is attached by {_decisive(one)} too, which is more exact; mizzen detach {one.by or one.name}"
+    if aim is _ATTACHED and one.state == "Outside" and one.by:
+        return f"it was detached by {_decisive(one)}, which is more exact; mizzen attach {one.by}"
+    return ""
 
 
 def _tell_of_other_proxies(items: Sequence[ContainerState], targets: Sequence[str], proxy: str) -> None:

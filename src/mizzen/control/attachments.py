@@ -20,16 +20,19 @@ class Attachments:
     version: int = 0
     all_containers: bool = False
 
-    def changed(self, target: str, proxy: str) -> Attachments:
+    def changed(self, target: str, proxy: str, *, by_label: bool = False) -> Attachments:
         """Returns them with another proxy for a target; one that says what would be so anyway is left out.
 
-        "" makes members of those that the target means, and leaves the proxy that was chosen for it before.
+        "" makes members of those that the target means, and leaves the proxy that was chosen for it before. Whoever
+        detaches all means also those that were attached by other names. ``by_label`` says that labels make members of some.
         """
         before = self.proxies.get(target, "")
         proxy = proxy or ("" if before == OUTSIDE else before)
-        others = {name: value for name, value in self.proxies.items() if name != target}
-        # What no other target makes a member is outside without being told.
-        needless = proxy == OUTSIDE and not self.all_containers and set(others.values()) <= {OUTSIDE}
+        is_end = (target, proxy) == (EVERYTHING, OUTSIDE)
+        others = {} if is_end else {name: value for name, value in self.proxies.items() if name != target}
+        # What nothing else makes a member is outside without being told.
+        something_else = self.all_containers or by_label or not set(others.values()) <= {OUTSIDE}
+        needless = proxy == OUTSIDE and not something_else
         return replace(self, proxies=others if needless else others | {target: proxy}, version=self.version + 1)
 
     def told(self) -> tuple[Attachment, ...]:

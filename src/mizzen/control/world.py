@@ -129,7 +129,9 @@ class World:
 
     def attach(self, target: str, proxy: str) -> int:
         """Takes which containers are members of the mesh; returns the version of the attachments with it."""
-        self._attachments = self._attachments.changed(target, proxy)
+        known = self._report.containers if self._report else ()
+        by_label = any(one.state != "Outside" and not one.by for one in known)
+        self._attachments = self._attachments.changed(target, proxy, by_label=by_label)
         self._touch()
         return self._attachments.version
 

@@ -170,8 +170,8 @@ def test_wrong_usage(api: FakeApi, command: str, arguments: list[str]) -> None:
         ),
         (
             "detach",
-            container("web"),
-            "attached: web: something else attaches it, too: its own name, its project, or --all",
+            container("web", by="web"),
+            "attached: web: it is attached by its own name too, which is more exact; mizzen detach web",
         ),
         (
             "detach",
@@ -191,13 +191,13 @@ def test_what_is_not_done_is_said_with_the_reason(host: FakeApi, command: str, f
 @pytest.mark.parametrize("targets", [["shop"], ["--all"]])
 def test_who_attaches_many_does_not_mean_those_that_stay_outside(host: FakeApi, targets: list[str]) -> None:
     outside = container("db", "Outside", reason="its label mizzen.dev/mesh is false")
-    detached = container("cache", "Outside")
+    detached = container("cache", "Outside", by="cache")
     host.on("POST /v1/attachments", {"items": [container("web"), outside, detached]})
     result = run("attach", *targets)
     assert (result.exit_code, result.stdout) == (0, "container/web attached\n")
     assert result.stderr == (
         "outside: db: its label mizzen.dev/mesh is false\n"
-        "outside: cache: it was detached by a name that is more exact; attach it by its own\n"
+        "outside: cache: it was detached by its own name, which is more exact; mizzen attach cache\n"
     )
 
 

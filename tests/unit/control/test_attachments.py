@@ -47,6 +47,18 @@ def test_who_is_to_stay_outside_is_noted_where_something_else_might_attach_it(
     assert after(*before, ("web", "none")).proxies == kept
 
 
+def test_whoever_detaches_all_means_all() -> None:
+    several = (("web", "node"), ("shop", ""), ("db", "none"))
+    assert after(*several, ("*", "none")).proxies == {}
+    assert after(*several, ("*", "none"), all_containers=True).proxies == {"*": "none"}
+    assert after(*several, ("*", "none"), ("web", "")).proxies == {"web": ""}
+
+
+@pytest.mark.parametrize("target", ["web", "*"])
+def test_who_is_a_member_by_its_label_is_told_to_stay_outside(target: str) -> None:
+    assert Attachments().changed(target, "none", by_label=True).proxies == {target: "none"}
+
+
 def test_where_all_containers_are_members_one_may_stay_outside() -> None:
     made = after(("web", "none"), all_containers=True)
     assert made.told() == (Attachment(target="*"), Attachment(target="web", proxy="none"))

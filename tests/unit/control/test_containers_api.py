@@ -92,6 +92,14 @@ async def test_what_takes_longer_is_told_as_far_as_it_is(api: Api) -> None:
     assert (answer["items"][0]["reason"], answer["taken"]) == ("waiting for its certificate", True)
 
 
+async def test_what_its_label_made_a_member_can_be_detached(api: Api) -> None:
+    await report(api, container("web"))
+    await api.post("/v1/attachments", {"targets": ["*"], "proxy": "none"})
+    published = await api.world.published.until(lambda now: bool(now and now.desired.attachments))
+    assert published
+    assert {one.target: one.proxy for one in published.desired.attachments} == {"*": "none"}
+
+
 @pytest.mark.parametrize(
     "body",
     [None, {}, {"targets": []}, {"targets": [""]}, {"targets": ["shop/web"]}, {"targets": ["web"], "proxy": "ambient"}],
