@@ -13,7 +13,7 @@ import click
 from mizzen.cli import kinds
 from mizzen.cli.choosing import Choice
 from mizzen.cli.completing import complete_container
-from mizzen.cli.containers import node_problems
+from mizzen.cli.containers import node_problems, warnings_of
 from mizzen.cli.options import DURATION, Wait, connect, mesh_options
 from mizzen.cli.output import Complaint, count, note, on_terminal, print_problems
 
@@ -139,7 +139,7 @@ def _ask(choice: Choice, aim: _Aim, targets: tuple[str, ...], proxy: str, wait: 
         failed = [one for one in answer.items if not _told(one, aim, targets, answer, wait)]
         if aim is _ATTACHED and answer.taken:
             _tell_of_other_proxies(answer.items, targets, proxy)
-        print_problems(node_problems(answer.problems, answer.items))
+        print_problems([*node_problems(answer.problems, answer.items), *warnings_of(answer.items)])
         if not answer.taken:
             _not_taken(wait)
         else:

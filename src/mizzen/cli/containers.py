@@ -71,6 +71,13 @@ def node_problems(problems: Iterable[str], shown: Iterable[ContainerState]) -> l
     ]
 
 
+def warnings_of(states: Iterable[ContainerState]) -> list[Problem]:
+    """Returns what containers do not agree about, each once."""
+    from mizzen.cli.answers import Problem
+
+    return [Problem(text, level="warning") for text in dict.fromkeys(text for one in states for text in one.warnings)]
+
+
 def troubled(states: Iterable[ContainerState]) -> list[ContainerState]:
     """Returns those that are not what they should be: refused, or on the way."""
     return [one for one in states if one.state in _COLORS]
@@ -118,7 +125,7 @@ def _facts(one: ContainerState, instance: Instance | None) -> dict[str, Any]:
         "id": one.id,
         "project": one.project,
         "state": one.state,
-        "reason": one.reason or (instance.message if instance else ""),
+        "reason": "; ".join(filter(None, (one.reason or (instance.message if instance else ""), *one.warnings))),
         "instance": one.instance,
         "namespace": one.namespace,
         "proxy": proxy_kind(instance) if instance else "",

@@ -53,7 +53,12 @@ def status(choice: Choice, output: str | None) -> None:
     with connect(choice) as client:
         about, found = client.version(), client.containers()
         troubled = containers.troubled(found.items)
-        problems = (*client.resources().problems, *containers.node_problems(found.problems, troubled))
+        members = [one for one in found.items if one.state != "Outside"]
+        problems = (
+            *client.resources().problems,
+            *containers.node_problems(found.problems, troubled),
+            *containers.warnings_of(members),
+        )
         facts = _Facts(about, client.proxies(), client.instances(), found.items, problems)
     if output == "json":
         import msgspec

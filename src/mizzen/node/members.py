@@ -121,7 +121,7 @@ class Members:
     def _act(self, group: asyncio.TaskGroup, containers: Mapping[str, Container] | None) -> None:
         """Starts and stops instances so that the members are those that should be, and reports what is."""
         if containers is None:
-            self._tell_problems(self._trouble())
+            self._tell_problems()
             return
         # Most calls are for a member that has got ahead. What changes is another object than before.
         if self._membership.containers is not containers or self._membership.attachments is not self._attachments:
@@ -171,7 +171,7 @@ class Members:
 
     def _tell(self, surveyed: Survey, containers: Mapping[str, Container]) -> None:
         self._tell_outsiders(surveyed)
-        self._tell_problems((*self._trouble(), *surveyed.problems, *self._elsewhere()))
+        self._tell_problems((*surveyed.problems, *self._elsewhere()))
         self._host.board.tell(
             services=_services(surveyed),
             containers=(states := self._states(surveyed, containers)),
@@ -182,7 +182,7 @@ class Members:
 
     def _states(self, surveyed: Survey, containers: Mapping[str, Container]) -> tuple[ContainerState, ...]:
         alive = sorted((one for one in containers.values() if one.alive), key=lambda one: one.name)
-        return tuple(self._state(container, surveyed.containers[container.id]) for container in alive)
+        return tuple(self._state(container, surveyed) for container in alive)
 
     def _tell_outsiders(self, surveyed: Survey) -> None:
         """Reports those who run without a proxy, and that those are gone who do no longer."""
@@ -199,7 +199,8 @@ class Members:
             self._host.board.put(one)
         self._outside = set(outside)
 
-    def _state(self, container: Container, stand: Described | Excluded) -> ContainerState:
+    def _state(self, container: Container, surveyed: Survey) -> ContainerState:
+        stand = surveyed.containers[container.id]
         state, reason = self._standing(container, stand)
         described = stand if isinstance(stand, Described) else None
         return ContainerState(
@@ -212,6 +213,7 @@ class Members:
             namespace=described.namespace if described else "",
             proxy=self._proxy(described) if described else "",
             by=self._membership.decisions[container.id].target,
+            warnings=surveyed.found.clashes_of(container.id),
         )
 
     def _proxy(self, described: Described) -> str:
@@ -234,10 +236,6 @@ class Members:
             return "Refused", stand.reason
         return ("Attaching", "") if container.pid else ("Outside", stand.reason)
 
-    def _trouble(self) -> tuple[str, ...]:
-        trouble = self._watch.trouble.get()
-        return (trouble,) if trouble else ()
-
     def _elsewhere(self) -> list[str]:
         """Says once for each other mesh that it has some of this one's members, however many those are."""
         meshes = {member.runner.taken_by for member in self._members.values()} - {""}
@@ -247,12 +245,16 @@ class Members:
             for mesh in sorted(meshes)
         ]
 
-    def _tell_problems(self, problems: tuple[str, ...]) -> None:
+    def _tell_problems(self, of_containers: Sequence[str] = ()) -> None:
+        """Tells each problem when it appears; those ``of_containers`` stand in their states, too."""
+        trouble = self._watch.trouble.get()
+        general = (trouble,) if trouble else ()
+        problems = (*general, *of_containers)
         for problem in problems:
             if problem not in self._problems:
                 self._host.emit(ContainerProblem(problem))
         self._problems = problems
-        self._host.board.tell(problems=problems)
+        self._host.board.tell(problems=general)
 
 
 def _services(surveyed: Survey) -> tuple[FoundService, ...]:

@@ -8,7 +8,7 @@ containers come, and told in words.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -21,12 +21,24 @@ ServiceKey: TypeAlias = tuple[str, str]
 
 
 @dataclass(frozen=True)
+class Clash:
+    """What ``containers``, by id, do not agree about, in words."""
+
+    text: str
+    containers: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Found:
     """Services, and ``aliases``: names beside its own by which applications call a service (`my_db` for `my-db`)."""
 
     services: tuple[FoundService, ...]
     aliases: Mapping[ServiceKey, tuple[str, ...]]
-    problems: tuple[str, ...] = ()
+    clashes: tuple[Clash, ...] = ()
+
+    def clashes_of(self, container: str) -> tuple[str, ...]:
+        """Returns what a container does not agree about with others, in words."""
+        return tuple(clash.text for clash in self.clashes if container in clash.containers)
 
 
 @dataclass(frozen=True)
@@ -49,7 +61,7 @@ def survey(containers: Iterable[Container], members: Collection[str] = ()) -> Su
     stands |= _namesakes(_described(stands))
     found = found_services(_described(stands))
     problems = [problem for stand in stands.values() if isinstance(stand, Excluded) for problem in stand.problems]
-    return Survey(stands, found, (*problems, *found.problems))
+    return Survey(stands, found, (*problems, *(clash.text for clash in found.clashes)))
 
 
 def found_services(described: Iterable[Described]) -> Found:
@@ -61,15 +73,15 @@ def found_services(described: Iterable[Described]) -> Found:
                 members[one.namespace, dns_label(name)][name].append(one)
     services: list[FoundService] = []
     aliases: dict[ServiceKey, tuple[str, ...]] = {}
-    problems: list[str] = []
+    clashes: list[Clash] = []
     for key, by_name in sorted(members.items()):
         chosen, also, disputed = _names(key[1], by_name)
         ports, disagreements = _ports(key[1], by_name[chosen])
-        problems += [*disputed, *disagreements]
+        clashes += [*disputed, *disagreements]
         if ports:
             services.append(_service(key, chosen, ports, by_name[chosen]))
             aliases |= {key: also} if also else {}
-    return Found(tuple(services), aliases, tuple(problems))
+    return Found(tuple(services), aliases, tuple(clashes))
 
 
 def _precedence(container: Container) -> tuple[bool, float, str]:
@@ -147,35 +159,40 @@ def _networks(members: Iterable[Described]) -> set[str]:
     return {network.name for one in members for network in one.container.networks}
 
 
-def _names(label: str, by_name: Mapping[str, list[Described]]) -> tuple[str, tuple[str, ...], list[str]]:
+def _names(label: str, by_name: Mapping[str, list[Described]]) -> tuple[str, tuple[str, ...], list[Clash]]:
     """Chooses among names that are the same in the mesh: returns the one that has it, its other names in DNS, and what
     is wrong with those that belong to other containers.
     """
     chosen = label if label in by_name else min(by_name)
     ids = {one.container.id for one in by_name[chosen]}
     same = {name for name, those in by_name.items() if {one.container.id for one in those} == ids}
-    problems = [
-        f"container {by_name[name][0].container.name}: the mesh does not know it as {name}, since in the mesh that would be"
-        f" {label}, which is container {by_name[chosen][0].container.name}; rename one"
+    clashes = [
+        Clash(
+            f"container {by_name[name][0].container.name}: the mesh does not know it as {name}, since in the mesh that"
+            f" would be {label}, which is container {by_name[chosen][0].container.name}; rename one",
+            frozenset(one.container.id for one in by_name[name]),
+        )
         for name in sorted(by_name.keys() - same)
     ]
-    return chosen, tuple(sorted(same - {label})), problems
+    return chosen, tuple(sorted(same - {label})), clashes
 
 
-def _ports(service: str, members: Iterable[Described]) -> tuple[tuple[FoundPort, ...], list[str]]:
+def _ports(service: str, members: Sequence[Described]) -> tuple[tuple[FoundPort, ...], list[Clash]]:
     """Unites the ports of containers; where they disagree on a protocol, bytes are passed, which suits every protocol."""
     speaking: defaultdict[int, dict[str, str]] = defaultdict(dict)
     for one in members:
         for port in one.ports:
             speaking[port.number].setdefault(port.app_protocol, one.container.name)
-    ports, problems = [], []
+    ports, clashes = [], []
     for number, speakers in sorted(speaking.items()):
         protocol = next(iter(speakers)) if len(speakers) == 1 else "tcp"
         ports.append(FoundPort(number=number, name=f"{protocol}-{number}", app_protocol=protocol))
         if len(speakers) > 1:
             said = " and ".join(f"{said} in container {container}" for said, container in sorted(speakers.items()))
-            problems.append(f"service {service}: port {number} is {said}; it is tcp until their labels agree")
-    return tuple(ports), problems
+            text = f"service {service}: port {number} is {said}; it is tcp until their labels agree"
+            those = (one.container.id for one in members if any(port.number == number for port in one.ports))
+            clashes.append(Clash(text, frozenset(those)))
+    return tuple(ports), clashes
 
 
 def _service(

@@ -193,6 +193,7 @@ class ContainerState(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ``state`` is Outside, Attaching, Attached, Detaching or Refused; ``reason`` says why it is not attached, or what keeps
     it. ``instance`` and ``namespace`` are what it is called as an instance. ``proxy`` is what is to serve a member,
     ``sidecar`` or ``node``, and ``by`` the target that makes it a member or keeps it outside, "" where only its label does.
+    ``warnings`` are what it does not agree about with other containers, in words.
     """
 
     id: str
@@ -204,6 +205,7 @@ class ContainerState(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     reason: str = ""
     proxy: str = ""
     by: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -211,7 +213,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     ``node_proxy`` names the proxy that serves all who have no sidecar (``<node>.<namespace>``), or is "" if there is none.
     ``attachments_version`` is that of the attachments which ``containers`` tells of. ``problems`` are what the user should
-    mend on this node, in words: an engine that does not answer, a label that says nothing.
+    mend on this node, in words, such as an engine that does not answer; what is wrong with a container stands there.
     """
 
     node: str

@@ -253,6 +253,19 @@ def test_without_an_engine_nothing_is_attached(host: FakeApi) -> None:
     )
 
 
+def test_only_what_the_named_containers_disagree_about_is_told(host: FakeApi) -> None:
+    clash = "service web: port 80 is http in container web and tcp in container db; it is tcp until their labels agree"
+    found = [container("web", warnings=(clash,)), container("db", "Outside", warnings=(clash,), reason="paused")]
+    host.on("GET /v1/containers", {"items": found})
+    result = run("containers")
+    db, web = result.stdout.splitlines()[1:]
+    assert (result.stderr, db.endswith(f"   paused; {clash}"), web.endswith(f"   {clash}")) == ("", True, True)
+    host.on("POST /v1/attachments", {"items": found})
+    assert run("detach", "--all").stderr.count(clash) == 1
+    host.on("POST /v1/attachments", {"items": [container("cache")]})
+    assert run("attach", "cache").stderr == ""
+
+
 def test_what_a_container_says_is_not_said_again(host: FakeApi) -> None:
     problems = ["container infra stays outside the mesh: it has no network", "label x says nothing"]
     host.on("POST /v1/attachments", {"items": [REFUSED], "problems": problems})

@@ -110,9 +110,11 @@ def test_where_containers_disagree_on_a_protocol_bytes_are_passed_and_it_is_told
     assert next(one for one in made.services if one.name == "x").ports == (
         FoundPort(number=9080, name="tcp-9080", app_protocol="tcp"),
     )
-    (problem,) = made.problems
-    assert problem.startswith("service x: port 9080 is grpc in container b and http in container ")
-    assert problem.endswith("; it is tcp until their labels agree")
+    (clash,) = made.clashes
+    assert clash.text.startswith("service x: port 9080 is grpc in container b and http in container ")
+    assert clash.text.endswith("; it is tcp until their labels agree")
+    assert len(clash.containers) == 3
+    assert all(made.clashes_of(one) == (clash.text,) for one in clash.containers)
 
 
 @pytest.mark.parametrize("name", ["my_db", "my.db"])
@@ -132,20 +134,22 @@ def test_capitals_make_no_other_name() -> None:
 def test_two_spellings_of_the_same_containers_are_one_service() -> None:
     made = found(container("one", "my_db", "my-db", "my.db"))
     assert made.aliases == {("default", "my-db"): ("my.db", "my_db")}
-    assert made.problems == ()
+    assert made.clashes == ()
 
 
 def test_two_spellings_of_different_containers_stay_apart() -> None:
-    made = found(container("one", "my_db"), container("two", "my-db"))
+    one, two = container("one", "my_db"), container("two", "my-db")
+    made = found(one, two)
     service = next(one for one in made.services if one.name == "my-db")
     assert service.selector == {"service.mizzen.dev/my-db": "true"}
     assert service.accounts == ("two",)
     assert made.aliases == {}
-    (problem,) = made.problems
-    assert problem == (
+    (clash,) = made.clashes_of(one.id)
+    assert clash == (
         "container one: the mesh does not know it as my_db, since in the mesh that would be my-db, which is container two;"
         " rename one"
     )
+    assert made.clashes_of(two.id) == ()
 
 
 def test_names_too_long_for_dns_are_no_services() -> None:
