@@ -187,7 +187,7 @@ def apart(bookinfo: Mesh) -> Iterator[None]:
         bookinfo.cli("attach", "reviews-v1", "--proxy", "sidecar")
     yield
     if bookinfo.of_containers:
-        bookinfo.cli("attach", "reviews-v1")
+        bookinfo.cli("attach", "reviews-v1", "--proxy", "node" if bookinfo.one_proxy else "sidecar")
 
 
 @pytest.mark.parametrize(("whose", "status"), [("reviews-v1", "200"), ("details-v1", "503"), ("", "503")])

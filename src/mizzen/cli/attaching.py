@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -92,17 +91,25 @@ def _target_options(function: F) -> F:
     help="What serves them: an Envoy each, or one for all of this host (default: what was chosen for them before, then"
     " the label mizzen.dev/proxy, then what the mesh was started with).",
 )
+@click.option("--future", is_flag=True, help="Also what does not exist yet: what will be called TARGET is attached.")
 @mesh_options
 def attach(
-    choice: Choice, targets: tuple[str, ...], everything: bool, wanted: bool, timeout: float, proxy: str | None
+    choice: Choice,
+    targets: tuple[str, ...],
+    everything: bool,
+    wanted: bool,
+    timeout: float,
+    proxy: str | None,
+    future: bool,
 ) -> None:
     """Make containers members of the mesh, while they run: TARGET is a container (its name, or the beginning of its id)
     or a Compose project.
 
-    Containers that come later and are meant by a TARGET are attached when they start. Attached again with another
+    Containers that come later and are meant by a TARGET are attached when they start: all of an attached project, and one
+    that is removed and made again. A TARGET of which nothing exists is an error, without --future. Attached again with another
     --proxy, a container changes to that; it goes on running, and its connections with it.
     """
-    _ask(choice, _ATTACHED, _meant(targets, everything), proxy or "", Wait(wanted, timeout))
+    _ask(choice, _ATTACHED, _meant(targets, everything), proxy or "", Wait(wanted, timeout), existing=not future)
 
 
 @click.command(short_help="Take containers out of the mesh.")
@@ -121,7 +128,7 @@ def detach(choice: Choice, targets: tuple[str, ...], everything: bool, wanted: b
 
     They go on running, and others call them in plaintext. Requests that are on their way end first.
     """
-    _ask(choice, _DETACHED, _meant(targets, everything), "none", Wait(wanted, timeout))
+    _ask(choice, _DETACHED, _meant(targets, everything), "none", Wait(wanted, timeout), existing=True)
 
 
 def _meant(targets: tuple[str, ...], everything: bool) -> tuple[str, ...]:
@@ -132,10 +139,10 @@ def _meant(targets: tuple[str, ...], everything: bool) -> tuple[str, ...]:
     return (_ALL,) if everything else tuple(map(kinds.container, targets))
 
 
-def _ask(choice: Choice, aim: _Aim, targets: tuple[str, ...], proxy: str, wait: Wait) -> None:
+def _ask(choice: Choice, aim: _Aim, targets: tuple[str, ...], proxy: str, wait: Wait, *, existing: bool) -> None:
     with connect(choice) as client:
         with _watched(f"{aim.doing.capitalize()} {'all containers' if _ALL in targets else ', '.join(targets)}", wait):
-            answer = client.attach(targets, proxy, wait.timeout if wait.wanted else 0.0)
+            answer = client.attach(targets, proxy, wait.timeout if wait.wanted else 0.0, existing=existing)
         failed = [one for one in answer.items if not _told(one, aim, targets, answer, wait)]
         if aim is _ATTACHED and answer.taken:
             _tell_of_other_proxies(answer.items, targets, proxy)
@@ -220,9 +227,7 @@ def _tell_of_none(client: Client, answer: Containers, aim: _Aim, targets: Sequen
     known = client.containers()
     if aim is _ATTACHED and known.problems and not known.items:
         raise Complaint("no container can be attached before that is mended")
-    names = {name for one in known.items for name in (one.name, one.project) if name}
     for target in answer.unmatched:
-        near = difflib.get_close_matches(target, names, n=1)
-        note(f"no container or project {target} runs{f' (did you mean {near[0]}?)' if near else ''}{aim.later}")
+        note(f"{target} {aim.done}: no container or project of that name runs{aim.later}")
     if _ALL in targets and not answer.items:
         note(f"no container runs{'; all are attached when they start' if aim is _ATTACHED else ''}")

@@ -78,16 +78,23 @@ class Client:
     def instances(self) -> tuple[Instance, ...]:
         return self._ask(_Instances, "/v1/workloads").items
 
-    def containers(self, targets: Sequence[str] = ()) -> answers.Containers:
-        """Returns the containers that targets mean, or all that there are."""
-        return self._ask(answers.Containers, "/v1/containers", {"target": list(targets)})
+    def containers(self, targets: Sequence[str] = (), *, look: bool = False) -> answers.Containers:
+        """Returns the containers that targets mean, or all that there are.
 
-    def attach(self, targets: Sequence[str], proxy: str, timeout: float) -> answers.Containers:
+        ``look`` has the node ask its engine; otherwise it says what it knows, which is nothing where nothing was attached.
+        """
+        query: dict[str, str | list[str]] = {"target": list(targets)} | ({"look": "true"} if look else {})
+        return self._ask(answers.Containers, "/v1/containers", query)
+
+    def attach(
+        self, targets: Sequence[str], proxy: str, timeout: float, *, existing: bool = True
+    ) -> answers.Containers:
         """Returns when the containers that targets mean are as they should be, or cannot be; or after ``timeout`` seconds.
 
         ``proxy`` is who is to serve them: ``sidecar``, ``node``, "" for who was chosen before, ``none`` to detach them.
+        ``existing`` refuses targets that mean nothing which exists or was attached before.
         """
-        body = {"targets": list(targets), "proxy": proxy, "timeout": timeout}
+        body = {"targets": list(targets), "proxy": proxy, "timeout": timeout, "existing": existing}
         return self._tell(answers.Containers, "/v1/attachments", body, wait=timeout)
 
     def exec_context(self, namespace: str, name: str) -> ExecContext:

@@ -99,7 +99,7 @@ def complete_container(context: click.Context, param: click.Parameter, incomplet
     del param
 
     def ask(client: Client) -> Iterable[str]:
-        return [name for one in client.containers().items for name in (one.name, one.project) if name]
+        return [name for one in client.containers(look=True).items for name in (one.name, one.project) if name]
 
     return _offer(context, incomplete, ask)
 

@@ -31,7 +31,8 @@ def containers(choice: Choice, targets: tuple[str, ...], output: str | None) -> 
 
     Attached: a member; READY when its health check passes. Attaching, Detaching: under way. Outside: nobody has attached
     it, or its label keeps it outside; the mesh's members call it in plaintext, as they did before. Refused: it cannot be
-    a member; REASON says why, and what to do. Also: mizzen get containers.
+    a member; REASON says why, and what to do. What is attached and is called by no container is named below. Also: mizzen
+    get containers.
     """
     show(choice, targets, output)
 
@@ -39,7 +40,7 @@ def containers(choice: Choice, targets: tuple[str, ...], output: str | None) -> 
 def show(choice: Choice, targets: Sequence[str], output: str | None) -> None:
     """Prints those that are meant, or all; ends the command with 1 where a target means none."""
     with connect(choice) as client:
-        found = client.containers([kinds.container(target) for target in targets])
+        found = client.containers([kinds.container(target) for target in targets], look=True)
         instances = {(one.namespace, one.name): one for one in client.instances()}
     shown = sorted(found.items, key=lambda one: (one.project, one.name))
     rows = [(one, instances.get((one.namespace, one.instance))) for one in shown]
@@ -51,9 +52,9 @@ def show(choice: Choice, targets: Sequence[str], output: str | None) -> None:
     elif rows:
         click.echo(_table(rows, wide=output == "wide"))
     elif not targets and not found.problems:
-        note(
-            "No containers are known: the engine of this host runs none, or none was attached yet, so it was not asked."
-        )
+        note("No container runs on this host.")
+    if found.waiting and not targets:
+        note(f"attached, but nothing is called so: {', '.join(found.waiting)} (mizzen detach NAME forgets it)")
     print_problems([*node_problems(found.problems, shown), *_not_found(found.unmatched)])
     if found.unmatched:
         raise click.exceptions.Exit(1)

@@ -28,7 +28,8 @@ class Inputs:
 
     ``resources`` are those in force: where Envoy rejected a resource, its last good generation stands in its place; a
     service that was found among containers is one of them unless somebody wrote a Service of its name.
-    ``restarts`` count the restarts of workloads that users asked for, by namespace and name.
+    ``restarts`` count the restarts of workloads that users asked for, by namespace and name. ``look`` is the number of the
+    latest question which containers there are.
     """
 
     trust_domain: str
@@ -37,6 +38,7 @@ class Inputs:
     addresses: Mapping[str, str] = field(default_factory=dict)
     restarts: Mapping[tuple[str, str], int] = field(default_factory=dict)
     attachments: Attachments = field(default_factory=Attachments)
+    look: int = 0
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ def build_desired(
         written=_written(contents) if contents else (),
         attachments=inputs.attachments.told(),
         attachments_version=inputs.attachments.version,
+        look=inputs.look,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -72,6 +73,7 @@ class World:
         self._addresses: dict[str, str] = {}
         self._restarts: dict[tuple[str, str], int] = {}
         self._attachments = Attachments(all_containers=all_containers)
+        self._look = 0
         self._set_aside: dict[Key, SetAside] = {}
         # The digests of all generations of a resource that were refused, for as long as the resource is there.
         self._refused: dict[Key, list[str]] = {}
@@ -134,6 +136,18 @@ class World:
         self._attachments = self._attachments.changed(target, proxy, by_label=by_label)
         self._touch()
         return self._attachments.version
+
+    async def seen(self, longest: float) -> Published:
+        """Returns the first publication with what nodes see now among containers, or after ``longest`` seconds the last."""
+        # Greater than any number of an earlier control plane, whose answers a node may still have.
+        self._look = number = max(self._look + 1, time.time_ns() // 1_000_000)
+        self._touch()
+        try:
+            async with asyncio.timeout(longest):
+                await self.published.until(lambda now: bool(now and now.report and now.report.look.number >= number))
+        except TimeoutError:
+            log.warning("the node has not said in time which containers there are", seconds=longest)
+        return await self.included(0)
 
     def reject(self, rejection: Rejection) -> None:
         """Takes a proxy's rejection; what it is about is set aside soon after."""
@@ -239,6 +253,7 @@ class World:
             self._addresses,
             self._restarts,
             self._attachments,
+            self._look,
         )
         before = self.published.get()
         self._running = running(inputs, self._running)

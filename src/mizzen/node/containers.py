@@ -22,6 +22,7 @@ from mizzen.node.engine.watching import ContainerWatch
 from mizzen.node.events import ContainerProblem
 from mizzen.node.host import Host
 from mizzen.node.instances import InstanceRunner
+from mizzen.node.looking import Looking
 from mizzen.node.runtimes import Runtime
 from mizzen.node.specs import Workload
 from mizzen.registry.containers import Container
@@ -49,6 +50,7 @@ class Containers:
         self._names: Names | None = None
         self._members: Members | None = None
         self._engine: Engine | None = None
+        self._looking = Looking(host, lambda: self.known if self._members else None)
         self.known: Latest[Mapping[str, Container] | None] = Latest(None)
         self.failure = ""
         self._stopping = False
@@ -73,7 +75,8 @@ class Containers:
         return tuple(one for one in found if one and one.alive and one.project == project)
 
     def take(self, desired: Desired) -> None:
-        """Takes which containers are to be members, and the services that they may call by name."""
+        """Takes which containers are to be members, the services that they may call by name, and who wants to see all."""
+        self._looking.take(desired.look)
         self._attachments, self._version = desired.attachments, desired.attachments_version
         if desired.services != self._services:
             self._services = desired.services
@@ -91,6 +94,12 @@ class Containers:
 
     async def run(self) -> None:
         """Runs until :meth:`stop`."""
+        async with asyncio.TaskGroup() as group:
+            looking = group.create_task(self._looking.run(), name="look at containers")
+            await self._run()
+            looking.cancel()
+
+    async def _run(self) -> None:
         while not self._attachments and not self._stopping:
             self._host.board.tell(attachments_version=self._version)
             await self._wake.wait()
@@ -132,6 +141,7 @@ class Containers:
             watch = ContainerWatch(engine)
             members = Members(self._host, watch, capture, self._make_runner, self.settled)
             self._engine, self._members, self.known = engine, members, watch.containers
+            self._looking.forget()
             members.take(self._attachments, self._version)
             await members.run(await self._hooks(engine, members))
 

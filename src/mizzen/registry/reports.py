@@ -69,7 +69,7 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ``problems`` are what is wrong with watched files or was rejected by Envoy, in words: the node tells them where the
     mesh was started, since nobody gave a command that could answer with them. ``written`` are all resources, for the
     same reason: the node tells which edits of watched files have come into force. ``attachments_version`` counts the
-    changes of ``attachments``.
+    changes of ``attachments``. ``look`` grows with each time that a user asks which containers there are.
     """
 
     version: int
@@ -80,6 +80,7 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     written: tuple[WrittenResource, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     attachments_version: int = 0
+    look: int = 0
 
 
 class InstancePort(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -188,10 +189,10 @@ class FoundService(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ContainerState(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A container that runs on a node, and how it stands to the mesh.
+    """A container on a node, and how it stands to the mesh.
 
-    ``state`` is Outside, Attaching, Attached, Detaching or Refused; ``reason`` says why it is not attached, or what keeps
-    it. ``instance`` and ``namespace`` are what it is called as an instance. ``proxy`` is what is to serve a member,
+    ``state`` is Outside, Attaching, Attached, Detaching or Refused, or Stopped for one that does not run; ``reason`` says
+    why it is not attached, or what keeps it. ``instance`` and ``namespace`` are what it is called as an instance. ``proxy`` is what is to serve a member,
     ``sidecar`` or ``node``, and ``by`` the target that makes it a member or keeps it outside, "" where only its label does.
     ``warnings`` are what it does not agree about with other containers, in words.
     """
@@ -208,10 +209,21 @@ class ContainerState(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     warnings: tuple[str, ...] = ()
 
 
+class Look(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a node saw when it was asked which containers there are, beside those of its report: the ``number`` of the
+    question (see :class:`Desired`), and why it saw none, or "".
+    """
+
+    number: int = 0
+    containers: tuple[ContainerState, ...] = ()
+    problem: str = ""
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """All that runs on a node, and the services that its registry has found.
 
     ``node_proxy`` names the proxy that serves all who have no sidecar (``<node>.<namespace>``), or is "" if there is none.
+    ``containers`` are those that run, as soon as something is attached; ``look`` has all others that a user asked for.
     ``attachments_version`` is that of the attachments which ``containers`` tells of. ``problems`` are what the user should
     mend on this node, in words, such as an engine that does not answer; what is wrong with a container stands there.
     """
@@ -222,6 +234,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     services: tuple[FoundService, ...] = ()
     node_proxy: str = ""
     containers: tuple[ContainerState, ...] = ()
+    look: Look = Look()
     attachments_version: int = 0
     problems: tuple[str, ...] = ()
 

@@ -226,9 +226,20 @@ def test_what_a_killed_mesh_has_left_in_those_who_are_no_members_now_is_removed(
     file.write_text(small.service("nobody"))
     other = start([file], tmp_path / "second", capture="transparent", engine=podman)
     read_until(other, "mesh is ready")
-    mizzen = podman.host.command(str(MIZZEN), "attach", "web")
-    env = environment(tmp_path / "second") | podman.environment
-    subprocess.run(mizzen, env=env, check=True, capture_output=True)
+
+    def mizzen(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command, env = podman.host.command(str(MIZZEN), *arguments), environment(tmp_path / "second")
+        return subprocess.run(command, env=env | podman.environment, check=False, capture_output=True, text=True)
+
+    # Nothing was attached in this mesh, and its node asks the engine only now.
+    assert [line.split()[:3] for line in mizzen("containers").stdout.splitlines()[1:]] == [
+        ["left", "-", "Outside"],
+        ["web", "-", "Outside"],
+    ]
+    refused = mizzen("attach", "wbe")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("error: there is no container or Compose project wbe (did you mean web? ")
+    assert mizzen("attach", "web").stdout == "container/web attached\n"
     eventually(lambda: not is_held(podman, "left"), "what the first mesh has left is removed")
     other.send_signal(signal.SIGINT)
     other.communicate()

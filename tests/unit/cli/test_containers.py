@@ -83,8 +83,11 @@ def test_containers_are_named_with_their_kind_as_they_are_listed(host: FakeApi) 
     for arguments in (["attach"], ["containers"], ["get"]):
         run(*arguments, "container/web", "ctr/db")
     assert _asked(host)["targets"] == ["web", "db"]
-    asked = [query for what, query, _ in host.asked if what == "GET /v1/containers"]
-    assert asked[1:] == [{"target": "db"}, {"target": "db"}]  # of several the fake keeps the last
+    asked = host.queries("GET /v1/containers")[1:]
+    assert asked == [
+        {"target": "db", "look": "true"},
+        {"target": "db", "look": "true"},
+    ]  # of several the fake keeps the last
     host.on("GET /v1/logs", "hello\n")
     assert out("logs", "container/web", "--proxy") == "hello\n"
 
@@ -105,7 +108,7 @@ def test_no_container_at_all(host: FakeApi) -> None:
     host.on("GET /v1/containers", {})
     result = run("containers")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr.startswith("No containers are known: ")
+    assert result.stderr == "No container runs on this host.\n"
     assert out("containers", "-o", "json") == "[]\n"
 
 
@@ -120,13 +123,13 @@ def _asked(api: FakeApi) -> Any:
 def test_attach_says_what_became_of_each(host: FakeApi) -> None:
     host.on("POST /v1/attachments", {"items": [container("web"), container("db")]})
     assert out("attach", "shop") == "container/web attached\ncontainer/db attached\n"
-    assert _asked(host) == {"targets": ["shop"], "proxy": "", "timeout": 30.0}
+    assert _asked(host) == {"targets": ["shop"], "proxy": "", "timeout": 30.0, "existing": True}
 
 
 def test_the_proxy_and_the_wait_are_chosen(host: FakeApi) -> None:
     host.on("POST /v1/attachments", {"items": [container("web")]})
     out("attach", "web", "7765", "--proxy", "node", "--timeout", "2m")
-    assert _asked(host) == {"targets": ["web", "7765"], "proxy": "node", "timeout": 120.0}
+    assert _asked(host) == {"targets": ["web", "7765"], "proxy": "node", "timeout": 120.0, "existing": True}
 
 
 def test_those_are_named_that_keep_another_proxy(host: FakeApi) -> None:
@@ -144,7 +147,7 @@ def test_those_are_named_that_keep_another_proxy(host: FakeApi) -> None:
 def test_detach(host: FakeApi) -> None:
     host.on("POST /v1/attachments", {"items": [container("web", "Outside")]})
     assert out("detach", "--all") == "container/web detached\n"
-    assert _asked(host) == {"targets": ["*"], "proxy": "none", "timeout": 30.0}
+    assert _asked(host) == {"targets": ["*"], "proxy": "none", "timeout": 30.0, "existing": True}
 
 
 @pytest.mark.parametrize("command", ["attach", "detach"])
@@ -223,15 +226,23 @@ def test_a_node_that_does_not_answer_in_time(host: FakeApi) -> None:
 
 
 def test_what_does_not_run_yet_is_attached_when_it_starts(host: FakeApi) -> None:
-    host.on("POST /v1/attachments", {"items": [container("web")], "unmatched": ["shpo", "far"]})
-    result = run("attach", "web", "shpo", "far")
+    host.on("POST /v1/attachments", {"items": [container("web")], "unmatched": ["far"]})
+    result = run("attach", "web", "far", "--future")
     assert (result.exit_code, result.stdout) == (0, "container/web attached\n")
     assert result.stderr == (
-        "no container or project shpo runs (did you mean shop?); what is called so is attached when it starts\n"
-        "no container or project far runs; what is called so is attached when it starts\n"
+        "far attached: no container or project of that name runs; what is called so is attached when it starts\n"
     )
+    assert _asked(host)["existing"] is False
     host.on("POST /v1/attachments", {"unmatched": ["far"]})
-    assert run("detach", "far").stderr == "no container or project far runs\n"
+    assert run("detach", "far").stderr == "far detached: no container or project of that name runs\n"
+
+
+def test_what_is_attached_and_does_not_exist_is_named(host: FakeApi) -> None:
+    host.on("GET /v1/containers", {"items": [container("web")], "waiting": ["shpo", "far"]})
+    result = run("containers")
+    assert (result.exit_code, len(result.stdout.splitlines())) == (0, 2)
+    assert result.stderr == "attached, but nothing is called so: shpo, far (mizzen detach NAME forgets it)\n"
+    assert run("containers", "web").stderr == ""
 
 
 def test_all_of_none(host: FakeApi) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from tests.support.written import service, to, virtual_service
 from tests.unit.control.apis import FILES, Api, codes
 
-from mizzen.registry.reports import ContainerState, ExecContext, FoundPort, FoundService, Instance, Report
+from mizzen.registry.reports import ContainerState, ExecContext, FoundPort, FoundService, Instance, Look, Report
 
 NODE_PROXY = "vm.example.com.mizzen-system"
 FOUND = FoundService(
@@ -98,6 +100,79 @@ async def test_what_its_label_made_a_member_can_be_detached(api: Api) -> None:
     published = await api.world.published.until(lambda now: bool(now and now.desired.attachments))
     assert published
     assert {one.target: one.proxy for one in published.desired.attachments} == {"*": "none"}
+
+
+@contextlib.asynccontextmanager
+async def looking(
+    api: Api, *found: ContainerState, problem: str = "", running: tuple[ContainerState, ...] = ()
+) -> AsyncIterator[None]:
+    """A node that answers who wants to know which containers there are."""
+
+    async def answer_all() -> None:
+        async for now in api.world.published:
+            if now and now.report and now.desired.look != now.report.look.number:
+                look = Look(number=now.desired.look, containers=found, problem=problem)
+                await report(api, *running, look=look)
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(answer_all())
+        yield
+        task.cancel()
+
+
+async def test_before_anything_is_attached_the_engine_is_asked(api: Api) -> None:
+    await report(api)
+    assert names(await api.get("/v1/containers")) == []
+    async with looking(api, container("web", "Outside"), container("old", "Stopped")):
+        assert names(await api.get("/v1/containers", look="true")) == ["web"]
+        assert names(await api.get("/v1/containers")) == []
+        assert (await api.get("/v1/containers", look="true", target="old"))["unmatched"] == ["old"]
+        # Numbers of an earlier control plane are never those of a new one.
+        first = api.world._look
+        await api.get("/v1/containers", look="true")
+        assert api.world._look > first > 1_700_000_000_000
+
+
+async def test_an_engine_that_cannot_be_asked_is_told_to_who_wanted_it(api: Api) -> None:
+    await report(api)
+    async with looking(api, problem="no engine answers"):
+        assert (await api.get("/v1/containers", look="true"))["problems"] == ["no engine answers"]
+        assert (await api.get("/v1/containers"))["problems"] == []
+        wish = {"targets": ["anything"], "existing": True}
+        assert (await api.post("/v1/attachments", wish))["unmatched"] == ["anything"]
+
+
+@pytest.mark.parametrize(
+    ("proxy", "target", "hint"),
+    [
+        ("", "shpo", "did you mean shop? --future attaches what will be called so"),
+        ("node", "far", "--future attaches what will be called so"),
+        ("none", "wbe", "did you mean web?"),
+        ("none", "far", "mizzen containers lists them"),
+    ],
+)
+async def test_what_does_not_exist_is_refused(api: Api, proxy: str, target: str, hint: str) -> None:
+    web = container("web", "Outside", project="shop")
+    await report(api, web)
+    wish = {"targets": ["web", target], "proxy": proxy, "existing": True}
+    async with looking(api, running=(web,)):
+        (problem,) = (await api.post("/v1/attachments", wish, 404))["problems"]
+    assert (problem["code"], problem["hint"]) == ("NotFound", hint)
+    assert problem["message"] == f"there is no container or Compose project {target}"
+    published = await api.world.included(0)
+    assert published.desired.attachments == ()
+
+
+async def test_what_does_not_run_or_was_attached_before_is_no_mistake(api: Api) -> None:
+    await report(api)
+    async with looking(api, container("old", "Stopped", project="shop")):
+        for target in ("old", "shop"):
+            await api.post("/v1/attachments", {"targets": [target], "existing": True})
+        await api.post("/v1/attachments", {"targets": ["far"]})
+        assert (await api.get("/v1/containers", look="true"))["waiting"] == ["far"]
+        await api.post("/v1/attachments", {"targets": ["far"], "existing": True})
+        await api.post("/v1/attachments", {"targets": ["far"], "proxy": "none", "existing": True})
+        assert (await api.get("/v1/containers", look="true"))["waiting"] == []
 
 
 @pytest.mark.parametrize(
