@@ -14,6 +14,7 @@ from mizzen.cli.completing import complete_workload
 from mizzen.cli.executing import check_may_enter
 from mizzen.cli.options import WORKLOAD, connect, mesh_options, namespace_option
 from mizzen.cli.output import Complaint
+from mizzen.registry.calling import called, excluded
 
 if TYPE_CHECKING:
     from mizzen.cli.client import Client
@@ -59,7 +60,7 @@ def port_forward(
     """
     with connect(choice) as client:
         instance = _instance(client, namespace, workload)
-        netns = client.exec_context(namespace, instance.name).netns
+        netns = client.exec_context(instance.namespace, instance.name).netns
     check_may_enter(instance.name, netns)
     found = [(local, _port(instance, remote)) for local, remote in ports]
     import asyncio
@@ -68,11 +69,13 @@ def port_forward(
 
 
 def _instance(client: Client, namespace: str, name: str) -> Instance:
-    """Returns the instance of that name, or the first ready one of the workload of that name."""
-    here = [each for each in client.instances() if each.namespace == namespace]
-    mine = [each for each in here if each.name == name] or [each for each in here if each.workload == name]
+    """Returns the instance that a name means (see :mod:`mizzen.registry.calling`); of several the first ready one."""
+    instances, containers = client.instances(), client.containers().items
+    mine = called(name, namespace, instances, containers)
     if not mine:
-        known = ", ".join(sorted({each.workload for each in here})) or "none"
+        if container := excluded(name, containers):
+            raise Complaint(f"container {name} is not in the mesh: {container.reason}", hint="See: mizzen containers")
+        known = ", ".join(sorted({each.workload for each in instances if each.namespace == namespace})) or "none"
         raise Complaint(f"there is no workload {name} in namespace {namespace}", hint=f"Workloads: {known}.")
     return next((each for each in mine if each.ready), mine[0])
 

@@ -8,17 +8,19 @@ whatever serves it. Names of other instances' listeners stay whole, since they s
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mizzen.cli.output import Complaint
+from mizzen.registry.calling import called, excluded
 
 if TYPE_CHECKING:
     from mizzen.cli.client import Client
     from mizzen.registry.reports import Instance
 
 _OUTSIDE = "none"
+_DEFAULT = "default"
 # By what name each path of Envoy's administration interface takes a regular expression for the names of resources.
 _FILTERS = {"config_dump": "name_regex", "clusters": "filter"}
 _WHOLE = frozenset({"server_listener_name"})
@@ -48,17 +50,13 @@ def proxies_of(instance: Instance) -> tuple[str, ...]:
 
 
 def find(client: Client, name: str) -> Shown:
-    """Finds a proxy by its id, or by an instance or workload that it serves; raises :class:`Complaint`."""
+    """Finds a proxy by its id, or by what it serves (see :mod:`mizzen.registry.calling`); raises :class:`Complaint`."""
     instances = sorted(client.instances(), key=lambda each: (each.namespace, each.name))
-    # A full name is more exact than an instance's, that more than a workload's, with or without the namespace.
-    for naming in (
-        lambda each: f"{each.name}.{each.namespace}",
-        lambda each: each.name,
-        lambda each: f"{each.workload}.{each.namespace}",
-        lambda each: each.workload,
-    ):
-        if found := next((each for each in instances if naming(each) == name), None):
-            return _of(found)
+    containers = client.containers().items
+    if found := called(name, "", instances, containers):
+        return _of(_of_one_namespace(name, found))
+    if container := excluded(name, containers):
+        raise Complaint(f"container {name} is not in the mesh: {container.reason}", hint="See: mizzen containers")
     ids = [proxy.id for proxy in client.proxies()]
     for proxy in ids:
         if name in (proxy, proxy.rpartition(".")[0]):
@@ -66,6 +64,17 @@ def find(client: Client, name: str) -> Shown:
     known = dict.fromkeys([f"{each.name}.{each.namespace}" for each in instances if proxies_of(each)] + sorted(ids))
     shown = "\n  ".join(known) or "none"
     raise Complaint(f"there is no proxy {name}", hint=f"Proxies:\n  {shown}")
+
+
+def _of_one_namespace(name: str, found: Sequence[Instance]) -> Instance:
+    """Returns the first instance; of several namespaces, that of `default`, which commands mean where none is given."""
+    namespaces = sorted({one.namespace for one in found})
+    if len(namespaces) > 1 and _DEFAULT not in namespaces:
+        raise Complaint(
+            f"there is a {name} in each of the namespaces {', '.join(namespaces)}",
+            hint=f"Say which: {', '.join(f'{name}.{one}' for one in namespaces)}",
+        )
+    return next((one for one in found if one.namespace == _DEFAULT), found[0])
 
 
 def _of(instance: Instance) -> Shown:

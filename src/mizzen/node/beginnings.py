@@ -18,7 +18,7 @@ from mizzen.node.capture.attaching import Attachments, Prepared
 from mizzen.node.capturing import CaptureError
 from mizzen.node.engine.hooks import Beginning
 from mizzen.node.engine.watching import ContainerWatch
-from mizzen.registry.containers import Container, Described, describe
+from mizzen.registry.containers import Container, Described, describe, exact_names
 from mizzen.registry.membership import EVERYTHING, OUTSIDE, Run, decide, run_of
 from mizzen.registry.reports import Attachment
 
@@ -98,7 +98,8 @@ class Beginnings:
             return not self._watch.trouble.get() and any(
                 one.target == EVERYTHING and one.proxy != OUTSIDE for one in attachments
             )
-        return decide(attachments, container).proxy != OUTSIDE and isinstance(describe(container), Described)
+        exact = exact_names((self._watch.containers.get() or {}).values())
+        return decide(attachments, container, exact).proxy != OUTSIDE and isinstance(describe(container), Described)
 
 
 def _is_shared(pid: int) -> bool:

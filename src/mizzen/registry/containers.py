@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface
 
@@ -152,19 +152,23 @@ def describe(container: Container) -> Described | Excluded:
     )
 
 
-def matches(target: str, container: Container) -> bool:
-    """Says whether ``target`` means a container: "*" for all, a Compose project, its name, or a prefix of its id (at
-    least four digits).
+def matches(target: str, container: Container, exact: Collection[str] = ()) -> bool:
+    """Says whether ``target`` means a container: "*" for all, a Compose project, its name, or, unless that is one of the
+    ``exact`` names of containers and projects, its name in the mesh or a prefix of its id (at least four digits).
 
     Nothing means one that has opted out, not even its name: its label is part of how it was deployed, and stays when
     whoever typed a command has gone.
     """
-    is_meant = (
-        target in {"*", container.name, dns_label(container.name)}
-        or (target != "" and target == container.project)
-        or (container.id.startswith(target) and _ID.fullmatch(target) is not None)
-    )
+    is_meant = target in {"*", container.name} or (target != "" and target == container.project)
+    if not is_meant and target not in exact:
+        is_id = container.id.startswith(target) and _ID.fullmatch(target) is not None
+        is_meant = is_id or target == dns_label(container.name)
     return is_meant and membership(container.labels) is not False
+
+
+def exact_names(containers: Iterable[Container]) -> frozenset[str]:
+    """Returns the names of containers and of their projects, see :func:`matches`."""
+    return frozenset(name for one in containers for name in (one.name, one.project) if name)
 
 
 def has_opted_in(container: Container) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from mizzen.registry.container_services import Survey, survey
-from mizzen.registry.containers import Container, Described, has_opted_in, matches
+from mizzen.registry.containers import Container, Described, exact_names, has_opted_in, matches
 from mizzen.registry.reports import Attachment
 
 EVERYTHING = "*"
@@ -40,7 +40,8 @@ class Membership:
 
     @classmethod
     def of(cls, containers: Mapping[str, Container], attachments: tuple[Attachment, ...]) -> Membership:
-        decisions = {one.id: decide(attachments, one) for one in containers.values()}
+        exact = exact_names(containers.values())
+        decisions = {one.id: decide(attachments, one, exact) for one in containers.values()}
         asked = frozenset(id_ for id_, decision in decisions.items() if decision.proxy != OUTSIDE)
         return cls(containers, attachments, decisions, survey(containers.values(), asked))
 
@@ -60,9 +61,11 @@ class Membership:
         }
 
 
-def decide(attachments: Iterable[Attachment], container: Container) -> Decision:
-    """Returns what the most exact attachment says that means a container (see :class:`Attachment`)."""
-    meant = [one for one in attachments if matches(one.target, container)]
+def decide(attachments: Iterable[Attachment], container: Container, exact: Collection[str] = ()) -> Decision:
+    """Returns what the most exact attachment says that means a container (see :class:`Attachment`, and :func:`matches`
+    for the ``exact`` names).
+    """
+    meant = [one for one in attachments if matches(one.target, container, exact)]
     if not meant:
         return Decision("" if has_opted_in(container) else OUTSIDE)
     # Of those that are equally exact the latest counts, and that is the last.

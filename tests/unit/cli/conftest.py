@@ -82,5 +82,6 @@ def start_mesh(home: Path, api_server: tuple[FakeApi, Path]) -> Iterator[StartMe
 def api(api_server: tuple[FakeApi, Path], start_mesh: StartMesh) -> Iterator[FakeApi]:
     """The API of a mesh that runs under the default name."""
     start_mesh()
+    api_server[0].on("GET /v1/containers", {})
     yield api_server[0]
     api_server[0].reset()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.unit.cli.envoy_answers import HOSTS, dump
-from tests.unit.cli.fakes import FakeApi, instance, out, run
+from tests.unit.cli.fakes import FakeApi, container, instance, out, run
 
 from mizzen.cli.envoy_dump import ClusterName, seat_of
 from mizzen.cli.proxies import names_of, without_prefix
@@ -66,6 +66,27 @@ def node(api: FakeApi) -> FakeApi:
         api.on(f"GET /v1/proxies/a-0.default/admin/{path}", answer)
         api.on(f"GET /v1/proxies/{NODE}/admin/{path}", _seated(answer))
     return api
+
+
+def test_a_proxy_is_called_as_its_workload_or_container_is_elsewhere(node: FakeApi) -> None:
+    expected = out("proxy", "routes", "reviews-v1-0")
+    node.on("GET /v1/containers", {"items": [container("reviews_v1_0", instance="reviews-v1-0")]})
+    for name in ("reviews_v1_0", "reviews-v1", "reviews-v1.default", "reviews-v1-0.default"):
+        assert out("proxy", "routes", name) == expected
+
+
+def test_no_other_proxy_is_shown_than_the_one_that_is_meant(node: FakeApi) -> None:
+    shut_out = container("reviews-v1-0", "Refused", instance="", namespace="", reason="rename one")
+    node.on("GET /v1/containers", {"items": [container("reviews_v1_0", instance="reviews-v1-0"), shut_out]})
+    for command in (["proxy", "routes", "reviews-v1-0"], ["port-forward", "reviews-v1-0", "80"]):
+        assert run(*command).stderr == (
+            "error: container reviews-v1-0 is not in the mesh: rename one\n  See: mizzen containers\n"
+        )
+    both = [instance("web-0", "web", namespace=namespace) for namespace in ("shop", "bank")]
+    node.on("GET /v1/workloads", {"items": both})
+    assert run("proxy", "routes", "web").stderr == (
+        "error: there is a web in each of the namespaces bank, shop\n  Say which: web.bank, web.shop\n"
+    )
 
 
 @pytest.mark.parametrize("what", ["clusters", "endpoints", "listeners", "routes"])

@@ -216,6 +216,19 @@ async def test_a_command_runs_beside_a_container_by_the_name_that_its_engine_has
         assert (await api.get(f"/v1/workloads/default/{name}/exec"))["netns"] == "/proc/1/fd/9"
 
 
+async def test_a_container_that_another_shuts_out_is_not_taken_for_it(api: Api) -> None:
+    shut_out = ContainerState(id="b" * 64, name="my-web", state="Refused", reason="rename one")
+    context = ExecContext(instance="my-web", namespace="default", env={}, working_dir="/")
+    both = (container("my_web"), shut_out)
+    await report(api, *both, instances=(instance("my-web"),), exec_contexts=(context,))
+    assert names(await api.get("/v1/containers", target="my-web")) == ["my-web"]
+    assert (await api.get("/v1/workloads/default/my_web/exec"))["instance"] == "my-web"
+    (problem,) = (await api.get("/v1/workloads/default/my-web/exec", 409))["problems"]
+    assert problem["message"] == "container my-web is not in the mesh: rename one"
+    (problem,) = (await api.get("/v1/logs", 409, name="my-web", proxy="true"))["problems"]
+    assert problem["code"] == "Outside"
+
+
 async def test_a_container_outside_has_no_proxy_and_no_place(api: Api) -> None:
     await report(api, container("web", "Outside"), instances=(instance("web", capture="none"),))
     assert codes(await api.get("/v1/workloads/default/web/exec", 409)) == ["Outside"]

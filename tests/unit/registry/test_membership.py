@@ -56,6 +56,17 @@ def test_who_does_not_choose_a_proxy_leaves_it_to_the_next(attached: dict[str, s
     assert decide(attachments(attached), container()).proxy == proxy
 
 
+@pytest.mark.parametrize(
+    ("target", "meant"),
+    [("web-1", {"web-1"}), ("web_1", {"web_1"}), ("web-2", {"web_2"}), ("cafe", {"cafe"}), ("shop", {"web-1"})],
+)
+def test_an_exact_name_means_nobody_else(target: str, meant: set[str]) -> None:
+    names = {"1" * 64: "web-1", "2" * 64: "web_1", "3" * 64: "web_2", "4" * 64: "cafe", "cafe" * 16: "other"}
+    containers = {id_: Container(id_, name, labels=PROJECT if name == "web-1" else {}) for id_, name in names.items()}
+    made = Membership.of(containers, (Attachment(target=target),))
+    assert {one.name for one in containers.values() if not made.is_outside(one)} == meant
+
+
 @pytest.mark.parametrize(("pid", "is_wanted"), [(7, True), (0, False)])
 def test_those_that_run_are_wanted(pid: int, is_wanted: bool) -> None:
     one = container(pid=pid)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 from starlette.requests import Request
@@ -132,12 +132,15 @@ def _settled(published: Published | None, number: int, targets: Iterable[str]) -
 def meant(containers: Sequence[ContainerState], targets: Iterable[str]) -> list[ContainerState]:
     """Returns the containers that targets mean, as the node reads them, and those too that their labels keep outside."""
     wanted = tuple(targets)
-    return [one for one in containers if any(_means(target, one) for target in wanted)]
+    exact = {name for one in containers for name in (one.name, one.project)}
+    return [one for one in containers if any(_means(target, one, exact) for target in wanted)]
 
 
-def _means(target: str, container: ContainerState) -> bool:
-    names = {EVERYTHING, container.name, dns_label(container.name), container.project or container.name}
-    return target in names or (_ID.fullmatch(target) is not None and container.id.startswith(target))
+def _means(target: str, container: ContainerState, exact: Collection[str]) -> bool:
+    if target in {EVERYTHING, container.name, container.project or container.name}:
+        return True
+    is_id = _ID.fullmatch(target) is not None and container.id.startswith(target)
+    return target not in exact and (is_id or target == dns_label(container.name))
 
 
 def _answer(published: Published, targets: Sequence[str], *, all_: bool = False) -> dict[str, object]:

@@ -15,8 +15,9 @@ from starlette.routing import Route
 from mizzen.control.api.answers import BadRequestError, answer, not_found, refusal
 from mizzen.control.logs import follow, tail
 from mizzen.control.world import Published, World
+from mizzen.registry.calling import called, excluded
 from mizzen.registry.processes import OUTSIDE, proxies_of
-from mizzen.registry.reports import Instance
+from mizzen.registry.reports import ContainerState, Instance
 from mizzen.resources.key import Key
 from mizzen.resources.problems import Problem
 from mizzen.settings import Settings
@@ -71,28 +72,29 @@ def routes(world: World, settings: Settings) -> Sequence[Route]:
 
 def _exec_context(published: Published, namespace: str, name: str) -> Response:
     known = published.report.exec_contexts if published.report else ()
-    contexts = {one.instance: one for one in known if one.namespace == namespace}
+    contexts = {(one.namespace, one.instance): one for one in known}
     chosen = _chosen(published, namespace, name)
-    ready = sorted((one for one in chosen if one.name in contexts), key=lambda one: not one.ready)
+    ready = sorted((one for one in chosen if (one.namespace, one.name) in contexts), key=lambda one: not one.ready)
     if ready:
-        return answer(contexts[ready[0].name])
-    return _outside(chosen) or not_found(
-        f"there is no workload or instance {name} in namespace {namespace} that runs", _HINT
-    )
+        return answer(contexts[ready[0].namespace, ready[0].name])
+    return _outside(chosen) or _nothing(published, namespace, name)
 
 
 def _chosen(published: Published, namespace: str, name: str) -> list[Instance]:
-    """Returns the instance of this name, or of the container of this name, or all of the workload of this name."""
     report = published.report
-    if report is None:
-        return []
-    mine = [instance for instance in report.instances if instance.namespace == namespace]
-    called = {one.instance for one in report.containers if one.name == name and one.namespace == namespace}
-    return (
-        [one for one in mine if one.name == name]
-        or [one for one in mine if one.name in called]
-        or [one for one in mine if one.workload == name]
-    )
+    return called(name, namespace, report.instances, report.containers) if report else []
+
+
+def _excluded(published: Published, name: str) -> ContainerState | None:
+    return excluded(name, published.report.containers if published.report else ())
+
+
+def _nothing(published: Published, namespace: str, name: str) -> Response:
+    """Returns the answer about a name that means nothing that runs in the mesh or beside it."""
+    if one := _excluded(published, name):
+        message = f"container {one.name} is not in the mesh: {one.reason}"
+        return refusal(409, [Problem(code="Outside", message=message, hint=_HINT)])
+    return not_found(f"there is no workload or instance {name} in namespace {namespace} that runs", _HINT)
 
 
 def _containers(published: Published, instances: Sequence[Instance]) -> list[str]:
@@ -110,7 +112,7 @@ def _application_files(settings: Settings, published: Published, namespace: str,
 def _proxy_files(settings: Settings, published: Published, namespace: str, name: str) -> dict[str, Path]:
     """Returns the logs of the proxies of what is chosen, or that of the proxy itself that has this name."""
     ids = dict.fromkeys(proxy for one in _chosen(published, namespace, name) for proxy in proxies_of(one))
-    if not ids and (itself := f"{name}.{namespace}") in published.snapshot.proxies:
+    if not ids and not _excluded(published, name) and (itself := f"{name}.{namespace}") in published.snapshot.proxies:
         ids = {itself: None}
     found = {}
     for proxy in ids:
@@ -123,7 +125,7 @@ def _no_log(published: Published, namespace: str, name: str, *, proxy: bool) -> 
     chosen = _chosen(published, namespace, name)
     if not proxy and (containers := _containers(published, chosen)):
         return _engines("logs", "logged", containers)
-    return _outside(chosen) or not_found(f"there is no workload or instance {name} in namespace {namespace}", _HINT)
+    return _outside(chosen) or _nothing(published, namespace, name)
 
 
 def _outside(chosen: Sequence[Instance]) -> Response | None:
