@@ -132,7 +132,12 @@ def test_a_command_runs_beside_it(mesh: Mesh) -> None:
         await_ready(mesh, "web-r0")
         said = mesh.cli("exec", "web", "--", "sh", "-c", "echo $HOSTNAME; curl -s http://client/").stdout
         assert said == "web-r0\nclient"
+        kept = mesh.cli("delete", "service", "web", check=False)
+        assert "it was offered by `mizzen run` (web-r0), and can be deleted when that has ended" in kept.stderr
         assert web.end()[0] == 143
+    eventually(lambda: not instances_of(mesh), "it is gone")
+    assert mesh.cli("delete", "service", "web").stdout == 'service "web" deleted\n'
+    assert mesh.cli("get", "service", "web", check=False).returncode == 1
 
 
 def test_what_cannot_be_run_is_refused_with_what_to_do(mesh: Mesh) -> None:

@@ -25,6 +25,10 @@ class Changed:
     warnings: tuple[Problem, ...] = ()
 
 
+# How long a node may take to forget a service, in seconds.
+_LONGEST = 5.0
+
+
 class RefusedError(Exception):
     """A change that was not made, and why."""
 
@@ -39,6 +43,10 @@ def _still_needed() -> Problem:
         message="nothing was deleted: resources that stay need what should go",
         hint="delete or change them first or in the same command, or repeat it with --force",
     )
+
+
+def _offered_again(key: Key) -> Problem:
+    return Problem(code="ReadOnly", message="it is still there: a run has begun that offers it again", resource=key)
 
 
 def new_problems(before: Mapping[Key, Resource[Any]], after: Mapping[Key, Resource[Any]]) -> list[Problem]:
@@ -70,7 +78,7 @@ class Changes:
         return Changed(await self._in_effect(outcome.version), outcome.actions, tuple(problems))
 
     async def delete(self, keys: Sequence[Key], *, force: bool = False) -> Changed:
-        """Deletes all of the resources, or none.
+        """Deletes all of the resources, or none, and with them services that nobody wrote and no run offers any more.
 
         What other resources need is not deleted, unless with ``force``: then what is left dangling is in the warnings.
         Raises :class:`RefusedError` and StoreError.
@@ -79,8 +87,25 @@ class Changes:
         problems = new_problems(before, {key: one for key, one in before.items() if key not in keys})
         if (needed := errors(problems)) and not force:
             raise RefusedError([*needed, _still_needed()])
-        outcome = await self._stores.change(delete=keys)
-        return Changed(await self._in_effect(outcome.version), outcome.actions, tuple(problems))
+        stored = [key for key in keys if key not in self._unwritten()]
+        offered = [key for key in keys if key not in stored]
+        actions, version = {}, 0
+        if stored:
+            outcome = await self._stores.change(delete=stored)
+            actions, version = {**outcome.actions}, await self._in_effect(outcome.version)
+        if offered:
+            version = await self._dismissed(offered)
+        return Changed(version, actions | dict.fromkeys(offered, Action.DELETED), tuple(problems))
+
+    async def _dismissed(self, services: Sequence[Key]) -> int:
+        try:
+            return (await self._world.dismiss(services, _LONGEST)).snapshot.version
+        except TimeoutError:
+            raise RefusedError(_offered_again(key) for key in services if key in self._unwritten()) from None
+
+    def _unwritten(self) -> Mapping[Key, Resource[Any]]:
+        published = self._world.published.get()
+        return published.found if published else {}
 
     def _known(self) -> dict[Key, Resource[Any]]:
         """Returns all that resources may refer to: what was written, and what was found."""

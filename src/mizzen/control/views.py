@@ -29,7 +29,7 @@ class Inputs:
     ``resources`` are those in force: where Envoy rejected a resource, its last good generation stands in its place; a
     service that was found among containers is one of them unless somebody wrote a Service of its name.
     ``restarts`` count the restarts of workloads that users asked for, by namespace and name. ``look`` is the number of the
-    latest question which containers there are.
+    latest question which containers there are, ``dismissed`` are the services of ended runs that are to be forgotten.
     """
 
     trust_domain: str
@@ -39,6 +39,7 @@ class Inputs:
     restarts: Mapping[tuple[str, str], int] = field(default_factory=dict)
     attachments: Attachments = field(default_factory=Attachments)
     look: int = 0
+    dismissed: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ def build_desired(
         attachments=inputs.attachments.told(),
         attachments_version=inputs.attachments.version,
         look=inputs.look,
+        dismissed=tuple(sorted(inputs.dismissed)),
     )
 
 

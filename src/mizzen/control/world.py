@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from mizzen.control.views import Inputs, Running, build_desired, build_snapshot,
 from mizzen.latest import Latest
 from mizzen.mesh.model import Snapshot
 from mizzen.registry.addresses import allocate
+from mizzen.registry.found import of_ended_runs
 from mizzen.registry.reports import Desired, Report
 from mizzen.registry.unwritten import found_services, found_workloads
 from mizzen.resources.key import Key
@@ -74,6 +75,7 @@ class World:
         self._restarts: dict[tuple[str, str], int] = {}
         self._attachments = Attachments(all_containers=all_containers)
         self._look = 0
+        self._dismissed: frozenset[tuple[str, str]] = frozenset()
         self._set_aside: dict[Key, SetAside] = {}
         # The digests of all generations of a resource that were refused, for as long as the resource is there.
         self._refused: dict[Key, list[str]] = {}
@@ -122,6 +124,8 @@ class World:
     def put_report(self, report: Report) -> int:
         """Takes what a node runs; returns the number of the input."""
         self._report = report
+        # Those that are gone, or that another run offers by now, are settled.
+        self._dismissed &= of_ended_runs(report)
         return self._touch()
 
     def restart(self, namespace: str, name: str) -> int:
@@ -136,6 +140,17 @@ class World:
         self._attachments = self._attachments.changed(target, proxy, by_label=by_label)
         self._touch()
         return self._attachments.version
+
+    async def dismiss(self, services: Collection[Key], longest: float) -> Published:
+        """Has nodes forget services of runs that have ended; returns the first publication without them.
+
+        Raises TimeoutError where some are still there after ``longest`` seconds: they are offered again.
+        """
+        self._dismissed |= {(key.namespace, key.name) for key in services}
+        self._touch()
+        async with asyncio.timeout(longest):
+            gone = await self.published.until(lambda now: now is not None and not now.found.keys() & set(services))
+        return _known(gone)
 
     async def seen(self, longest: float) -> Published:
         """Returns the first publication with what nodes see now among containers, or after ``longest`` seconds the last."""
@@ -254,6 +269,7 @@ class World:
             self._restarts,
             self._attachments,
             self._look,
+            self._dismissed,
         )
         before = self.published.get()
         self._running = running(inputs, self._running)

@@ -2,7 +2,7 @@
 
 What is said on a connection stands in ``run_messages.py``, how a command is an instance in ``attended.py``. A service
 that a run offers outlasts it for some minutes, so that one which is started again by whoever watches over it is called
-by the same name and address as before.
+by the same name and address as before; unless a user dismisses it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import msgspec
 
@@ -37,15 +37,21 @@ class Runs:
         self._written: set[tuple[str, str]] = set()
         self._known = asyncio.Event()
         self._runs: list[_Run] = []
-        self._offers: list[tuple[FoundService, ...]] = []
+        # Those whose services are told, and of these the ones that have ended.
+        self._offering: list[_Run] = []
+        self._ended: list[_Run] = []
         # Those of connections that are no runs yet.
         self._idle: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
 
     def take(self, desired: Desired) -> None:
-        """Takes which Workloads are written: their names are theirs."""
+        """Takes which Workloads are written: their names are theirs; and which services of runs that have ended may go."""
         self._written = {(one.namespace, one.name) for one in desired.workloads}
         self._known.set()
+        for run in self._ended:
+            run.dismiss(desired.dismissed)
+        if desired.dismissed:
+            self._tell_offers()
 
     def refresh(self) -> None:
         """Has all reported anew, as the services that they may call have changed."""
@@ -59,6 +65,8 @@ class Runs:
             task.cancel()
         for run in self._runs:
             run.runner.stop()
+        for run in self._ended:
+            run.over.set()
 
     def kill(self) -> None:
         """Ends all at once."""
@@ -85,11 +93,12 @@ class Runs:
             run = await self._admit(link)
         if run is None:
             return
-        with self._offered(run.offer):
+        with self._listed(run, self._offering):
             await self._keep(run)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LINGER):
-                    await self._stopping.wait()
+            if not self._stopping.is_set():
+                with self._listed(run, self._ended), contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LINGER):
+                        await run.over.wait()
 
     @contextlib.contextmanager
     def _idling(self) -> Iterator[None]:
@@ -102,18 +111,18 @@ class Runs:
             self._idle.discard(task)
 
     @contextlib.contextmanager
-    def _offered(self, offer: tuple[FoundService, ...]) -> Iterator[None]:
-        """Has services told to the control plane while the context lasts."""
-        self._offers.append(offer)
+    def _listed(self, run: _Run, runs: list[_Run]) -> Iterator[None]:
+        """Has a run among others while the context lasts, and the control plane told whose services there are."""
+        runs.append(run)
         self._tell_offers()
         try:
             yield
         finally:
-            self._offers.remove(offer)
+            runs.remove(run)
             self._tell_offers()
 
     def _tell_offers(self) -> None:
-        self._host.board.offer(tuple(service for offer in self._offers for service in offer))
+        self._host.board.offer(tuple(service for run in self._offering for service in run.offer))
 
     async def _admit(self, link: Link[FromRun]) -> _Run | None:
         """Returns the run that is wished for on a connection; or None, and then the connection is closed."""
@@ -181,14 +190,21 @@ class _RefusedError(Exception):
 
 
 class _Run:
-    """One run. ``offer`` is what services it stands behind."""
+    """One run. ``offer`` is what services it stands behind; ``over`` is set when nobody needs those any more."""
 
     runner: InstanceRunner
 
     def __init__(self, attendant: Attendant, offer: tuple[FoundService, ...]) -> None:
         self.attendant = attendant
         self.offer = offer
+        self.over = asyncio.Event()
         self._announced = False
+
+    def dismiss(self, services: Collection[tuple[str, str]]) -> None:
+        """Forgets services by namespace and name."""
+        self.offer = tuple(one for one in self.offer if (one.namespace, one.name) not in services)
+        if not self.offer:
+            self.over.set()
 
     def tell(self) -> None:
         """Takes a change of the instance."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from mizzen.registry.container_labels import SERVICE_PREFIX
-from mizzen.registry.reports import FoundPort, FoundService
+from mizzen.registry.reports import FoundPort, FoundService, Instance, Report
 from mizzen.resources.protocols import declared_protocol
 
 
@@ -25,6 +25,21 @@ def service_of_run(name: str, namespace: str, ports: Iterable[tuple[int, str]], 
 def service_labels(services: Iterable[str]) -> dict[str, str]:
     """Returns the labels by which services that nobody wrote select what is behind them."""
     return {SERVICE_PREFIX + service: "true" for service in services}
+
+
+def behind(service: FoundService, instances: Iterable[Instance]) -> list[Instance]:
+    """Returns the instances that a service selects."""
+    return [
+        one
+        for one in instances
+        if one.namespace == service.namespace and service.selector.items() <= one.labels.items()
+    ]
+
+
+def of_ended_runs(report: Report) -> frozenset[tuple[str, str]]:
+    """Returns the services that runs offered of which none is left, by namespace and name."""
+    offered = [one for one in report.services if one.of_run]
+    return frozenset((one.namespace, one.name) for one in offered if not behind(one, report.instances))
 
 
 def united(services: Iterable[FoundService]) -> tuple[tuple[FoundService, ...], tuple[str, ...]]:

@@ -69,7 +69,8 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ``problems`` are what is wrong with watched files or was rejected by Envoy, in words: the node tells them where the
     mesh was started, since nobody gave a command that could answer with them. ``written`` are all resources, for the
     same reason: the node tells which edits of watched files have come into force. ``attachments_version`` counts the
-    changes of ``attachments``. ``look`` grows with each time that a user asks which containers there are.
+    changes of ``attachments``. ``look`` grows with each time that a user asks which containers there are. ``dismissed`` are
+    services, by namespace and name, that runs offered which have ended, and that users do not want any more.
     """
 
     version: int
@@ -81,6 +82,7 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     attachments: tuple[Attachment, ...] = ()
     attachments_version: int = 0
     look: int = 0
+    dismissed: tuple[tuple[str, str], ...] = ()
 
 
 class InstancePort(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -294,6 +294,26 @@ async def test_its_services_outlast_it_for_some_minutes(stage: Stage, monkeypatc
         assert services.now == {}
 
 
+async def test_services_of_those_that_have_ended_may_be_dismissed(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(stage) as node:
+        services = Services(stage, monkeypatch)
+        run, other = node.connect(wish(services=("web", "shop"))), node.connect(wish("other", services=("web",)))
+        await pause()
+        run.say(Ended())
+        await pause(1)
+        dismissed = (("default", "web"), ("default", "shop"))
+        node.runs.take(Desired(version=2, trust_domain="cluster.local", dismissed=dismissed))
+        await pause()
+        assert set(services.now) == {"web"}, "one that runs offers it"
+        other.say(Ended())
+        await pause(1)
+        node.runs.take(Desired(version=3, trust_domain="cluster.local", dismissed=dismissed))
+        await pause()
+        assert services.now == {}
+
+
 async def test_new_services_are_reported_for_all_runs(stage: Stage) -> None:
     async with serving(stage) as node:
         node.connect(wish())

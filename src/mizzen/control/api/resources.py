@@ -13,6 +13,8 @@ from starlette.routing import Route
 from mizzen.control.api.answers import BadRequestError, answer, body, refusal
 from mizzen.control.changes import Changed, Changes
 from mizzen.control.world import Published, World
+from mizzen.registry.found import behind, of_ended_runs
+from mizzen.registry.reports import Report
 from mizzen.registry.services import host_of
 from mizzen.registry.unwritten import FOUND, RUN
 from mizzen.resources.key import Key
@@ -65,9 +67,11 @@ def routes(stores: Stores, world: World, changes: Changes) -> Sequence[Route]:
     async def delete(request: Request) -> Response:
         wish = _convert(await body(request), _Delete)
         keys = [Key(key.kind, key.namespace, key.name) for key in wish.keys]
-        found = (await world.included(0)).found
-        if unwritten := [key for key in keys if key in found and key not in stores.contents.resources]:
-            return refusal(409, (_not_written(found[key]) for key in unwritten))
+        published = await world.included(0)
+        ended = of_ended_runs(published.report or Report(node=""))
+        unwritten = [key for key in keys if key in published.found and key not in stores.contents.resources]
+        if kept := [key for key in unwritten if (key.namespace, key.name) not in ended]:
+            return refusal(409, (_not_written(published.found[key], published.report) for key in kept))
         return _changed(await changes.delete(keys, force=wish.force))
 
     async def history(request: Request) -> Response:
@@ -104,15 +108,18 @@ def _key(key: Key) -> dict[str, str]:
     return {"kind": key.kind, "namespace": key.namespace, "name": key.name}
 
 
-def _not_written(resource: Resource[Any]) -> Problem:
-    source = resource.source
-    origin = f"found by {source.file}" if source is FOUND else f"offered by `{source.file}`"
-    behind = "containers" if source is FOUND else "commands"
+def _not_written(resource: Resource[Any], report: Report | None) -> Problem:
+    source, key = resource.source, resource.key
+    origin = f"found by {source.file}, and is there as long as its containers"
+    if source is RUN and report:
+        (service,) = [one for one in report.services if (one.namespace, one.name) == (key.namespace, key.name)]
+        runs = ", ".join(one.name for one in behind(service, report.instances))
+        origin = f"offered by `{source.file}` ({runs}), and can be deleted when that has ended, or goes 5 minutes later"
     return Problem(
         code="ReadOnly",
-        message=f"nobody wrote it: it was {origin}, and is there as long as its {behind}",
+        message=f"nobody wrote it: it was {origin}",
         hint="to change it, apply a Service of this name; deleting that brings back what was found",
-        resource=resource.key,
+        resource=key,
     )
 
 
