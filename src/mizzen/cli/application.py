@@ -55,6 +55,21 @@ _ALIASES: Mapping[str, str] = {
 }
 
 
+# Commands of kubectl, istioctl and docker that are not here, and what does their work.
+_ELSEWHERE: Mapping[str, str] = {
+    "analyze": "mizzen validate -f FILE checks files, mizzen status has the problems of what runs",
+    "create": "mizzen apply -f FILE creates what is new and changes the rest",
+    "describe": "mizzen get KIND NAME -o yaml shows a resource, mizzen status and mizzen containers what runs",
+    "edit": "mizzen get KIND NAME -o yaml > FILE, then mizzen apply -f FILE",
+    "patch": "mizzen get KIND NAME -o yaml > FILE, then mizzen apply -f FILE",
+    "replace": "mizzen apply -f FILE creates what is new and changes the rest",
+    "rollout": "mizzen restart WORKLOAD replaces its instances, mizzen history KIND NAME shows its changes",
+    "scale": "write `replicas` in the Workload, then mizzen apply -f FILE",
+    "start": "mizzen up PATH starts a mesh",
+    "stop": "mizzen down stops a mesh",
+}
+
+
 class Application(click.Group):
     """The root group: lists commands by subject, and ends without a traceback for anything but a bug."""
 
@@ -67,6 +82,14 @@ class Application(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Finds a command, also by the name that istioctl has for it."""
         return super().get_command(ctx, _ALIASES.get(cmd_name, cmd_name))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Finds the command of a line; what other tools call so is wrong usage, with what to type here."""
+        if (instead := _ELSEWHERE.get(args[0])) and not ctx.resilient_parsing:
+            ctx.fail(f"No such command {args[0]!r}. Here: {instead}.")
+        return super().resolve_command(ctx, args)
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Runs a command and ends the process with its exit code."""

@@ -234,4 +234,7 @@ def _what_runs() -> str:
     names = [mesh.name for mesh in all_running()]
     if names:
         return f"Running: {', '.join(names)}. Say which with --name, or start this one with: mizzen up PATH"
-    return "Start one with: mizzen up PATH (a file or folder of YAML, such as examples/bookinfo)"
+    return (
+        "Start one with: mizzen up PATH (YAML such as examples/bookinfo, or a Compose file), or mizzen up --containers (all"
+        " containers of this host)"
+    )

@@ -11,7 +11,7 @@ CONTAINERS = ("containers", "container", "ctr")
 """How containers are called, which are no resources; they are listed and named as if they were."""
 
 _ALL = "all"
-_WHAT_RUNS = "See: mizzen get workloads; mizzen status"
+_WHAT_RUNS = "See: mizzen get workloads; mizzen status; mizzen containers"
 _KUBECTL_SHORT = frozenset({"po", "deploy", "sts", "ds", "rs", "cj"})
 
 

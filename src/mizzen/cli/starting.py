@@ -44,6 +44,15 @@ def _lifetime(_context: click.Context, _param: click.Parameter, value: float) ->
 @click.command(short_help="Start a mesh from files and folders.")
 @click.argument("paths", metavar="[PATH...]", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
+    "-f",
+    "--filename",
+    "filenames",
+    metavar="PATH",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="The same as PATH.",
+)
+@click.option(
     "--capture",
     type=click.Choice(["auto", "explicit", "transparent"]),
     default="auto",
@@ -92,6 +101,7 @@ def _lifetime(_context: click.Context, _param: click.Parameter, value: float) ->
 def up(
     choice: Choice,
     paths: tuple[Path, ...],
+    filenames: tuple[Path, ...],
     engine: Path | None,
     compose_command: str,
     detach: bool,
@@ -110,6 +120,7 @@ def up(
     With --containers the containers of this host are members, too, and no file is needed; mizzen attach and mizzen detach
     choose some of them while the mesh runs.
     """
+    paths = (*paths, *filenames)
     if not paths and not chosen["containers"]:
         raise click.UsageError("Name files or folders with resources, or Compose files, or use --containers.")
     from mizzen.cli import composing

@@ -16,7 +16,7 @@ from tests.unit.cli.fakes import FakeApi, container, instance, out, run
 from tests.unit.cli.samples import virtual_service
 
 from mizzen import __version__
-from mizzen.cli.application import Application, application
+from mizzen.cli.application import _ALIASES, _ELSEWHERE, Application, application
 
 HEAVY = ("grpc", "pydantic", "rich", "google.protobuf", "httpx2", "msgspec", "yaml", "structlog", "asyncio")
 
@@ -43,6 +43,18 @@ def test_an_unknown_command_is_wrong_usage() -> None:
     result = run("aply")
     assert result.exit_code == 2
     assert "No such command 'aply'" in result.stderr
+
+
+@pytest.mark.parametrize(("name", "hint"), [("describe", "mizzen get KIND NAME -o yaml"), ("scale", "`replicas`")])
+def test_a_command_of_kubectl_that_is_not_here_says_what_is(name: str, hint: str) -> None:
+    result = run(name, "svc", "web")
+    assert result.exit_code == 2
+    assert f"No such command {name!r}. Here: " in result.stderr
+    assert hint in result.stderr
+
+
+def test_what_others_have_is_not_what_is_here() -> None:
+    assert not _ELSEWHERE.keys() & {*application.commands, *_ALIASES}
 
 
 def test_version_without_a_mesh() -> None:

@@ -121,12 +121,14 @@ def test_a_name_that_is_typed_is_stronger_than_a_state_directory_in_the_environm
     assert "mesh default" in out("version", "--name", "default")
 
 
-def test_no_mesh_at_all_is_one_clear_message() -> None:
-    result = run("get", "vs")
+@pytest.mark.parametrize("command", ["get vs", "attach web", "detach web", "containers", "status", "logs web"])
+def test_no_mesh_at_all_is_one_clear_message(command: str) -> None:
+    result = run(*command.split())
     assert result.exit_code == 1
     assert result.output == (
         "error: no mesh is running\n"
-        "  Start one with: mizzen up PATH (a file or folder of YAML, such as examples/bookinfo)\n"
+        "  Start one with: mizzen up PATH (YAML such as examples/bookinfo, or a Compose file), or mizzen up --containers (all"
+        " containers of this host)\n"
     )
 
 

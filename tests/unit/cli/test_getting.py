@@ -146,7 +146,7 @@ def test_an_unknown_kind_has_a_nearest_name(api: FakeApi) -> None:
 def test_kinds_of_kubernetes_that_run_point_to_what_runs_here(api: FakeApi, kind: str) -> None:
     assert run("get", kind).stderr == (
         f"error: there is no kind {kind!r}\n"
-        "  Here a Workload says what runs. See: mizzen get workloads; mizzen status.\n"
+        "  Here a Workload says what runs. See: mizzen get workloads; mizzen status; mizzen containers.\n"
     )
 
 

@@ -117,6 +117,12 @@ def files() -> Path:
     return path
 
 
+def test_files_are_named_as_kubectl_has_it_too(node: FakeNode, files: Path) -> None:
+    node.events = [FAILED]
+    run("up", "-f", "mesh", "--detach")
+    assert [path.name for path in node.settings[0].paths] == ["mesh"]
+
+
 def test_up_detached_returns_when_the_mesh_is_ready(node: FakeNode, files: Path, home: Path) -> None:
     node.events, node.stays = [STARTING, READY, MESH_READY], True
     result = run("up", "mesh", "--detach", "--name", "shop", "--certificate-lifetime", "1h", "--capture", "explicit")

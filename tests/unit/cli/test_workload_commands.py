@@ -246,7 +246,7 @@ def test_a_workload_is_named_as_kubectl_does(api: FakeApi, replaced: list[Any], 
         ("svc/reviews", "svc/reviews: a Service is nothing that runs", "Write workload/NAME, or the name alone."),
         ("pod/reviews-v1-0", "there is no kind 'pod'", "Here a Workload says what runs. See: mizzen get workloads"),
         ("deploy/reviews", "there is no kind 'deploy'", "Here a Workload says what runs. See: mizzen get workloads"),
-        ("wl/", "'wl/' names no workload", "See: mizzen get workloads; mizzen status"),
+        ("wl/", "'wl/' names no workload", "See: mizzen get workloads; mizzen status; mizzen containers"),
         ("a/b/c", "there is no kind 'a/b'", "Kinds: "),
     ],
 )
