@@ -19,7 +19,7 @@ from mizzen.mesh.destination_rules import effective_policy, merged_policy, merge
 from mizzen.mesh.model import Capture, DestinationRule, InboundPort, Labels, ServicePort, labels_of
 from mizzen.mesh.scope import ScopedService
 from mizzen.mesh.spiffe import SpiffeId
-from mizzen.resources.destination_rule import TrafficPolicy
+from mizzen.resources.destination_rule import DestinationRuleSpec, PortTrafficPolicy, TrafficPolicy
 from mizzen.resources.key import Key
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
 from mizzen.stubs.envoy.config.endpoint.v3.endpoint_components_pb2 import LbEndpoint, LocalityLbEndpoints
@@ -72,6 +72,24 @@ def cluster_views(scoped: ScopedService, seat: Seat = ALONE) -> Iterator[tuple[C
             yield view, labels
 
 
+def hashed_clusters(scoped: ScopedService, seat: Seat = ALONE) -> frozenset[str]:
+    """Returns the names of those clusters of a service that choose endpoints by hash."""
+    if not any(_hashes(rule.spec) for rule in scoped.destination_rules):
+        return frozenset()
+    found = ((view, policy_for(view.rules, view.subset, view.port.number)) for view, _ in cluster_views(scoped, seat))
+    return frozenset(view.cluster for view, policy in found if policy and _hashing(policy))
+
+
+def _hashes(spec: DestinationRuleSpec) -> bool:
+    policies = [spec.traffic_policy, *(subset.traffic_policy for subset in spec.subsets)]
+    given = [one for one in policies if one]
+    return any(map(_hashing, given)) or any(_hashing(port) for one in given for port in one.port_level_settings)
+
+
+def _hashing(policy: TrafficPolicy | PortTrafficPolicy) -> bool:
+    return bool(policy.load_balancer and policy.load_balancer.consistent_hash)
+
+
 def policy_for(rules: Sequence[DestinationRule], name: str, port: int) -> TrafficPolicy | None:
     """Returns the traffic policy of a subset's port: the merged rules', and over it the subset's own."""
     subset = next((subset for subset in merged_subsets(rules) if subset.name == name), None)
@@ -86,12 +104,15 @@ def build_cluster(view: ClusterView) -> XdsResource:
     cluster.eds_cluster_config.eds_config.CopyFrom(ads())
     # An endpoint that is withdrawn goes at once: it is withdrawn before it stops.
     cluster.ignore_health_on_host_removal = True
-    load_balancers.apply(cluster, policy.load_balancer if policy else None)
+    balancer = policy.load_balancer if policy else None
+    load_balancers.apply(cluster, balancer, http=view.port.protocol.is_http)
     outliers.apply(cluster, policy.outlier_detection if policy else None)
     _set_metadata(cluster, view)
     pool = policy.connection_pool if policy else None
     codec = pools.outbound_codec(pool, view.port.protocol)
-    pools.apply(cluster, pool, codec, telling_caller=view.seat.shared)
+    pools.apply(
+        cluster, pool, codec, telling_caller=view.seat.shared, hashed=balancer.consistent_hash if balancer else None
+    )
     _set_tls(cluster, view, policy, codec)
     view.seat.open_inside(cluster)
     return encode(view.cluster, cluster, [view.origin, *(rule.key for rule in view.rules)])

@@ -78,6 +78,8 @@ def _neighbour(endpoint: Endpoint, caller: str) -> LbEndpoint:
         metadata(
             **{
                 "envoy.transport_socket_match": {"tlsMode": "neighbour"},
+                # Hashed as at proxies to which it is no neighbour, so that all of them choose the same endpoint.
+                "envoy.lb": {"hash_key": f"{endpoint.address}:{endpoint.port}"},
                 NEIGHBOUR_METADATA: {"xfcc": f"By={endpoint.identity};URI={caller}", "undelivered": "unknown"},
             }
         )

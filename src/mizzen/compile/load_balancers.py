@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mizzen.compile import hashing
 from mizzen.compile.protos import duration
 from mizzen.resources.destination_rule import LoadBalancerSettings, Warmup
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
@@ -17,8 +18,11 @@ _POLICIES = {
 _AGGRESSION = "mizzen.warmup.aggression"
 
 
-def apply(cluster: Cluster, given: LoadBalancerSettings | None) -> None:
-    """Sets the load balancer of a cluster, least request if nothing is written."""
+def apply(cluster: Cluster, given: LoadBalancerSettings | None, *, http: bool) -> None:
+    """Sets the load balancer of a cluster, least request if nothing is written; ``http`` says that requests are read."""
+    if given and given.consistent_hash:
+        hashing.apply(cluster, given.consistent_hash, http=http)
+        return
     cluster.lb_policy = _POLICIES[(given and given.simple) or "LEAST_REQUEST"]
     if given and (warmup := _warmup(given)):
         if cluster.lb_policy == Cluster.ROUND_ROBIN:

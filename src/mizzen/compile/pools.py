@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 from google.protobuf.wrappers_pb2 import UInt32Value
 
+from mizzen.compile import hashing
 from mizzen.compile.endpoints import NEIGHBOUR_METADATA
 from mizzen.compile.protos import duration, uint32
 from mizzen.compile.resource import pack
 from mizzen.compile.retries import UNDELIVERED_HEADER
-from mizzen.resources.destination_rule import ConnectionPoolSettings
+from mizzen.resources.destination_rule import ConnectionPoolSettings, ConsistentHashLB
 from mizzen.resources.protocols import Protocol
 from mizzen.stubs.envoy.config.cluster.v3.circuit_breaker_pb2 import CircuitBreakers
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
@@ -55,11 +56,19 @@ def inbound_codec(pool: ConnectionPoolSettings | None, protocol: Protocol) -> Co
     return Codec.HTTP2 if protocol.is_http2 else Codec.HTTP1
 
 
-def apply(cluster: Cluster, pool: ConnectionPoolSettings | None, codec: Codec, *, telling_caller: bool = False) -> None:
+def apply(
+    cluster: Cluster,
+    pool: ConnectionPoolSettings | None,
+    codec: Codec,
+    *,
+    telling_caller: bool = False,
+    hashed: ConsistentHashLB | None = None,
+) -> None:
     """Sets what of a connection pool a cluster obeys; without a pool there are no limits (Istio's default).
 
     ``telling_caller`` adds the header that says who calls (XFCC) for the endpoints that have it in their metadata, and
-    takes their word that a request was undelivered from those that may not give it.
+    takes their word that a request was undelivered from those that may not give it. ``hashed`` is what of a request
+    chooses its endpoint.
     """
     _apply_limits(cluster, pool)
     _apply_tcp(cluster, pool)
@@ -67,6 +76,8 @@ def apply(cluster: Cluster, pool: ConnectionPoolSettings | None, codec: Codec, *
         options = _http_options(pool, codec)
         if telling_caller:
             options.http_filters.extend(_caller_filters())
+        if hashed:
+            options.hash_policy.extend(hashing.of_requests(hashed))
         cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import Struct
-from google.protobuf.wrappers_pb2 import UInt32Value
+from google.protobuf.wrappers_pb2 import UInt32Value, UInt64Value
 
 from mizzen.compile.names import SDS_CLUSTER
 from mizzen.resources.key import Key
@@ -34,6 +34,10 @@ def duration(seconds: float) -> Duration:
 
 def uint32(value: int) -> UInt32Value:
     return UInt32Value(value=value)
+
+
+def uint64(value: int) -> UInt64Value:
+    return UInt64Value(value=value)
 
 
 def millionths(percent: float) -> FractionalPercent:

@@ -20,11 +20,12 @@ UNDELIVERED = "true"
 _HOST_SELECTION_ATTEMPTS = 30
 
 
-def outbound_retries(retries: HTTPRetry | None) -> RetryPolicy | None:
+def outbound_retries(retries: HTTPRetry | None, *, hashed: bool = False) -> RetryPolicy | None:
     """Builds the retry policy of an outbound route: Istio's default, or what the rule says; None is no retries.
 
     The default repeats only what no server has acted on. A rule with 0 attempts takes the policy away. Between a caller's
-    proxy and the application there is the callee's proxy, so ``connect-failure`` is also what that one tells of.
+    proxy and the application there is the callee's proxy, so ``connect-failure`` is also what that one tells of. A request
+    that is ``hashed`` stays with its endpoint (Istio 1.1), unless the rule says otherwise.
     """
     if retries is None:
         policy = RetryPolicy(retry_on=DEFAULT_CONDITIONS, num_retries=uint32(DEFAULT_ATTEMPTS))
@@ -38,7 +39,8 @@ def outbound_retries(retries: HTTPRetry | None) -> RetryPolicy | None:
             HeaderMatcher(name=UNDELIVERED_HEADER, string_match=StringMatcher(exact=UNDELIVERED))
         )
     policy.host_selection_retry_max_attempts = _HOST_SELECTION_ATTEMPTS
-    if retries is None or retries.retry_ignore_previous_hosts is not False:
+    elsewhere = retries.retry_ignore_previous_hosts if retries else None
+    if not hashed if elsewhere is None else elsewhere:
         policy.retry_host_predicate.add(
             name="envoy.retry_host_predicates.previous_hosts", typed_config=pack(PreviousHostsPredicate())
         )

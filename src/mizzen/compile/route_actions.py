@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import TypeAlias
 
 from mizzen.compile import retries
@@ -41,14 +41,25 @@ _HOST_HEADERS = frozenset({"host", ":authority"})
 _URL_SAFE = str.maketrans("-_", "+/")
 
 
-def apply_action(route: Route, rule: HTTPRoute, cluster_of: ClusterOf, port: int, *, proxyless: bool = False) -> None:
-    """Sets what a route does: redirect, answer directly, or pass on; ``port`` is the port that clients call."""
+def apply_action(
+    route: Route,
+    rule: HTTPRoute,
+    cluster_of: ClusterOf,
+    port: int,
+    *,
+    hashed: Container[str] = (),
+    proxyless: bool = False,
+) -> None:
+    """Sets what a route does: redirect, answer directly, or pass on; ``port`` is the port that clients call.
+
+    ``hashed`` are the clusters that choose endpoints by hash.
+    """
     if rule.redirect:
         route.redirect.CopyFrom(_redirect(rule.redirect, port))
     elif rule.direct_response:
         route.direct_response.CopyFrom(_direct_response(rule.direct_response))
     else:
-        route.route.CopyFrom(_forward(rule, cluster_of, proxyless=proxyless))
+        route.route.CopyFrom(_forward(rule, cluster_of, hashed, proxyless=proxyless))
     if rule.headers:
         _apply_headers(route, rule.headers.request, rule.headers.response)
     if len(rule.route) == 1 and (headers := rule.route[0].headers):
@@ -69,10 +80,11 @@ def timeouts(action: RouteAction, timeout: float | None, *, proxyless: bool = Fa
         action.max_stream_duration.grpc_timeout_header_max.CopyFrom(duration(0))
 
 
-def _forward(rule: HTTPRoute, cluster_of: ClusterOf, *, proxyless: bool) -> RouteAction:
+def _forward(rule: HTTPRoute, cluster_of: ClusterOf, hashed: Container[str], *, proxyless: bool) -> RouteAction:
     action = RouteAction()
     timeouts(action, rule.timeout, proxyless=proxyless)
-    if policy := retries.outbound_retries(rule.retries):
+    sticky = any(cluster_of(target.destination) in hashed for target in rule.route)
+    if policy := retries.outbound_retries(rule.retries, hashed=sticky):
         action.retry_policy.CopyFrom(policy)
     host = _host_of(rule.headers.request if rule.headers else None)
     if rule.rewrite:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from mizzen.compile import names
+from mizzen.compile.clusters import hashed_clusters
 from mizzen.compile.routes import RoutesView, Source, VirtualHostView, domains_of, mentioned_labels
 from mizzen.compile.seats import ALONE, Seat
 from mizzen.mesh.model import Host, Instance, VirtualService
@@ -39,6 +40,8 @@ class RouteViews:
             host: tuple(port.number for port in scoped.service.ports) for host, scoped in self._services.items()
         }
         self._ranks = {key: rank for rank, key in enumerate(scope.claims)}
+        found = ((host, hashed_clusters(scoped, seat)) for host, scoped in self._services.items())
+        self._hashed = {host: clusters for host, clusters in found if clusters}
         self._destinations: dict[Key, list[Host]] = {}
         self.by_port = _by_port(scope)
 
@@ -109,6 +112,7 @@ class RouteViews:
             source=source if rules else _ANYBODY,
             virtual_services=rules,
             ports=self._destination_ports(rules),
+            hashed=self._hashed_among({service.host, *self._hosts(rules)}),
             origin=service.origin,
             proxyless=proxyless,
             seat=self._seat,
@@ -118,12 +122,23 @@ class RouteViews:
         self, host: Host, port: int, rules: tuple[VirtualService, ...], source: Source, *, with_port: bool = False
     ) -> VirtualHostView:
         domains = _with_port((host,), port) if with_port else (host,)
-        return VirtualHostView(host, port, domains, source, rules, self._destination_ports(rules), seat=self._seat)
+        hashed = self._hashed_among(self._hosts(rules))
+        return VirtualHostView(
+            host, port, domains, source, rules, self._destination_ports(rules), hashed, seat=self._seat
+        )
 
     def _destination_ports(self, rules: tuple[VirtualService, ...]) -> tuple[tuple[Host, tuple[int, ...]], ...]:
         """Returns the ports of every service to which rules lead."""
-        hosts = sorted({host for rule in rules for host in self._destinations_of(rule)})
-        return tuple((host, self._ports[host]) for host in hosts if host in self._ports)
+        return tuple((host, self._ports[host]) for host in sorted(self._hosts(rules)) if host in self._ports)
+
+    def _hashed_among(self, hosts: set[Host]) -> frozenset[str]:
+        """Returns the clusters of these hosts that choose endpoints by hash: a retry of what they were sent stays there."""
+        if not self._hashed:
+            return frozenset()
+        return frozenset().union(*(self._hashed[host] for host in hosts if host in self._hashed))
+
+    def _hosts(self, rules: tuple[VirtualService, ...]) -> set[Host]:
+        return {host for rule in rules for host in self._destinations_of(rule)}
 
     def _destinations_of(self, rule: VirtualService) -> list[Host]:
         if rule.key not in self._destinations:

@@ -44,7 +44,7 @@ class VirtualHostView:
     """Everything that a virtual host depends on.
 
     Of ``virtual_services`` the first that has a route routes the host; ``ports`` are the ports of the hosts to which they
-    lead, for destinations that name none. ``origin`` is the Service behind the host, if there is one. ``proxyless`` is for
+    lead, for destinations that name none, and ``hashed`` those of their clusters that choose endpoints by hash. ``origin`` is the Service behind the host, if there is one. ``proxyless`` is for
     gRPC's own client. ``seat`` says whose clusters the routes lead to.
     """
 
@@ -54,6 +54,7 @@ class VirtualHostView:
     source: Source
     virtual_services: tuple[VirtualService, ...] = ()
     ports: tuple[tuple[Host, tuple[int, ...]], ...] = ()
+    hashed: frozenset[str] = frozenset()
     origin: Key | None = None
     proxyless: bool = False
     seat: Seat = ALONE
@@ -186,7 +187,7 @@ def _route(view: VirtualHostView, rule: VirtualService, http: HTTPRoute, match: 
         port = destination.port.number if destination.port else known[0] if len(known) == 1 else view.port
         return view.seat.named(names.outbound_cluster(port, destination.subset, host))
 
-    apply_action(route, http, cluster_of, view.port, proxyless=view.proxyless)
+    apply_action(route, http, cluster_of, view.port, hashed=view.hashed, proxyless=view.proxyless)
     apply_filters(route, http, proxyless=view.proxyless)
     route.decorator.operation = _operation(route, rule, view.port)
     route.metadata.CopyFrom(metadata(istio={"config": config_path(rule.key, "virtual-service")}))
@@ -207,7 +208,7 @@ def default_route(view: VirtualHostView) -> Route:
     route = Route(name="default", match=RouteMatch(prefix="/"))
     route.route.cluster = view.seat.named(names.outbound_cluster(view.port, "", view.host))
     timeouts(route.route, None, proxyless=view.proxyless)
-    if policy := retries.outbound_retries(None):
+    if policy := retries.outbound_retries(None, hashed=route.route.cluster in view.hashed):
         route.route.retry_policy.CopyFrom(policy)
     route.decorator.operation = f"{view.host}:{view.port}/*"
     return route

@@ -84,7 +84,7 @@ class LoadBalancerSettings(Model):
     ONE_OF = (("simple", "consistent_hash"),)
 
     simple: Annotated[SimpleLB | None, Later(only={"PASSTHROUGH"})] = None
-    consistent_hash: Annotated[ConsistentHashLB | None, Later()] = None
+    consistent_hash: ConsistentHashLB | None = None
     locality_lb_setting: Annotated[LocalityLbSetting | None, Later()] = None
     zone_aware_lb_setting: Annotated[ZoneAwareLbSetting | None, Later()] = None
     warmup_duration_secs: Duration | None = None

@@ -248,6 +248,28 @@ def rest_of_policy() -> dict[str, Any]:
     }
 
 
+def hashing() -> list[dict[str, Any]]:
+    cookie = {
+        "name": Two("a", "b"),
+        "path": Two("/a", "/b"),
+        "ttl": Two("0s", "1s"),
+        "attributes": [{"name": Two("a", "b"), "value": Two("1", "2")}],
+    }
+    ways: list[dict[str, Any]] = [
+        {"httpHeaderName": Two("x-a", "x-b")},
+        {"httpCookie": cookie},
+        {"useSourceIp": Two(True, False)},
+        {"httpQueryParameterName": Two("a", "b")},
+    ]
+    sizes: list[dict[str, Any]] = [
+        {"ringHash": {"minimumRingSize": Two(1, 2)}},
+        {"maglev": {"tableSize": Two(7, 11)}},
+        {"minimumRingSize": Two(1, 2)},
+    ]
+    found = [*ways, *({"httpHeaderName": "x-a", **size} for size in sizes)]
+    return [{"loadBalancer": {"consistentHash": one}} for one in found]
+
+
 def by_port(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {"portLevelSettings": [{"port": {"number": Two(9080, 9082)}, **settings}]}
 
@@ -262,12 +284,12 @@ def rule(**fields: Any) -> dict[str, Any]:
 
 DESTINATION_RULES = [
     rule(**where)
-    for settings in (policy, rest_of_policy)
+    for settings in [policy(), rest_of_policy(), *hashing()]
     for where in (
-        {"trafficPolicy": settings()},
-        {"trafficPolicy": by_port(settings())},
-        in_subset(settings()),
-        in_subset(by_port(settings())),
+        {"trafficPolicy": settings},
+        {"trafficPolicy": by_port(settings)},
+        in_subset(settings),
+        in_subset(by_port(settings)),
     )
 ]
 

@@ -11,7 +11,7 @@ from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
 
 def cluster(**given: Any) -> Cluster:
     made = Cluster()
-    load_balancers.apply(made, LoadBalancerSettings.model_validate(given))
+    load_balancers.apply(made, LoadBalancerSettings.model_validate(given), http=True)
     return made
 
 
@@ -31,7 +31,7 @@ def test_every_simple_load_balancer(simple: str, policy: int) -> None:
 
 def test_least_request_is_the_default() -> None:
     made = Cluster()
-    load_balancers.apply(made, None)
+    load_balancers.apply(made, None, http=True)
     assert made.lb_policy == Cluster.LEAST_REQUEST
     assert cluster().lb_policy == Cluster.LEAST_REQUEST
 

@@ -76,3 +76,18 @@ def test_status_codes_among_the_conditions(retry_on: str, conditions: str, codes
 def test_before_the_application_only_what_it_has_not_read_is_repeated() -> None:
     policy = inbound_retries()
     assert (policy.retry_on, policy.num_retries.value) == ("reset-before-request", 2)
+
+
+@pytest.mark.parametrize(
+    ("retries", "predicates"),
+    [
+        (None, 0),
+        (HTTPRetry(attempts=1), 0),
+        (HTTPRetry(attempts=1, retry_ignore_previous_hosts=False), 0),
+        (HTTPRetry(attempts=1, retry_ignore_previous_hosts=True), 1),
+    ],
+)
+def test_what_is_hashed_stays_with_its_endpoint(retries: HTTPRetry | None, predicates: int) -> None:
+    policy = outbound_retries(retries, hashed=True)
+    assert policy is not None
+    assert len(policy.retry_host_predicate) == predicates

@@ -8,6 +8,7 @@ from mizzen.resources.destination_rule import (
     ConsistentHashLB,
     Distribute,
     Failover,
+    HTTPCookie,
     LoadBalancerSettings,
     LocalityLbSetting,
     Warmup,
@@ -17,6 +18,8 @@ from mizzen.resources.paths import join
 from mizzen.resources.validation import names
 
 _LARGEST_TABLE = 5_000_011
+# Envoy's own limit.
+_LARGEST_RING = 8 << 20
 
 
 def load_balancer(path: str, given: LoadBalancerSettings | None, *, detects: bool) -> Iterator[Finding]:
@@ -39,19 +42,39 @@ def load_balancer(path: str, given: LoadBalancerSettings | None, *, detects: boo
 def _consistent_hash(path: str, given: ConsistentHashLB) -> Iterator[Finding]:
     if given.minimum_ring_size and (given.ring_hash or given.maglev):
         yield Finding(path, "only one of MinimumRingSize or Maglev/Ringhash can be specified")
+    if given.minimum_ring_size:
+        hint = "write `ringHash: {minimumRingSize: ...}`"
+        yield warning(f"{path}.minimumRingSize", "minimumRingSize is deprecated", hint, "IST0002")
+    yield from _ring(f"{path}.minimumRingSize", given.minimum_ring_size)
+    yield from _ring(f"{path}.ringHash.minimumRingSize", given.ring_hash.minimum_ring_size if given.ring_hash else 0)
     if given.maglev is not None:
         size = given.maglev.table_size
         if not 0 < size < _LARGEST_TABLE or not _is_prime(size):
             yield Finding(f"{path}.maglev.tableSize", f"tableSize {size} must be a prime number below {_LARGEST_TABLE}")
-    if given.http_cookie is None:
-        return
-    cookie = f"{path}.httpCookie"
-    if not given.http_cookie.name:
-        yield Finding(cookie, "name required for HttpCookie")
+    for name, text in (
+        ("httpHeaderName", given.http_header_name),
+        ("httpQueryParameterName", given.http_query_parameter_name),
+    ):
+        if text == "":
+            yield Finding(f"{path}.{name}", f"{name} must not be empty")
+    if given.http_cookie is not None:
+        yield from _cookie(f"{path}.httpCookie", given.http_cookie)
+
+
+def _ring(path: str, size: int) -> Iterator[Finding]:
+    if not 0 <= size <= _LARGEST_RING:
+        yield Finding(path, f"minimumRingSize must be in range [0, {_LARGEST_RING}]")
+
+
+def _cookie(path: str, given: HTTPCookie) -> Iterator[Finding]:
+    if not given.name:
+        yield Finding(path, "name required for HttpCookie")
+    if given.ttl is not None and given.ttl < 0:
+        yield Finding(f"{path}.ttl", "ttl must not be negative")
     seen: set[str] = set()
-    for index, attribute in enumerate(given.http_cookie.attributes):
+    for index, attribute in enumerate(given.attributes):
         if attribute.name in seen:
-            yield Finding(join(f"{cookie}.attributes", index), f"duplicate attribute name {attribute.name!r}")
+            yield Finding(join(f"{path}.attributes", index), f"duplicate attribute name {attribute.name!r}")
         seen.add(attribute.name)
 
 

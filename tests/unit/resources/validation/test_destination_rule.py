@@ -91,11 +91,23 @@ POLICY = "error: spec.trafficPolicy"
             policy("{loadBalancer: {consistentHash: {minimumRingSize: 1, maglev: {tableSize: 10}}}}"),
             [
                 f"{POLICY}.loadBalancer.consistentHash: only one of MinimumRingSize or Maglev/Ringhash can be specified",
+                "warning: spec.trafficPolicy.loadBalancer.consistentHash.minimumRingSize: minimumRingSize is deprecated",
                 (
                     f"{POLICY}.loadBalancer.consistentHash.maglev.tableSize: tableSize 10 must be a prime number below "
                     "5000011"
                 ),
             ],
+        ),
+        (
+            policy("{loadBalancer: {consistentHash: {httpHeaderName: '', ringHash: {minimumRingSize: 8388609}}}}"),
+            [
+                f"{POLICY}.loadBalancer.consistentHash.httpHeaderName: httpHeaderName must not be empty",
+                f"{POLICY}.loadBalancer.consistentHash.ringHash.minimumRingSize: minimumRingSize must be in range [0, 8388608]",
+            ],
+        ),
+        (
+            policy("{loadBalancer: {consistentHash: {httpCookie: {name: a, ttl: -1s}}}}"),
+            [f"{POLICY}.loadBalancer.consistentHash.httpCookie.ttl: ttl must not be negative"],
         ),
         (
             policy("{loadBalancer: {consistentHash: {httpCookie: {attributes: [{name: a}, {name: a}]}}}}"),
@@ -211,10 +223,7 @@ def test_rules_of_a_destination_rule(spec: str, expected: list[str]) -> None:
     ("spec", "expected"),
     [
         (policy("{loadBalancer: {simple: PASSTHROUGH}}"), ["spec.trafficPolicy.loadBalancer.simple"]),
-        (
-            policy("{loadBalancer: {consistentHash: {useSourceIp: true}}}"),
-            ["spec.trafficPolicy.loadBalancer.consistentHash"],
-        ),
+        (policy("{loadBalancer: {consistentHash: {useSourceIp: true}}}"), []),
         (policy("{outlierDetection: {interval: 1s}}"), []),
         (
             policy("{outlierDetection: {consecutiveErrors: 1, outlierDetectionHttpErrorCodes: [500]}}"),

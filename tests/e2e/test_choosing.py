@@ -1,0 +1,123 @@
+"""Who gets a request or a connection: by hash of a header, a cookie or the source."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.e2e.conftest import CAPTURES
+from tests.support import small
+from tests.support.meshes import Mesh, running
+
+pytestmark = [pytest.mark.e2e, pytest.mark.envoy, pytest.mark.timeout(120)]
+
+# Says who it is before it is asked, as servers of databases do, and then returns what it gets.
+GREETER = """
+import os, socketserver, sys
+class Greeter(socketserver.StreamRequestHandler):
+    def handle(self):
+        self.wfile.write(os.environ["ANSWER"].encode() + b"\\n")
+        for line in self.rfile:
+            self.wfile.write(line)
+class Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = daemon_threads = True
+Server(("127.0.0.1", int(sys.argv[1])), Greeter).serve_forever()
+"""
+GREET = ("python3", "-c", GREETER, "$(PORT)")
+
+# Asks for the URL as often as there are headers in the list; prints who answered, with the cookies that they set.
+ASK = """
+import json, sys, urllib.request
+found = []
+for headers in json.loads(sys.argv[2]):
+    with urllib.request.urlopen(urllib.request.Request(sys.argv[1], headers=headers)) as answer:
+        found.append([answer.read().decode(), answer.headers.get_all("Set-Cookie") or []])
+print(json.dumps(found))
+"""
+
+# Connects to a service as often as it is told; prints who said so first.
+CONNECT = """
+import json, os, socket, sys
+at = [os.environ[f"{sys.argv[1]}_SERVICE_{part}"] for part in ("HOST", "PORT")]
+found = []
+for _ in range(int(sys.argv[2])):
+    with socket.create_connection((at[0], int(at[1])), timeout=10) as connection:
+        found.append(connection.makefile().readline().strip())
+print(json.dumps(found))
+"""
+
+
+def tcp_service(name: str, port: str = "tcp") -> str:
+    """A service on port 9000 of the workloads that are labelled with its name."""
+    return small.service(name).replace("name: http, port: 80", f"name: {port}, port: 9000")
+
+
+def versioned(name: str, version: str, command: tuple[str, ...]) -> str:
+    text = small.workload(f"{name}-{version}", command, app=name)
+    return text.replace(f"app: {name}}}", f"app: {name}, version: {version}}}")
+
+
+MESH = small.joined(
+    small.service("web"),
+    *(small.workload(f"web-{one}", app="web") for one in "abc"),
+    tcp_service("echo"),
+    *(versioned("echo", version, GREET) for version in ("v1", "v2", "v3")),
+    small.workload("client"),
+)
+
+
+def hashed(host: str, **consistent_hash: Any) -> str:
+    spec = {"host": host, "trafficPolicy": {"loadBalancer": {"consistentHash": consistent_hash}}}
+    return resource("DestinationRule", host, spec)
+
+
+def resource(kind: str, name: str, spec: dict[str, Any]) -> str:
+    document = {"apiVersion": "networking.istio.io/v1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+    return json.dumps(document)
+
+
+@pytest.fixture(scope="module", params=CAPTURES)
+def mesh(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
+    file = tmp_path_factory.mktemp("choosing") / "mesh.yaml"
+    file.write_text(MESH)
+    with running(file, capture=request.param) as running_mesh:
+        yield running_mesh
+
+
+def in_client(mesh: Mesh, program: str, *arguments: str) -> Any:
+    return json.loads(mesh.cli("exec", "client", "--", "python3", "-c", program, *arguments).stdout)
+
+
+def asked(mesh: Mesh, *headers: dict[str, str]) -> list[tuple[str, list[str]]]:
+    return [(who, cookies) for who, cookies in in_client(mesh, ASK, "http://web/", json.dumps(headers))]
+
+
+def connected(mesh: Mesh, service: str, times: int) -> list[str]:
+    found: list[str] = in_client(mesh, CONNECT, service.upper(), str(times))
+    return found
+
+
+def test_requests_with_the_same_header_go_to_the_same_endpoint(mesh: Mesh) -> None:
+    mesh.apply_text(hashed("web", httpHeaderName="x-user"))
+    users = [f"user-{number}" for number in range(20)]
+    found = asked(mesh, *({"x-user": user} for user in users for _ in range(3)))
+    answers = [{who for who, _ in found[at : at + 3]} for at in range(0, len(found), 3)]
+    assert all(len(one) == 1 for one in answers), answers
+    assert {who for one in answers for who in one} == {"web-a", "web-b", "web-c"}
+
+
+def test_who_has_no_cookie_is_given_one_that_leads_back(mesh: Mesh) -> None:
+    mesh.apply_text(hashed("web", httpCookie={"name": "user", "ttl": "0s", "path": "/"}, maglev={"tableSize": 251}))
+    first = asked(mesh, *({} for _ in range(20)))
+    assert all(cookies[0].startswith("user=") for _, cookies in first), first
+    again = asked(mesh, *({"Cookie": cookies[0].partition(";")[0]} for _, cookies in first))
+    assert again == [(who, []) for who, _ in first]
+    assert {who for who, _ in first} == {"web-a", "web-b", "web-c"}
+
+
+def test_connections_of_one_source_go_to_the_same_endpoint(mesh: Mesh) -> None:
+    assert len(set(connected(mesh, "echo", 30))) == 3
+    mesh.apply_text(hashed("echo", useSourceIp=True))
+    assert len(set(connected(mesh, "echo", 30))) == 1
