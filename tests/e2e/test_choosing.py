@@ -59,13 +59,21 @@ def versioned(name: str, version: str, command: tuple[str, ...]) -> str:
     return text.replace(f"app: {name}}}", f"app: {name}, version: {version}}}")
 
 
+PASSTHROUGH = {"loadBalancer": {"simple": "PASSTHROUGH"}}
+
 MESH = small.joined(
     small.service("web"),
     *(small.workload(f"web-{one}", app="web") for one in "abc"),
+    small.service("direct").replace("app: direct", "app: web").replace("port: 80", "port: 8080"),
     tcp_service("echo"),
     *(versioned("echo", version, GREET) for version in ("v1", "v2", "v3")),
     small.workload("client"),
 )
+
+
+def address(mesh: Mesh, instance: str) -> str:
+    (found,) = (one for one in mesh.get("/v1/workloads")["items"] if one["name"] == instance)
+    return str(found["address"])
 
 
 def hashed(host: str, **consistent_hash: Any) -> str:
@@ -115,6 +123,14 @@ def test_who_has_no_cookie_is_given_one_that_leads_back(mesh: Mesh) -> None:
     again = asked(mesh, *({"Cookie": cookies[0].partition(";")[0]} for _, cookies in first))
     assert again == [(who, []) for who, _ in first]
     assert {who for who, _ in first} == {"web-a", "web-b", "web-c"}
+
+
+def test_what_passes_through_goes_where_its_client_wanted(mesh: Mesh) -> None:
+    if mesh.capture == "explicit":
+        pytest.skip("there is no destination to restore")
+    mesh.apply_text(resource("DestinationRule", "direct", {"host": "direct", "trafficPolicy": PASSTHROUGH}))
+    url, named = f"http://{address(mesh, 'web-b-0')}:8080/", [{"Host": "direct:8080"}] * 10
+    assert {who for who, _ in in_client(mesh, ASK, url, json.dumps(named))} == {"web-b"}
 
 
 def test_connections_of_one_source_go_to_the_same_endpoint(mesh: Mesh) -> None:

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from mizzen.compile import load_balancers, names, outliers, pools, tls
-from mizzen.compile.protos import ads, config_path, duration, metadata, socket_address, uint32
+from mizzen.compile.protos import config_path, duration, metadata, socket_address, uint32
 from mizzen.compile.resource import XdsResource, encode, pack
 from mizzen.compile.seats import ALONE, Seat
 from mizzen.mesh.destination_rules import effective_policy, merged_policy, merged_subsets
 from mizzen.mesh.model import Capture, DestinationRule, InboundPort, Labels, ServicePort, labels_of
 from mizzen.mesh.scope import ScopedService
 from mizzen.mesh.spiffe import SpiffeId
-from mizzen.resources.destination_rule import DestinationRuleSpec, PortTrafficPolicy, TrafficPolicy
+from mizzen.resources.destination_rule import DestinationRuleSpec, TrafficPolicy
 from mizzen.resources.key import Key
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
 from mizzen.stubs.envoy.config.endpoint.v3.endpoint_components_pb2 import LbEndpoint, LocalityLbEndpoints
@@ -74,20 +74,22 @@ def cluster_views(scoped: ScopedService, seat: Seat = ALONE) -> Iterator[tuple[C
 
 def hashed_clusters(scoped: ScopedService, seat: Seat = ALONE) -> frozenset[str]:
     """Returns the names of those clusters of a service that choose endpoints by hash."""
-    if not any(_hashes(rule.spec) for rule in scoped.destination_rules):
+    if not any(_balances(rule.spec) for rule in scoped.destination_rules):
         return frozenset()
     found = ((view, policy_for(view.rules, view.subset, view.port.number)) for view, _ in cluster_views(scoped, seat))
-    return frozenset(view.cluster for view, policy in found if policy and _hashing(policy))
+    return frozenset(
+        view.cluster
+        for view, policy in found
+        if policy and policy.load_balancer and policy.load_balancer.consistent_hash
+    )
 
 
-def _hashes(spec: DestinationRuleSpec) -> bool:
-    policies = [spec.traffic_policy, *(subset.traffic_policy for subset in spec.subsets)]
-    given = [one for one in policies if one]
-    return any(map(_hashing, given)) or any(_hashing(port) for one in given for port in one.port_level_settings)
-
-
-def _hashing(policy: TrafficPolicy | PortTrafficPolicy) -> bool:
-    return bool(policy.load_balancer and policy.load_balancer.consistent_hash)
+def _balances(spec: DestinationRuleSpec) -> bool:
+    """Tells whether a rule says anything of load balancers: most say nothing, and need not be looked through."""
+    given = [one for one in (spec.traffic_policy, *(subset.traffic_policy for subset in spec.subsets)) if one]
+    return any(one.load_balancer for one in given) or any(
+        port.load_balancer for one in given for port in one.port_level_settings
+    )
 
 
 def policy_for(rules: Sequence[DestinationRule], name: str, port: int) -> TrafficPolicy | None:
@@ -96,12 +98,18 @@ def policy_for(rules: Sequence[DestinationRule], name: str, port: int) -> Traffi
     return effective_policy(merged_policy(rules), subset.traffic_policy if subset else None, port)
 
 
+def is_assigned(view: ClusterView) -> bool:
+    """Tells whether a cluster is sent its endpoints."""
+    if not any(_balances(rule.spec) for rule in view.rules):
+        return True
+    policy = policy_for(view.rules, view.subset, view.port.number)
+    return not load_balancers.passes_through(policy.load_balancer if policy else None)
+
+
 def build_cluster(view: ClusterView) -> XdsResource:
     """Builds an outbound cluster; its endpoints come by EDS, so that they change alone."""
     policy = policy_for(view.rules, view.subset, view.port.number)
     cluster = _defaults(view.cluster)
-    cluster.type = Cluster.EDS
-    cluster.eds_cluster_config.eds_config.CopyFrom(ads())
     # An endpoint that is withdrawn goes at once: it is withdrawn before it stops.
     cluster.ignore_health_on_host_removal = True
     balancer = policy.load_balancer if policy else None
@@ -125,7 +133,8 @@ def _set_tls(cluster: Cluster, view: ClusterView, policy: TrafficPolicy | None, 
         # What never leaves the proxy needs no encryption.
         inside = cluster.transport_socket_matches.add(name="tlsMode-neighbour", transport_socket=tls.plaintext())
         inside.match.update({"tlsMode": "neighbour"})
-    if policy and policy.tls:  # there is no other mode than ISTIO_MUTUAL yet
+    # There is no other mode than ISTIO_MUTUAL yet. Where Envoy makes the endpoints nothing says what each of them speaks.
+    if policy and (policy.tls or load_balancers.passes_through(policy.load_balancer)):
         cluster.transport_socket.CopyFrom(mutual)
         return
     # Automatic mutual TLS: for each endpoint that has a sidecar, and plaintext for the others (2.11).

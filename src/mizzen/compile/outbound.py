@@ -77,7 +77,11 @@ class Outbound:
         self.clusters: Named = kept(
             {view.cluster: builders.cluster(view) for view, _ in views}, before.clusters if before else None
         )
-        self._assigned = [_Assigned(view.cluster, view.host, view.port.number, labels) for view, labels in views]
+        self._assigned = [
+            _Assigned(view.cluster, view.host, view.port.number, labels)
+            for view, labels in views
+            if clusters.is_assigned(view)
+        ]
         self._endpoints: Named = before._endpoints if before else {}  # noqa: SLF001 - one thing, a scope later
         self._routes: dict[RoutesView, XdsResource] = {}
         self._route_sets: dict[tuple[Source, tuple[tuple[Host, int], ...], bool], Named] = {}

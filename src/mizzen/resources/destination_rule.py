@@ -83,7 +83,7 @@ class Warmup(Model):
 class LoadBalancerSettings(Model):
     ONE_OF = (("simple", "consistent_hash"),)
 
-    simple: Annotated[SimpleLB | None, Later(only={"PASSTHROUGH"})] = None
+    simple: SimpleLB | None = None
     consistent_hash: ConsistentHashLB | None = None
     locality_lb_setting: Annotated[LocalityLbSetting | None, Later()] = None
     zone_aware_lb_setting: Annotated[ZoneAwareLbSetting | None, Later()] = None

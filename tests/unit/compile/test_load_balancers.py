@@ -29,6 +29,12 @@ def test_every_simple_load_balancer(simple: str, policy: int) -> None:
     assert cluster(simple=simple).lb_policy == policy
 
 
+def test_what_passes_through_has_no_endpoints_of_its_own() -> None:
+    made = cluster(simple="PASSTHROUGH")
+    assert (made.type, made.lb_policy) == (Cluster.ORIGINAL_DST, Cluster.CLUSTER_PROVIDED)
+    assert not made.HasField("eds_cluster_config")
+
+
 def test_least_request_is_the_default() -> None:
     made = Cluster()
     load_balancers.apply(made, None, http=True)

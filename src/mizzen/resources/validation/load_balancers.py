@@ -30,6 +30,10 @@ def load_balancer(path: str, given: LoadBalancerSettings | None, *, detects: boo
         yield warning(
             f"{path}.simple", "LEAST_CONN is deprecated", "write LEAST_REQUEST, which does the same", "IST0002"
         )
+    if given.simple == "PASSTHROUGH":
+        message = "PASSTHROUGH leads to the address that the client dialled, not to an endpoint of the service"
+        hint = "it works where capture is transparent and for addresses of workloads; elsewhere requests fail"
+        yield warning(f"{path}.simple", message, hint)
     if given.consistent_hash is not None:
         yield from _consistent_hash(f"{path}.consistentHash", given.consistent_hash)
     if given.locality_lb_setting is not None:

@@ -78,6 +78,15 @@ POLICY = "error: spec.trafficPolicy"
             ],
         ),
         (
+            policy("{loadBalancer: {simple: PASSTHROUGH}}"),
+            [
+                (
+                    "warning: spec.trafficPolicy.loadBalancer.simple: PASSTHROUGH leads to the address that the client dialled, "
+                    "not to an endpoint of the service"
+                )
+            ],
+        ),
+        (
             policy("{loadBalancer: {simple: LEAST_CONN}}"),
             ["warning: spec.trafficPolicy.loadBalancer.simple: LEAST_CONN is deprecated"],
         ),
@@ -222,7 +231,10 @@ def test_rules_of_a_destination_rule(spec: str, expected: list[str]) -> None:
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
-        (policy("{loadBalancer: {simple: PASSTHROUGH}}"), ["spec.trafficPolicy.loadBalancer.simple"]),
+        (
+            policy("{loadBalancer: {localityLbSetting: {enabled: true}}}"),
+            ["spec.trafficPolicy.loadBalancer.localityLbSetting"],
+        ),
         (policy("{loadBalancer: {consistentHash: {useSourceIp: true}}}"), []),
         (policy("{outlierDetection: {interval: 1s}}"), []),
         (
