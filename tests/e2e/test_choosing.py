@@ -1,9 +1,12 @@
-"""Who gets a request or a connection: by hash of a header, a cookie or the source."""
+"""Who gets a request or a connection: by hash of a header, a cookie or the source, and by routes for TCP."""
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterator
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -86,12 +89,60 @@ def resource(kind: str, name: str, spec: dict[str, Any]) -> str:
     return json.dumps(document)
 
 
+def subsets(host: str) -> str:
+    found = [{"name": version, "labels": {"version": version}} for version in ("v1", "v2", "v3")]
+    return resource("DestinationRule", host, {"host": host, "subsets": found})
+
+
+def divided(host: str, kind: str = "tcp", match: list[dict[str, Any]] | None = None, **weights: int) -> str:
+    """A VirtualService that divides the connections to a host among its subsets."""
+    route = [{"destination": {"host": host, "subset": subset}, "weight": weight} for subset, weight in weights.items()]
+    rule = {"route": route} | ({"match": match} if match else {})
+    return resource("VirtualService", host, {"hosts": [host], kind: [rule]})
+
+
 @pytest.fixture(scope="module", params=CAPTURES)
 def mesh(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
     file = tmp_path_factory.mktemp("choosing") / "mesh.yaml"
     file.write_text(MESH)
     with running(file, capture=request.param) as running_mesh:
         yield running_mesh
+
+
+# Connects to a service, and sends a line through that connection for each that it reads.
+KEEP = """
+import os, socket, sys
+at = [os.environ[f"{sys.argv[1]}_SERVICE_{part}"] for part in ("HOST", "PORT")]
+with socket.create_connection((at[0], int(at[1])), timeout=10) as connection:
+    stream = connection.makefile("rw")
+    print(stream.readline().strip(), flush=True)
+    for line in sys.stdin:
+        stream.write(line)
+        stream.flush()
+        print(stream.readline().strip(), flush=True)
+"""
+
+
+@contextlib.contextmanager
+def kept(mesh: Mesh, service: str) -> Iterator[Callable[[str], str]]:
+    """Keeps a connection to a service; yields what sends a line and returns the answer, of nothing the greeting."""
+    command = mesh.command("exec", "client", "--", "python3", "-c", KEEP, service.upper())
+    with subprocess.Popen(
+        command, env=mesh.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+
+        def say(line: str) -> str:
+            assert process.stdin
+            assert process.stdout
+            if line:
+                process.stdin.write(f"{line}\n")
+                process.stdin.flush()
+            return process.stdout.readline().strip()
+
+        yield say
+        process.stdin.close()
 
 
 def in_client(mesh: Mesh, program: str, *arguments: str) -> Any:
@@ -137,3 +188,29 @@ def test_connections_of_one_source_go_to_the_same_endpoint(mesh: Mesh) -> None:
     assert len(set(connected(mesh, "echo", 30))) == 3
     mesh.apply_text(hashed("echo", useSourceIp=True))
     assert len(set(connected(mesh, "echo", 30))) == 1
+
+
+def test_connections_are_divided_and_those_that_there_are_stay(mesh: Mesh) -> None:
+    mesh.apply_text(subsets("echo"))
+    mesh.apply_text(divided("echo", v1=100))
+    with kept(mesh, "echo") as say:
+        assert say("") == "echo-v1"
+        listening = listeners(mesh)
+        mesh.apply_text(divided("echo", v1=0, v2=100))
+        assert set(connected(mesh, "echo", 10)) == {"echo-v2"}
+        mesh.apply_text(divided("echo", v2=80, v3=20))
+        found = Counter(connected(mesh, "echo", 200))
+        assert set(found) == {"echo-v2", "echo-v3"}
+        assert 15 <= found["echo-v3"] <= 70, found
+        assert say("still there") == "still there"
+        assert listeners(mesh) == listening
+        assert "outbound|9000|v3|echo" in mesh.cli("proxy", "listeners", "client").stdout
+
+
+def listeners(mesh: Mesh) -> list[Any]:
+    """Returns the listeners of the client's proxy, without their TCP routes."""
+    dump = json.loads(mesh.cli("proxy", "config", "client", "-o", "json").stdout)
+    (section,) = (one for one in dump["configs"] if one["@type"].endswith("ListenersConfigDump"))
+    found = section["dynamic_listeners"]
+    assert not any("draining_state" in one for one in found)
+    return [one["active_state"]["version_info"] for one in found]

@@ -20,12 +20,13 @@ from tests.support.decoding import decode
 from mizzen.compile import names
 from mizzen.compile.compiler import Compiler
 from mizzen.compile.protos import socket_address
-from mizzen.compile.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, Resources, TypeUrl, pack
+from mizzen.compile.resource import CLUSTER, ENDPOINTS, FILTERS, LISTENER, ROUTES, Resources, TypeUrl, pack
 from mizzen.mesh.model import ProxyKind
 from mizzen.node.bootstrap import BootstrapView, bootstrap
 from mizzen.node.envoy import envoy_path
 from mizzen.stubs.envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
+from mizzen.stubs.envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from mizzen.stubs.envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from mizzen.stubs.envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain
 from mizzen.stubs.envoy.config.listener.v3.listener_pb2 import Listener
@@ -91,6 +92,9 @@ def add(config: Bootstrap, prefix: str, resources: Resources, ports: Iterator[in
         assert isinstance(message, Cluster)
         message.name = f"{prefix}: {message.name}"
         static.clusters.append(message)
+    for message in messages(resources, FILTERS):
+        assert isinstance(message, TypedExtensionConfig)
+        static.listeners.append(filter_listener(prefix, message, next(ports)))
     for message in messages(resources, LISTENER):
         assert isinstance(message, Listener)
         message.name = f"{prefix}: {message.name}"
@@ -107,6 +111,14 @@ def route_listener(prefix: str, routes: RouteConfiguration, port: int) -> Listen
         name=f"{prefix}: RDS {routes.name}",
         address=socket_address("127.0.0.1", port),
         filter_chains=[FilterChain(filters=[taker])],
+    )
+
+
+def filter_listener(prefix: str, found: TypedExtensionConfig, port: int) -> Listener:
+    return Listener(
+        name=f"{prefix}: ECDS {found.name}",
+        address=socket_address("127.0.0.1", port),
+        filter_chains=[FilterChain(filters=[Filter(name=found.name, typed_config=found.typed_config)])],
     )
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from tests.support.worlds import read, snapshot_of
 
 from mizzen.compile.compiler import Compiler
-from mizzen.compile.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, Resources
+from mizzen.compile.resource import CLUSTER, ENDPOINTS, FILTERS, LISTENER, ROUTES, Resources
 from mizzen.mesh.model import Proxy, ProxyKind, Snapshot
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
+from mizzen.stubs.envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from mizzen.stubs.envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from mizzen.stubs.envoy.config.listener.v3.listener_pb2 import Listener
 from mizzen.stubs.envoy.config.route.v3.route_components_pb2 import Route, VirtualHost
@@ -25,6 +26,8 @@ class Compiled:
         }
         self.listeners = {name: Listener.FromString(one.body) for name, one in resources[LISTENER].items()}
         self.routes = {name: RouteConfiguration.FromString(one.body) for name, one in resources[ROUTES].items()}
+        filters = resources.get(FILTERS, {})  # gRPC's own clients have none
+        self.filters = {name: TypedExtensionConfig.FromString(one.body) for name, one in filters.items()}
 
     def hosts(self, route: str) -> dict[str, VirtualHost]:
         """Returns the virtual hosts of a route configuration by name."""

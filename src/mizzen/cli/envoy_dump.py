@@ -55,13 +55,31 @@ def clusters(dump: Message) -> list[Message]:
 
 
 def listeners(dump: Message) -> list[Message]:
-    """Returns the listeners that serve now; those that warm or drain are not among them."""
+    """Returns the listeners that serve now; those that warm or drain are not among them.
+
+    Where a filter came by itself (ECDS), it stands where the listener only names it.
+    """
     section = _section(dump, "ListenersConfigDump")
     found = [entry["listener"] for entry in section.get("static_listeners", [])]
     found += [
         entry["active_state"]["listener"] for entry in section.get("dynamic_listeners", []) if "active_state" in entry
     ]
-    return sorted(found, key=_listener_order)
+    filters = {one["name"]: one for one in _filters(dump)}
+    return sorted((_with_filters(listener, filters) for listener in found), key=_listener_order)
+
+
+def _filters(dump: Message) -> Iterator[Message]:
+    for entry in _section(dump, "EcdsConfigDump").get("ecds_filters", []):
+        if "ecds_filter" in entry:
+            yield entry["ecds_filter"]
+
+
+def _with_filters(listener: Message, filters: Mapping[str, Message]) -> Message:
+    chains = [
+        {**chain, "filters": [filters.get(one.get("name", ""), one) for one in chain.get("filters", [])]}
+        for chain in listener.get("filter_chains", [])
+    ]
+    return {**listener, "filter_chains": chains} if chains else listener
 
 
 def routes(dump: Message) -> list[Message]:

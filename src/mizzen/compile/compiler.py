@@ -18,7 +18,7 @@ from mizzen.compile import clusters, listener_views, listeners, proxyless
 from mizzen.compile.listener_views import Target
 from mizzen.compile.listeners import OutboundView
 from mizzen.compile.outbound import Builders, Named, Outbound, by_name, kept, remember
-from mizzen.compile.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, Resources, XdsResource
+from mizzen.compile.resource import CLUSTER, ENDPOINTS, FILTERS, LISTENER, ROUTES, Resources, XdsResource
 from mizzen.compile.route_views import source_of
 from mizzen.compile.seats import ALONE, Seat, seat_of
 from mizzen.mesh.model import Capture, Instance, Proxy, ProxyKind, Snapshot
@@ -86,7 +86,7 @@ class Compiler:
             return before
         whole: Resources = {
             type_url: kept(_union(part[type_url] for part in parts), before.get(type_url))
-            for type_url in (CLUSTER, ENDPOINTS, LISTENER, ROUTES)
+            for type_url in (CLUSTER, ENDPOINTS, LISTENER, ROUTES, FILTERS)
         }
         self._whole[proxy] = (parts, whole)
         return whole
@@ -160,6 +160,7 @@ class Compiler:
             ENDPOINTS: assigned,
             LISTENER: by_name([*inward, *outward]),
             ROUTES: routes,
+            FILTERS: outbound.filters(source),
         }
         earlier = before.resources if before else {}
         resources = {type_url: kept(named, earlier.get(type_url)) for type_url, named in made.items()}

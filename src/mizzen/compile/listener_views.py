@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from mizzen.compile import names
 from mizzen.compile.clusters import policy_for
-from mizzen.compile.listeners import ANY_ADDRESS, InboundView, InsideView, OutboundView, TcpLimits
+from mizzen.compile.listeners import ANY_ADDRESS, InboundView, InsideView, OutboundView
 from mizzen.compile.seats import ALONE, Seat
 from mizzen.mesh.model import NOWHERE, Capture, DestinationRule, Host, Instance
 from mizzen.resources.key import Key
@@ -19,7 +19,6 @@ class Target(NamedTuple):
 
     address: str
     protocol: Protocol
-    limits: TcpLimits
     origin: Key
 
 
@@ -50,16 +49,8 @@ def transparent(targets: Mapping[tuple[Host, int], Target], seat: Seat = ALONE) 
             yield OutboundView(ANY_ADDRESS, number, Protocol.HTTP, seat.named(str(number)), bound=False)
     for (host, number), target in targets.items():
         if not target.protocol.is_http and target.address:
-            cluster = seat.named(names.outbound_cluster(number, "", host))
-            yield OutboundView(
-                target.address,
-                number,
-                target.protocol,
-                cluster,
-                bound=False,
-                limits=target.limits,
-                origins=(target.origin,),
-            )
+            route = seat.named(names.service_route(host, number))
+            yield OutboundView(target.address, number, target.protocol, route, bound=False, origins=(target.origin,))
 
 
 def explicit(instance: Instance, targets: Mapping[tuple[Host, int], Target]) -> Iterator[OutboundView]:
@@ -72,9 +63,5 @@ def explicit(instance: Instance, targets: Mapping[tuple[Host, int], Target]) -> 
         target = targets.get((host, number))
         if target is None:  # the service is gone, the node has not heard of it yet
             continue
-        route = (
-            names.service_route(host, number) if target.protocol.is_http else names.outbound_cluster(number, "", host)
-        )
-        yield OutboundView(
-            instance.address, local, target.protocol, route, bound=True, limits=target.limits, origins=(target.origin,)
-        )
+        route = names.service_route(host, number)
+        yield OutboundView(instance.address, local, target.protocol, route, bound=True, origins=(target.origin,))

@@ -1,9 +1,7 @@
 """Listeners: where a sidecar takes connections, from its application and from other sidecars.
 
-A listener depends on ports and protocols and hardly ever on policy: routes come by RDS and certificates by SDS, so that
-no change of policy drains a connection. The exceptions are a DestinationRule's ``tcp.idleTimeout`` and
-``tcp.maxConnectionDuration`` for a service that does not speak HTTP: Envoy has them nowhere else, so changing them
-drains that service's connections (Istio 1.2). Where capture is transparent the layout is Istio's (2.15): 15001 and 15006 take
+A listener depends on ports and protocols and not on policy: routes come by RDS, those of TCP by ECDS, and certificates by SDS,
+so that no change of policy drains a connection. Where capture is transparent the layout is Istio's (2.15): 15001 and 15006 take
 what nftables redirects and hand outbound connections on to a listener for their destination. Where it is explicit
 each service port has a loopback port of its own, and there is a forward proxy.
 """
@@ -11,10 +9,9 @@ each service port has a loopback port of its own, and there is a forward proxy.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from mizzen.compile import http_connections, names, tls
-from mizzen.compile.protos import duration, socket_address, uint32
+from mizzen.compile.protos import ads, socket_address, uint32
 from mizzen.compile.resource import XdsResource, encode, pack
 from mizzen.compile.seats import ALONE, Seat, inside_listener
 from mizzen.mesh.model import NOWHERE, Capture, InboundPort, Surroundings
@@ -30,22 +27,12 @@ from mizzen.stubs.envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 im
 ANY_ADDRESS = "0.0.0.0"
 
 
-class TcpLimits(NamedTuple):
-    """How long, in seconds, a connection may carry nothing, and live; None is Envoy's default (an hour, for ever)."""
-
-    idle: float | None = None
-    longest: float | None = None
-
-
-_NO_LIMITS = TcpLimits()
-
-
 @dataclass(frozen=True)
 class OutboundView:
     """Everything that an outbound listener depends on.
 
-    ``route`` is the route configuration (HTTP) or the cluster (TCP) that it leads to. ``bound`` says that it opens a
-    socket; otherwise 15001 hands it the connections whose destination is its address. ``limits`` are for TCP alone.
+    ``route`` is the route configuration (HTTP) or the filter (TCP) that it asks for. ``bound`` says that it opens a
+    socket; otherwise 15001 hands it the connections whose destination is its address.
     """
 
     address: str
@@ -54,7 +41,6 @@ class OutboundView:
     route: str
     bound: bool
     forward_proxy: bool = False
-    limits: TcpLimits = _NO_LIMITS
     origins: tuple[Key, ...] = ()
 
 
@@ -72,7 +58,7 @@ def build_outbound(view: OutboundView) -> XdsResource:
 def _taker(view: OutboundView) -> Filter:
     if view.protocol.is_http:
         return http_connections.outbound(view.route, forward_proxy=view.forward_proxy)
-    return _tcp(view.route, view.limits)
+    return tcp_route(view.route)
 
 
 def build_virtual_outbound() -> XdsResource:
@@ -241,10 +227,14 @@ def _to_application(port: InboundPort, seat: Seat) -> Filter:
     return _tcp(seat.named(names.inbound_cluster(port.number)))
 
 
-def _tcp(cluster: str, limits: TcpLimits = _NO_LIMITS) -> Filter:
+def tcp_route(name: str) -> Filter:
+    """Builds the place of a filter that passes connections on, and comes by ECDS under this name."""
+    route = Filter(name=name)
+    route.config_discovery.config_source.CopyFrom(ads())
+    route.config_discovery.type_urls.append(f"type.googleapis.com/{TcpProxy.DESCRIPTOR.full_name}")
+    return route
+
+
+def _tcp(cluster: str) -> Filter:
     proxy = TcpProxy(stat_prefix=cluster, cluster=cluster)
-    if limits.idle is not None:
-        proxy.idle_timeout.CopyFrom(duration(limits.idle))
-    if limits.longest is not None:
-        proxy.max_downstream_connection_duration.CopyFrom(duration(limits.longest))
     return Filter(name="envoy.filters.network.tcp_proxy", typed_config=pack(proxy))

@@ -13,17 +13,15 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TypeVar
 
-from mizzen.compile import clusters, endpoints, listener_views, listeners, routes
-from mizzen.compile.clusters import policy_for
+from mizzen.compile import clusters, endpoints, listener_views, listeners, routes, tcp_routes
 from mizzen.compile.listener_views import Target
-from mizzen.compile.listeners import SeatOutboundView, TcpLimits
+from mizzen.compile.listeners import SeatOutboundView
 from mizzen.compile.resource import XdsResource
 from mizzen.compile.route_views import RouteViews, asked_labels
 from mizzen.compile.routes import RoutesView, Source
 from mizzen.compile.seats import ALONE, Seat
 from mizzen.mesh.model import Endpoint, Host, Labels
-from mizzen.mesh.scope import Scope, ScopedService
-from mizzen.resources.protocols import Protocol
+from mizzen.mesh.scope import Scope
 
 ViewT = TypeVar("ViewT")
 ValueT = TypeVar("ValueT")
@@ -39,6 +37,7 @@ class Builders:
         self.endpoints = remember(endpoints.build_endpoints)
         self.listener = remember(listeners.build_outbound)
         self.seat_listener = remember(listeners.build_seat_outbound)
+        self.tcp_route = remember(tcp_routes.build_tcp_route)
         host = lru_cache(maxsize=_REMEMBERED)(routes.build_host)
         self.routes = remember(partial(routes.build_routes, build=host))
 
@@ -70,6 +69,7 @@ class Outbound:
         self.scope = scope
         self.seat = seat
         self.views = RouteViews(scope, seat)
+        self._tcp_routes = tcp_routes.TcpRoutes(scope, seat)
         self.asked = asked_labels(scope)
         self.rules = {scoped.service.host: scoped.destination_rules for scoped in scope.services}
         self._builders = builders
@@ -85,6 +85,7 @@ class Outbound:
         self._endpoints: Named = before._endpoints if before else {}  # noqa: SLF001 - one thing, a scope later
         self._routes: dict[RoutesView, XdsResource] = {}
         self._route_sets: dict[tuple[Source, tuple[tuple[Host, int], ...], bool], Named] = {}
+        self._filters: dict[Source, Named] = {}
         self._port_routes: dict[Source, Named] = {}
         self.targets: Mapping[tuple[Host, int], Target] = kept(_targets(scope), before.targets if before else None)
         self._listeners: Named | None = before._listeners if before and before.targets is self.targets else None  # noqa: SLF001
@@ -118,6 +119,12 @@ class Outbound:
             self._listeners = by_name(made)
         return self._listeners
 
+    def filters(self, source: Source) -> Named:
+        """Returns the TCP routes: of every service, for a proxy asks only for those of its listeners."""
+        if source not in self._filters:
+            self._filters[source] = by_name(map(self._builders.tcp_route, self._tcp_routes.views(source)))
+        return self._filters[source]
+
     def port_routes(self, source: Source) -> Named:
         """Returns the routes of the listeners that services share, one for each port (transparent capture)."""
         if source not in self._port_routes:
@@ -143,17 +150,7 @@ def by_name(resources: Iterable[XdsResource]) -> dict[str, XdsResource]:
 
 def _targets(scope: Scope) -> dict[tuple[Host, int], Target]:
     return {
-        (scoped.service.host, port.number): Target(
-            scoped.service.address, port.protocol, _limits(scoped, port.number, port.protocol), scoped.service.origin
-        )
+        (scoped.service.host, port.number): Target(scoped.service.address, port.protocol, scoped.service.origin)
         for scoped in scope.services
         for port in scoped.service.ports
     }
-
-
-def _limits(scoped: ScopedService, port: int, protocol: Protocol) -> TcpLimits:
-    if protocol.is_http or not scoped.destination_rules:
-        return TcpLimits()
-    policy = policy_for(scoped.destination_rules, "", port)
-    tcp = policy.connection_pool.tcp if policy and policy.connection_pool else None
-    return TcpLimits(tcp.idle_timeout, tcp.max_connection_duration) if tcp else TcpLimits()

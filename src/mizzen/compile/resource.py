@@ -19,10 +19,18 @@ CLUSTER: TypeUrl = _PREFIX + "cluster.v3.Cluster"
 ENDPOINTS: TypeUrl = _PREFIX + "endpoint.v3.ClusterLoadAssignment"
 LISTENER: TypeUrl = _PREFIX + "listener.v3.Listener"
 ROUTES: TypeUrl = _PREFIX + "route.v3.RouteConfiguration"
+FILTERS: TypeUrl = _PREFIX + "core.v3.TypedExtensionConfig"
 SECRET: TypeUrl = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105 - a type's name
 
 # The short names that Envoy's and Istio's tools use, in the order in which a push makes before it breaks.
-SHORT_NAMES: Mapping[TypeUrl, str] = {CLUSTER: "CDS", ENDPOINTS: "EDS", LISTENER: "LDS", ROUTES: "RDS", SECRET: "SDS"}
+SHORT_NAMES: Mapping[TypeUrl, str] = {
+    CLUSTER: "CDS",
+    ENDPOINTS: "EDS",
+    LISTENER: "LDS",
+    ROUTES: "RDS",
+    FILTERS: "ECDS",
+    SECRET: "SDS",
+}
 
 
 @dataclass(frozen=True, slots=True)

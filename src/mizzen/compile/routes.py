@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from mizzen.compile import names, retries
+from mizzen.compile.destinations import cluster_of
 from mizzen.compile.protos import config_path, metadata
 from mizzen.compile.resource import XdsResource, encode
 from mizzen.compile.route_actions import apply_action, timeouts
@@ -21,7 +22,6 @@ from mizzen.compile.route_matches import build_match, described_path, is_catch_a
 from mizzen.compile.seats import ALONE, Seat
 from mizzen.mesh.model import Host, Labels, VirtualService, labels_of, selects
 from mizzen.mesh.virtual_services import MESH_GATEWAY
-from mizzen.resources.hosts import resolve
 from mizzen.resources.key import Key
 from mizzen.resources.virtual_service import Destination, HTTPMatchRequest, HTTPRoute
 from mizzen.stubs.envoy.config.route.v3.route_components_pb2 import Route, RouteMatch, VirtualHost
@@ -178,16 +178,10 @@ def _route(view: VirtualHostView, rule: VirtualService, http: HTTPRoute, match: 
     route = Route(name=name, match=build_match(match))
     ports = dict(view.ports)
 
-    def cluster_of(destination: Destination | None) -> str:
-        if destination is None:  # refused when it was written
-            raise ValueError(f"{rule.key}: a route has no destination")
-        host = resolve(destination.host, rule.namespace).lower()
-        known = ports.get(host, ())
-        # Stated, or the only one that the service has, or the one that the client called (Istio 2.3).
-        port = destination.port.number if destination.port else known[0] if len(known) == 1 else view.port
-        return view.seat.named(names.outbound_cluster(port, destination.subset, host))
+    def named(destination: Destination | None) -> str:
+        return cluster_of(destination, rule, view.port, ports, view.seat)
 
-    apply_action(route, http, cluster_of, view.port, hashed=view.hashed, proxyless=view.proxyless)
+    apply_action(route, http, named, view.port, hashed=view.hashed, proxyless=view.proxyless)
     apply_filters(route, http, proxyless=view.proxyless)
     route.decorator.operation = _operation(route, rule, view.port)
     route.metadata.CopyFrom(metadata(istio={"config": config_path(rule.key, "virtual-service")}))
@@ -217,5 +211,10 @@ def default_route(view: VirtualHostView) -> Route:
 def mentioned_labels(rules: Iterable[VirtualService]) -> frozenset[str]:
     """Returns the label names that any rule asks of a caller: only these of a proxy's labels can change its routes."""
     return frozenset(
-        name for rule in rules for http in rule.spec.http for match in http.match for name in match.source_labels
+        name
+        for rule in rules
+        for routes in (rule.spec.http, rule.spec.tls, rule.spec.tcp)
+        for route in routes
+        for match in route.match
+        for name in match.source_labels
     )

@@ -1,4 +1,4 @@
-"""Checks that routes for requests lead to ports that speak HTTP. Pure; a part of :mod:`mizzen.resources.references`.
+"""Checks that routes for requests, TLS and TCP are for ports that speak so. Pure; a part of :mod:`mizzen.resources.references`.
 
 Mizzen does not guess protocols. A port that declares none carries bytes, and a rule about requests would have no effect
 on it: what is most likely a forgotten name is said, and not found out.
@@ -6,7 +6,8 @@ on it: what is most likely a forgotten name is said, and not found out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from mizzen.resources.paths import join
 from mizzen.resources.problems import Level, Problem
@@ -15,31 +16,50 @@ from mizzen.resources.resource import Resource
 from mizzen.resources.service import ServiceSpec
 from mizzen.resources.virtual_service import VirtualServiceSpec
 
-NO_HTTP = "HTTPRouteForTCPPort"
 UNDECLARED = "IST0118"
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A kind of routes: its field, and which ports it is for (Istio 2.3)."""
+
+    routes: str
+    name: str
+    code: str
+    port: str
+    has: Callable[[Protocol], bool]
+
+
+_KINDS = (
+    _Kind("http", "HTTP", "HTTPRouteForTCPPort", "`http` or `grpc`", lambda protocol: protocol.is_http),
+    _Kind("tls", "TLS", "TLSRouteForOtherPort", "`tls` or `https`", lambda protocol: protocol.is_tls),
+    _Kind("tcp", "TCP", "TCPRouteForOtherPort", "`tcp`", lambda protocol: protocol is Protocol.TCP),
+)
 
 # Servers on these ports speak first, and Istio takes them for TCP without a declaration (2.14).
 _WELL_KNOWN_TCP = frozenset({25, 53, 3306, 27017})
 
 
-def http_routes(
+def useless_routes(
     rule: Resource[VirtualServiceSpec], index: int, services: Iterable[Resource[ServiceSpec]]
 ) -> Iterator[Problem]:
-    """Yields a problem for each service that the host at ``index`` means and that has no port for HTTP."""
-    if not rule.spec.http:
-        return
+    """Yields a problem for each service that the host at ``index`` means and on which no route has an effect."""
+    given = [kind for kind in _KINDS if getattr(rule.spec, kind.routes)]
     path = join("spec.hosts", index)
     for service in services:
-        protocols = {port.port: declared_protocol(port.name, port.app_protocol) for port in service.spec.ports}
-        if protocols and not any(protocol and protocol.is_http for protocol in protocols.values()):
-            shown = ", ".join(f"{number} ({protocol or Protocol.TCP})" for number, protocol in protocols.items())
+        found = {port.port: declared_protocol(port.name, port.app_protocol) for port in service.spec.ports}
+        protocols = {number: protocol or Protocol.TCP for number, protocol in found.items()}
+        if not protocols or any(kind.has(protocol) for kind in given for protocol in protocols.values()):
+            continue
+        shown = ", ".join(f"{number} ({protocol})" for number, protocol in protocols.items())
+        for kind in given:
             yield Problem(
-                code=NO_HTTP,
-                message=f"{service.key} has no port for HTTP, so `http` routes have no effect on it: {shown}",
+                code=kind.code,
+                message=f"{service.key} has no port for {kind.name}, so `{kind.routes}` routes have no effect on it: {shown}",
                 position=rule.source.position(path),
                 resource=rule.key,
                 path=path,
-                hint=f"name the port `http` or `grpc`, or set `appProtocol`, in {service.source.position('spec.ports')}",
+                hint=f"name the port {kind.port}, or set `appProtocol`, in {service.source.position('spec.ports')}",
             )
 
 

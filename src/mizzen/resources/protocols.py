@@ -24,7 +24,13 @@ class Protocol(enum.StrEnum):
         """Whether the server is spoken to in HTTP/2."""
         return self in _HTTP2
 
+    @property
+    def is_tls(self) -> bool:
+        """Whether clients speak TLS on such a port, which the proxy passes on as it is."""
+        return self in _TLS
 
+
+_TLS = frozenset({Protocol.HTTPS, Protocol.TLS})
 _HTTP = frozenset({Protocol.HTTP, Protocol.HTTP2, Protocol.GRPC, Protocol.GRPC_WEB})
 _HTTP2 = frozenset({Protocol.HTTP2, Protocol.GRPC, Protocol.GRPC_WEB})
 

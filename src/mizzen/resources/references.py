@@ -16,11 +16,11 @@ from mizzen.resources import hosts
 from mizzen.resources.destination_rule import DestinationRuleSpec
 from mizzen.resources.paths import join
 from mizzen.resources.problems import Level, Problem
-from mizzen.resources.protocol_references import http_routes, undeclared_ports
+from mizzen.resources.protocol_references import undeclared_ports, useless_routes
 from mizzen.resources.resource import Resource
 from mizzen.resources.schema import nearest
 from mizzen.resources.service import ServicePort, ServiceSpec
-from mizzen.resources.virtual_service import Destination, VirtualServiceSpec, destinations
+from mizzen.resources.virtual_service import Destination, VirtualServiceSpec, all_destinations
 from mizzen.resources.workload import WorkloadSpec
 
 NOT_FOUND = "IST0101"
@@ -130,12 +130,11 @@ def _problem(
 
 def _virtual_service(resource: Resource[VirtualServiceSpec], world: _World) -> Iterator[Problem]:
     for index, host in enumerate(resource.spec.hosts):
-        yield from http_routes(
+        yield from useless_routes(
             resource, index, world.services_of(hosts.resolve(host, resource.namespace, world.domain))
         )
-    for index, route in enumerate(resource.spec.http):
-        for path, destination in destinations(route):
-            yield from _destination(resource, f"{join('spec.http', index)}.{path}", destination, world)
+    for path, destination in all_destinations(resource.spec):
+        yield from _destination(resource, f"spec.{path}", destination, world)
 
 
 def _destination(

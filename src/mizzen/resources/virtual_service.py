@@ -5,7 +5,7 @@ The whole published schema is here; what Mizzen does not implement yet is marked
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -231,9 +231,9 @@ class TLSRoute(Model):
 class L4MatchAttributes(Model):
     destination_subnets: Many[str] = ()
     port: int = 0
-    source_subnet: str = ""
+    source_subnet: Annotated[str, Later()] = ""
     source_labels: StringMap = Field(default_factory=dict)
-    gateways: Many[str] = ()
+    gateways: Annotated[Many[str], Later(unless={"mesh"})] = ()
     source_namespace: str = ""
 
 
@@ -249,5 +249,19 @@ class VirtualServiceSpec(Model):
     gateways: Annotated[Many[str], Later(unless={"mesh"})] = ()
     http: Many[HTTPRoute] = ()
     tls: Annotated[Many[TLSRoute], Later()] = ()
-    tcp: Annotated[Many[TCPRoute], Later()] = ()
+    tcp: Many[TCPRoute] = ()
     export_to: Many[str] = ()
+
+
+def all_destinations(spec: VirtualServiceSpec) -> Iterator[tuple[str, Destination]]:
+    """Yields where requests and connections may go, each with its path in the specification."""
+    for index, route in enumerate(spec.http):
+        for path, destination in destinations(route):
+            yield f"{join('http', index)}.{path}", destination
+    kinds: tuple[tuple[str, Sequence[TLSRoute | TCPRoute]], ...] = (("tls", spec.tls), ("tcp", spec.tcp))
+    for name, routes in kinds:
+        for index, l4_route in enumerate(routes):
+            for position, weighted in enumerate(l4_route.route):
+                if weighted.destination is not None:
+                    path = f"{join(name, index)}.{join('route', position)}.destination"
+                    yield path, weighted.destination

@@ -10,13 +10,15 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Final
 
-from mizzen.compile.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, TypeUrl, XdsResource, encode
+from mizzen.compile import names
+from mizzen.compile.resource import CLUSTER, ENDPOINTS, FILTERS, LISTENER, ROUTES, TypeUrl, XdsResource, encode
+from mizzen.compile.tcp_routes import TcpRouteView, build_tcp_route
 from mizzen.stubs.envoy.config.cluster.v3 import cluster_pb2
 from mizzen.stubs.envoy.config.endpoint.v3 import endpoint_pb2
 from mizzen.stubs.envoy.config.route.v3 import route_pb2
 from mizzen.xds.wire import varint
 
-PARENTS: Final = {ENDPOINTS: CLUSTER, ROUTES: LISTENER}
+PARENTS: Final = {ENDPOINTS: CLUSTER, ROUTES: LISTENER, FILTERS: LISTENER}
 """The types that Envoy asks for by name, and the types whose resources make it ask."""
 
 _REMEMBERED = 1 << 16
@@ -44,15 +46,17 @@ class Mentions:
 
 
 def empty(type_url: TypeUrl, name: str) -> XdsResource | None:
-    """Returns what stands for a missing assignment or route configuration; None for the other types.
+    """Returns what stands for a missing assignment, route configuration or TCP route; None for the other types.
 
-    Envoy waits for these two (up to ``initial_fetch_timeout``) when it has asked for them, and the listener or cluster
+    Envoy waits for these (up to ``initial_fetch_timeout``) when it has asked for them, and the listener or cluster
     that needs them waits along, so "there is none" is said with an empty one.
     """
     if type_url == ENDPOINTS:
         return encode(name, endpoint_pb2.ClusterLoadAssignment(cluster_name=name))
     if type_url == ROUTES:
         return encode(name, route_pb2.RouteConfiguration(name=name))
+    if type_url == FILTERS:
+        return build_tcp_route(TcpRouteView(name, names.BLACK_HOLE, ((names.BLACK_HOLE, 1),)))
     return None
 
 

@@ -4,8 +4,9 @@ Nothing here remembers a "push in progress": each time, what the proxy holds is 
 only, so a newer snapshot simply takes the place of an older one. Three rules give the order:
 
 - Clusters go first, endpoints at once (an updated cluster's always again: it warms until it gets them), listeners, then
-  routes, and of each type one response at a time, so that a slow proxy skips versions rather than queueing them.
-- A listener or route configuration waits while it names a cluster that is not usable: not sent, not acknowledged, or
+  routes (those of TCP are filters), and of each type one response at a time, so that a slow proxy skips versions rather
+  than queueing them.
+- A listener or route waits while it names a cluster that is not usable: not sent, not acknowledged, or
   without its endpoints. Envoy does not check (``validate_clusters`` is off), it would answer 503 NC. What names no such
   cluster does not wait; what names a cluster that the proxy rejected, and has no older version of, is held back.
 - A removed listener goes after the new ones, a removed cluster when no listener or route configuration that the proxy
@@ -21,7 +22,7 @@ What Envoy 1.40 does (tried; ``tests/envoy/test_xds.py`` holds it to it):
 - It does not ask again for the endpoints of an updated cluster, and warms for 15 s (``initial_fetch_timeout``) unless
   they are sent again; the old form of the cluster serves meanwhile.
 - A removed listener drains with its route configuration, and unsubscribes from it at the end of the drain time.
-- On a reconnect it sends its requests for clusters, endpoints, listeners and routes one after the other at once.
+- On a reconnect it sends its requests for clusters, endpoints, listeners, routes and filters one after the other at once.
 - It rejects a second listener at an address that is taken, even if the first is to be removed.
 """
 
@@ -31,13 +32,15 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from mizzen.compile.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, TypeUrl, XdsResource
+from mizzen.compile.resource import CLUSTER, ENDPOINTS, FILTERS, LISTENER, ROUTES, SECRET, TypeUrl, XdsResource
 from mizzen.xds.exchange import Answer, Batch, Missing
 from mizzen.xds.facts import PARENTS, AssignmentNames, Mentions, address_taken, empty, needle
 from mizzen.xds.source import Config
 from mizzen.xds.subscription import Subscription
 
-_ORDERED: Final = (CLUSTER, ENDPOINTS, LISTENER, ROUTES)
+_USERS: Final = (LISTENER, ROUTES, FILTERS)
+"""The types whose resources name clusters."""
+_ORDERED: Final = (CLUSTER, ENDPOINTS, *_USERS)
 _NOTHING: Final[Mapping[str, XdsResource]] = {}
 
 
@@ -119,8 +122,7 @@ class Ordering:
         return [
             *self._send_updates(CLUSTER, now),
             *self._send_endpoints(now),
-            *self._send_updates(LISTENER, now),
-            *self._send_updates(ROUTES, now),
+            *(response for type_url in _USERS for response in self._send_updates(type_url, now)),
             *self._send_others(now),
             *self._remove_listeners(now),
             *self._remove_clusters(now),
@@ -204,7 +206,7 @@ class Ordering:
         names = [name for name, resource in subscription.todo.items() if resource is not None]
         if not names and not subscription.greeting:
             return []
-        if type_url in (LISTENER, ROUTES):
+        if type_url in _USERS:
             ready = self._ready(subscription, names, now)
             self._blocked |= len(ready) < len(names)
             if names and not ready:
@@ -280,7 +282,7 @@ class Ordering:
     # --- break
 
     def _remove_listeners(self, now: float) -> list[Response]:
-        for other in (self.subscriptions.get(LISTENER), self.subscriptions.get(ROUTES)):
+        for other in map(self.subscriptions.get, _USERS):
             if other and other.sent_since(self._since(now)):
                 self._blocked = True
                 return []
@@ -299,7 +301,9 @@ class Ordering:
         """
         if self._removing_from is None:
             self._removing_from = now + self._patience
-        users = (self.subscriptions.get(LISTENER), self.subscriptions.get(ROUTES))
+        # Filters are not asked for where there is no TCP.
+        filters = self.config is not None and self.config.resources.get(FILTERS)
+        users = [self.subscriptions.get(one) for one in _USERS if one != FILTERS or filters]
         return now >= self._removing_from or all(user and user.started for user in users)
 
     def _remove(self, type_url: TypeUrl, names: list[str], now: float) -> list[Response]:
@@ -314,7 +318,7 @@ class Ordering:
         if not names or type_url == CLUSTER:
             return self._unnamed(names)
         unusable = self._refused_clusters()
-        for other in (self.subscriptions.get(LISTENER), self.subscriptions.get(ROUTES)):
+        for other in map(self.subscriptions.get, _USERS):
             if other and any(item and not _names_any(item, unusable) for item in other.todo.values()):
                 return []
         return names
@@ -327,7 +331,7 @@ class Ordering:
         """
         if not names:
             return []
-        users = [self.subscriptions[t] for t in (LISTENER, ROUTES) if t in self.subscriptions]
+        users = [self.subscriptions[t] for t in _USERS if t in self.subscriptions]
         resources = tuple(r for user in users for r in (*user.present(), *user.in_flight()))
         if not all(r.body for r in resources) or any(user.doubtful for user in users):
             return []
@@ -347,7 +351,7 @@ def _names_any(resource: XdsResource, clusters: set[str]) -> bool:
 def _missing(type_url: TypeUrl, name: str, named: Callable[[], bool]) -> XdsResource | Missing:
     """Says what to tell a proxy about a resource that its configuration lacks; ``named`` says whether a parent asks for it.
 
-    Endpoints and routes are never removed: Envoy lets go of them with the cluster or listener that named them, after
+    Endpoints, routes and filters are never removed: Envoy lets go of them with the cluster or listener that named them, after
     draining; until then its requests need them. If that parent is to stay, they are emptied. A secret that is missing
     is on its way.
     """

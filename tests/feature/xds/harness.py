@@ -13,6 +13,7 @@ import grpc.aio
 from google.protobuf.any_pb2 import Any as AnyMessage
 
 from mizzen.compile.resource import Resources, XdsResource, encode, pack
+from mizzen.compile.tcp_routes import TcpRouteView, build_tcp_route
 from mizzen.resources.key import Key
 from mizzen.stubs.envoy.config.cluster.v3 import cluster_pb2
 from mizzen.stubs.envoy.config.core.v3 import address_pb2, base_pb2, config_source_pb2
@@ -63,6 +64,11 @@ class Source:
         while self.version <= version:
             await self._changed.wait()
         return self.version
+
+
+def tcp_route(name: str, *clusters: str) -> XdsResource:
+    """A TCP route, under which name a listener asks for it."""
+    return build_tcp_route(TcpRouteView(name, clusters[0], tuple((one, 1) for one in clusters)))
 
 
 def group(type_url: str, *resources: XdsResource) -> dict[str, dict[str, XdsResource]]:

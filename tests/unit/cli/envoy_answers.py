@@ -31,8 +31,13 @@ def dump(certificate: bytes = b"") -> dict[str, Any]:
                 "dynamic_listeners": [
                     {"name": "virtualInbound", "active_state": {"listener": _INBOUND}},
                     {"name": "0.0.0.0_9080", "active_state": {"listener": _OUTBOUND}},
+                    {"name": "240.240.0.1_3306", "active_state": {"listener": _OUTBOUND_TCP}},
                     {"name": "warming", "warming_state": {"listener": _OUTBOUND}},
                 ],
+            },
+            {
+                "@type": f"{_ADMIN}EcdsConfigDump",
+                "ecds_filters": [{"ecds_filter": {"name": "mysql:3306", **_proxy(cluster="outbound|3306|v1|mysql")}}],
             },
             {
                 "@type": f"{_ADMIN}RoutesConfigDump",
@@ -65,6 +70,12 @@ def _manager(**fields: Any) -> dict[str, Any]:
 def _proxy(**fields: Any) -> dict[str, Any]:
     return {"typed_config": {"@type": f"{_FILTERS}tcp_proxy.v3.TcpProxy", **fields}}
 
+
+_OUTBOUND_TCP = {
+    "name": "240.240.0.1_3306",
+    "address": {"socket_address": {"address": "240.240.0.1", "port_value": 3306}},
+    "filter_chains": [{"filters": [{"name": "mysql:3306", "config_discovery": {"type_urls": []}}]}],
+}
 
 _INLINE_ROUTES = {
     "name": "inbound|9080||",

@@ -74,7 +74,10 @@ def test_clusters_are_filtered_as_istioctl_does(envoy: FakeApi, filters: list[st
             )
             + "unix:///run/xds.sock of xds",
         ),
-        (["listeners", PROXY, "--port", "1"], "no listener matches; there are: 0.0.0.0:9080, 0.0.0.0:15006"),
+        (
+            ["listeners", PROXY, "--port", "1"],
+            "no listener matches; there are: 240.240.0.1:3306, 0.0.0.0:9080, 0.0.0.0:15006",
+        ),
         (["routes", PROXY, "--name", "nobody"], "no route matches; there are: 80, 9080, inbound|9080||"),
     ],
 )
@@ -123,12 +126,14 @@ def test_endpoints_are_filtered(envoy: FakeApi, filters: list[str], count: int) 
 
 
 def test_listeners(envoy: FakeApi) -> None:
+    """Where a listener only names its filter, what came for it is shown."""
     assert out("proxy", "listeners", PROXY) == (
-        "ADDRESS   PORT    MATCH                                                            DESTINATION\n"
-        "0.0.0.0   9080    ALL                                                              Route: 9080\n"
-        "0.0.0.0   15006   SNI: reviews; Trans: tls; App: istio,h2; Addr: 10.0.0.0/8:9080   Cluster: inbound|9080||\n"
-        "0.0.0.0   15006   Addr: *:3306                                                     Cluster: inbound|3306||\n"
-        "0.0.0.0   15006   ALL                                                              BlackHoleCluster\n"
+        "ADDRESS       PORT    MATCH                                                            DESTINATION\n"
+        "240.240.0.1   3306    ALL                                                              Cluster: outbound|3306|v1|mysql\n"
+        "0.0.0.0       9080    ALL                                                              Route: 9080\n"
+        "0.0.0.0       15006   SNI: reviews; Trans: tls; App: istio,h2; Addr: 10.0.0.0/8:9080   Cluster: inbound|9080||\n"
+        "0.0.0.0       15006   Addr: *:3306                                                     Cluster: inbound|3306||\n"
+        "0.0.0.0       15006   ALL                                                              BlackHoleCluster\n"
     )
 
 

@@ -196,9 +196,31 @@ ROUTES = [
     },
     *({"match": [{"uri": {"prefix": "/cors"}}], "corsPolicy": policy, **to_ratings()} for policy in cors()),
 ]
+
+
+def l4_matches() -> list[dict[str, Any]]:
+    return [
+        {"destinationSubnets": [Two("0.0.0.0/0", "10.0.0.0/8")]},
+        {"port": Two(9082, 9080)},
+        {"sourceLabels": {"app": Two("ratings", "other")}},
+        {"sourceNamespace": Two("default", "elsewhere")},
+    ]
+
+
+def tcp_routes() -> list[dict[str, Any]]:
+    destination = {
+        "host": Two("ratings", "reviews"),
+        "subset": Two("v1", ABSENT),
+        "port": {"number": Two(9080, 9082)},
+    }
+    divided = {"route": [{"destination": destination, "weight": Two(10, 20)}, to_ratings(weight=90)["route"][0]]}
+    return [divided, *({"match": [match], **to_ratings()} for match in l4_matches())]
+
+
 VIRTUAL_SERVICES = [
     {"hosts": [Two("reviews", "ratings")], "exportTo": Two(["*"], ["."]), "http": [to_ratings()]},
     *({"hosts": ["reviews"], "http": [route]} for route in ROUTES),
+    *({"hosts": ["reviews"], "tcp": [route]} for route in tcp_routes()),
 ]
 
 

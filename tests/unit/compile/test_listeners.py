@@ -71,7 +71,10 @@ def test_trap_33_a_tcp_service_has_a_listener_of_its_own_at_its_address() -> Non
     made = world()
     (name,) = [name for name in made.listeners if name.endswith("_27017")]
     assert name.startswith("240.240.")
-    assert taker(made.listeners[name], TcpProxy).cluster == f"outbound|27017||{MONGO}"
+    (chain,) = made.listeners[name].filter_chains
+    assert [(one.name, one.WhichOneof("config_type")) for one in chain.filters] == [
+        (f"{MONGO}:27017", "config_discovery")
+    ]
     assert made.listeners[name].bind_to_port.value is False
 
 
@@ -97,19 +100,6 @@ def test_a_change_of_policy_changes_no_listener() -> None:
     policy = {"connectionPool": {"tcp": {"idleTimeout": "1s"}}}
     changed = world(virtual_service("reviews"), destination_rule("reviews", trafficPolicy=policy))
     assert changed.resources[LISTENER] == world().resources[LISTENER]
-
-
-@pytest.mark.parametrize("capture", ["transparent", "explicit"])
-def test_how_long_tcp_connections_live_stands_in_the_listener_of_that_service_alone(capture: str) -> None:
-    pool = {"tcp": {"idleTimeout": "5s", "maxConnectionDuration": "1h"}}
-    rule = destination_rule("mongo", trafficPolicy={"connectionPool": pool})
-    before, after = world(capture=capture), world(rule, capture=capture)
-    changed = [name for name in after.listeners if after.listeners[name] != before.listeners[name]]
-    (name,) = changed
-    proxy = taker(after.listeners[name], TcpProxy)
-    assert proxy.idle_timeout.ToSeconds() == 5
-    assert proxy.max_downstream_connection_duration.ToSeconds() == 3600
-    assert not taker(before.listeners[name], TcpProxy).HasField("idle_timeout")
 
 
 # --- explicit capture

@@ -9,7 +9,7 @@ from tests.support.worlds import NODE_PROXY, read, snapshot_of
 from tests.support.written import destination_rule, service, workload
 
 from mizzen.compile.compiler import Compiler
-from mizzen.compile.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES
+from mizzen.compile.resource import CLUSTER, ENDPOINTS, FILTERS, LISTENER, ROUTES
 from mizzen.compile.seats import ALONE, seat_of
 from mizzen.mesh.model import Instance, ProxyKind
 from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.tls_pb2 import UpstreamTlsContext
@@ -114,7 +114,7 @@ def test_a_node_proxy_without_instances_is_given_nothing_and_not_left_waiting() 
     compiler = Compiler()
     assert compiler.compile(proxy, snapshot)[LISTENER]
     empty = compiler.compile(type(proxy)(proxy.id, proxy.namespace, proxy.kind), snapshot)
-    assert empty == {CLUSTER: {}, ENDPOINTS: {}, LISTENER: {}, ROUTES: {}}
+    assert empty == {CLUSTER: {}, ENDPOINTS: {}, LISTENER: {}, ROUTES: {}, FILTERS: {}}
 
 
 def test_an_instance_that_comes_leaves_what_the_others_have() -> None:

@@ -126,6 +126,25 @@ def test_what_fits_together_has_no_problem() -> None:
             id="http routes for bytes",
         ),
         pytest.param(
+            (WORKLOAD, SERVICE, RULE, ROUTE.replace("http:", "tcp:")),
+            "3.yaml:5:11: error: VirtualService default/reviews: spec.hosts[0]: Service default/reviews has no port for "
+            "TCP, so `tcp` routes have no effect on it: 9080 (HTTP) (name the port `tcp`, or set `appProtocol`, in "
+            "1.yaml:6:3) [TCPRouteForOtherPort]",
+            id="tcp routes for requests",
+        ),
+        pytest.param(
+            (
+                WORKLOAD,
+                SERVICE.replace("name: http", "name: tcp"),
+                RULE,
+                ROUTE.replace("http:", "tcp:").replace("subset: v1", "subset: v9"),
+            ),
+            "3.yaml:8:44: error: VirtualService default/reviews: spec.tcp[0].route[0].destination.subset: subset 'v9' of "
+            "reviews.default.svc.cluster.local is not defined in DestinationRule default/reviews at 2.yaml:6:3 (its "
+            "subsets are v1) [IST0101]",
+            id="unknown subset of a tcp route",
+        ),
+        pytest.param(
             (WORKLOAD, SERVICE.replace(", name: http", "")),
             "1.yaml:6:11: warning: Service default/reviews: spec.ports[0]: port 9080 declares no protocol: it carries "
             "bytes (TCP), and rules for HTTP do not apply (name it after its protocol (`http`, `grpc`, `tcp`, ...), or "

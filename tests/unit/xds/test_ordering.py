@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from tests.feature.xds.harness import cluster, endpoints, group, listener, routes
+from tests.feature.xds.harness import cluster, endpoints, group, listener, routes, tcp_route
 
-from mizzen.compile.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, TypeUrl, XdsResource
+from mizzen.compile.resource import CLUSTER, ENDPOINTS, FILTERS, LISTENER, ROUTES, SECRET, TypeUrl, XdsResource
 from mizzen.xds.facts import AssignmentNames, empty
 from mizzen.xds.ordering import Ordering, Response
 from mizzen.xds.source import Config
 
-SHORT = {CLUSTER: "CDS", ENDPOINTS: "EDS", LISTENER: "LDS", ROUTES: "RDS", SECRET: "SDS"}
+SHORT = {CLUSTER: "CDS", ENDPOINTS: "EDS", LISTENER: "LDS", ROUTES: "RDS", FILTERS: "ECDS", SECRET: "SDS"}
 LONG = {short: type_url for type_url, short in SHORT.items()}
 PATIENCE = 5.0
 
@@ -430,3 +430,57 @@ def test_state_of_the_world_looks_for_a_culprit_one_response_at_a_time() -> None
     assert proxy.nack("CDS") == ["CDS +a"]
     assert proxy.nack("CDS") == ["CDS +b"]
     assert proxy.ack("CDS") == []
+
+
+class TestTcpRoutes:
+    """Filters that come by themselves are routes like others: after the clusters that they name, and they keep them."""
+
+    def proxy(self) -> Proxy:
+        proxy = Proxy(group(CLUSTER, A), group(ENDPOINTS, EA), L, group(FILTERS, tcp_route("r", "a")))
+        proxy.ask("CDS")
+        proxy.ask("EDS", "a")
+        proxy.ask("LDS")
+        proxy.ask("ECDS", "r")
+        proxy.settle()
+        return proxy
+
+    def test_one_waits_for_its_cluster(self) -> None:
+        proxy = self.proxy()
+        both = group(CLUSTER, A, B), group(ENDPOINTS, EA, EB)
+        assert proxy.config(*both, L, group(FILTERS, tcp_route("r", "a", "b"))) == ["CDS +b"]
+        assert proxy.ask("EDS", "b") == ["EDS +b"]
+        assert proxy.ack("EDS") == []
+        assert proxy.ack("CDS") == ["ECDS +r"]
+
+    def test_a_cluster_goes_when_none_names_it(self) -> None:
+        proxy = self.proxy()
+        proxy.config(group(CLUSTER, A, B), group(ENDPOINTS, EA, EB), L, group(FILTERS, tcp_route("r", "a", "b")))
+        proxy.ask("EDS", "b")
+        proxy.settle()
+        assert proxy.config(group(CLUSTER, A), group(ENDPOINTS, EA), L, group(FILTERS, tcp_route("r", "a"))) == [
+            "ECDS +r"
+        ]
+        assert proxy.ack("ECDS") == ["CDS -b"]
+
+    def test_one_that_a_listener_asks_for_in_vain_leads_nowhere(self) -> None:
+        proxy = self.proxy()
+        assert proxy.config(group(CLUSTER, A), group(ENDPOINTS, EA), L) == ["ECDS +r"]
+        assert b"BlackHoleCluster" in proxy.sent[0].batch.updates[0].body
+
+    def test_one_of_a_listener_that_drains_stays(self) -> None:
+        proxy = self.proxy()
+        assert proxy.config(group(CLUSTER, A), group(ENDPOINTS, EA)) == ["LDS -l"]
+        proxy.settle()
+        assert proxy.config() == []
+        assert proxy.ask("ECDS", unsubscribe=("r",)) == ["CDS -a"]
+
+    def test_a_proxy_that_reconnects_says_first_what_it_has(self) -> None:
+        config = group(CLUSTER, A), group(ENDPOINTS, EA), L, group(FILTERS, tcp_route("r", "a"))
+        proxy = Proxy(*config)
+        route = tcp_route("r", "a")
+        versions = {name: one.version for part in config for named in part.values() for name, one in named.items()}
+        assert proxy.ask("CDS", versions={"a": A.version, "b": B.version}) == []
+        assert proxy.ask("LDS", versions={"l": versions["l"]}) == []
+        assert proxy.ask("RDS", "x", versions={"x": "1"}) == []
+        assert proxy.ask("ECDS", "r", versions={"r": route.version}) == []
+        assert proxy.ask("RDS", unsubscribe=("x",)) == ["CDS -b"]

@@ -41,8 +41,14 @@ def _tls_match(path: str, match: TLSMatchAttributes, own_hosts: Sequence[str]) -
 
 
 def tcp_routes(path: str, routes: Sequence[TCPRoute]) -> Iterator[Finding]:
+    catch_all: int | None = None
     for index, route in enumerate(routes):
         where = join(path, index)
+        if catch_all is not None:
+            message = f"VirtualService rule is never used: tcp[{catch_all}] before it takes all connections"
+            yield warning(where, message, "move it before that one, or remove it", "IST0130")
+        elif not route.match:
+            catch_all = index
         for position, match in enumerate(route.match):
             yield from _l4_match(join(f"{where}.match", position), match)
         if not route.route:

@@ -134,9 +134,12 @@ ROUTE = "route: [{destination: {host: a}}]\n"
             ],
         ),
         (
+            "hosts: [a]\ntcp: [{route: [{destination: {host: a}}]}, {route: [{destination: {host: b}}]}]",
+            ["warning: spec.tcp[1]: VirtualService rule is never used: tcp[0] before it takes all connections"],
+        ),
+        (
             "hosts: [a]\ntcp: [{match: [{port: 70000}]}]",
             [
-                "error: spec.tcp: `tcp` is part of Istio's API but not implemented yet in this version of Mizzen",
                 "error: spec.tcp[0]: TCP route is required",
                 "error: spec.tcp[0].match[0].port: port number 70000 must be in the range 1..65535",
             ],

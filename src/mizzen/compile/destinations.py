@@ -1,0 +1,28 @@
+"""Which cluster a destination of a VirtualService means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mizzen.compile import names
+from mizzen.compile.seats import Seat
+from mizzen.mesh.model import Host, VirtualService
+from mizzen.resources.hosts import resolve
+from mizzen.resources.virtual_service import Destination
+
+
+def cluster_of(
+    destination: Destination | None,
+    rule: VirtualService,
+    called: int,
+    ports: Mapping[Host, tuple[int, ...]],
+    seat: Seat,
+) -> str:
+    """Returns the name of a destination's cluster; ``called`` is the port that clients call, ``ports`` those of services."""
+    if destination is None:  # refused when it was written
+        raise ValueError(f"{rule.key}: a route has no destination")
+    host = resolve(destination.host, rule.namespace).lower()
+    known = ports.get(host, ())
+    # Stated, or the only one that the service has, or the one that the client called (Istio 2.3).
+    port = destination.port.number if destination.port else known[0] if len(known) == 1 else called
+    return seat.named(names.outbound_cluster(port, destination.subset, host))
