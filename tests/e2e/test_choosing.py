@@ -1,4 +1,4 @@
-"""Who gets a request or a connection: by hash of a header, a cookie or the source, and by routes for TCP."""
+"""Who gets a request or a connection: by hash of a header, a cookie or the source, and by routes for TCP and TLS."""
 
 from __future__ import annotations
 
@@ -7,49 +7,16 @@ import json
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.e2e.conftest import CAPTURES
 from tests.support import small
 from tests.support.meshes import Mesh, running
+from tests.support.programs import ASK, CONNECT, CONNECT_TLS, GREETER, KEEP, SECURE, write_certificate
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy, pytest.mark.timeout(120)]
-
-# Says who it is before it is asked, as servers of databases do, and then returns what it gets.
-GREETER = """
-import os, socketserver, sys
-class Greeter(socketserver.StreamRequestHandler):
-    def handle(self):
-        self.wfile.write(os.environ["ANSWER"].encode() + b"\\n")
-        for line in self.rfile:
-            self.wfile.write(line)
-class Server(socketserver.ThreadingTCPServer):
-    allow_reuse_address = daemon_threads = True
-Server(("127.0.0.1", int(sys.argv[1])), Greeter).serve_forever()
-"""
-GREET = ("python3", "-c", GREETER, "$(PORT)")
-
-# Asks for the URL as often as there are headers in the list; prints who answered, with the cookies that they set.
-ASK = """
-import json, sys, urllib.request
-found = []
-for headers in json.loads(sys.argv[2]):
-    with urllib.request.urlopen(urllib.request.Request(sys.argv[1], headers=headers)) as answer:
-        found.append([answer.read().decode(), answer.headers.get_all("Set-Cookie") or []])
-print(json.dumps(found))
-"""
-
-# Connects to a service as often as it is told; prints who said so first.
-CONNECT = """
-import json, os, socket, sys
-at = [os.environ[f"{sys.argv[1]}_SERVICE_{part}"] for part in ("HOST", "PORT")]
-found = []
-for _ in range(int(sys.argv[2])):
-    with socket.create_connection((at[0], int(at[1])), timeout=10) as connection:
-        found.append(connection.makefile().readline().strip())
-print(json.dumps(found))
-"""
 
 
 def tcp_service(name: str, port: str = "tcp") -> str:
@@ -62,6 +29,7 @@ def versioned(name: str, version: str, command: tuple[str, ...]) -> str:
     return text.replace(f"app: {name}}}", f"app: {name}, version: {version}}}")
 
 
+GREET = ("python3", "-c", GREETER, "$(PORT)")
 PASSTHROUGH = {"loadBalancer": {"simple": "PASSTHROUGH"}}
 
 MESH = small.joined(
@@ -70,6 +38,7 @@ MESH = small.joined(
     small.service("direct").replace("app: direct", "app: web").replace("port: 80", "port: 8080"),
     tcp_service("echo"),
     *(versioned("echo", version, GREET) for version in ("v1", "v2", "v3")),
+    tcp_service("secure", "tls"),
     small.workload("client"),
 )
 
@@ -94,33 +63,42 @@ def subsets(host: str) -> str:
     return resource("DestinationRule", host, {"host": host, "subsets": found})
 
 
-def divided(host: str, kind: str = "tcp", match: list[dict[str, Any]] | None = None, **weights: int) -> str:
+def divided(host: str, **weights: int) -> str:
     """A VirtualService that divides the connections to a host among its subsets."""
-    route = [{"destination": {"host": host, "subset": subset}, "weight": weight} for subset, weight in weights.items()]
-    rule = {"route": route} | ({"match": match} if match else {})
-    return resource("VirtualService", host, {"hosts": [host], kind: [rule]})
+    return resource("VirtualService", host, {"hosts": [host], "tcp": [{"route": weighted(host, **weights)}]})
+
+
+def weighted(host: str, **weights: int) -> list[dict[str, Any]]:
+    return [{"destination": {"host": host, "subset": subset}, "weight": weight} for subset, weight in weights.items()]
+
+
+def by_name(**routes: str) -> str:
+    """A VirtualService that leads the names under example.com to subsets; ``others`` stands for all that have none."""
+    tls = [
+        {
+            "match": [{"sniHosts": [f"{'*' if name == 'others' else name}.example.com"]}],
+            "route": weighted("secure", **{subset: 100}),
+        }
+        for name, subset in routes.items()
+    ]
+    return resource("VirtualService", "secure", {"hosts": ["secure", "*.example.com"], "tls": tls})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the servers of TLS find their certificate, and their clients the root."""
+    folder = tmp_path_factory.mktemp("choosing")
+    write_certificate(folder)
+    return folder
 
 
 @pytest.fixture(scope="module", params=CAPTURES)
-def mesh(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
-    file = tmp_path_factory.mktemp("choosing") / "mesh.yaml"
-    file.write_text(MESH)
+def mesh(request: pytest.FixtureRequest, folder: Path) -> Iterator[Mesh]:
+    file = folder / "mesh.yaml"
+    secure = ("python3", "-c", SECURE, "$(PORT)", str(folder))
+    file.write_text(small.joined(MESH, *(versioned("secure", version, secure) for version in ("v1", "v2", "v3"))))
     with running(file, capture=request.param) as running_mesh:
         yield running_mesh
-
-
-# Connects to a service, and sends a line through that connection for each that it reads.
-KEEP = """
-import os, socket, sys
-at = [os.environ[f"{sys.argv[1]}_SERVICE_{part}"] for part in ("HOST", "PORT")]
-with socket.create_connection((at[0], int(at[1])), timeout=10) as connection:
-    stream = connection.makefile("rw")
-    print(stream.readline().strip(), flush=True)
-    for line in sys.stdin:
-        stream.write(line)
-        stream.flush()
-        print(stream.readline().strip(), flush=True)
-"""
 
 
 @contextlib.contextmanager
@@ -214,3 +192,18 @@ def listeners(mesh: Mesh) -> list[Any]:
     found = section["dynamic_listeners"]
     assert not any("draining_state" in one for one in found)
     return [one["active_state"]["version_info"] for one in found]
+
+
+def test_tls_is_passed_on_by_its_server_name(mesh: Mesh, folder: Path) -> None:
+    def secured(*names: str) -> list[str]:
+        found: list[str] = in_client(mesh, CONNECT_TLS, "SECURE", str(folder), *(f"{name}.com" for name in names))
+        return found
+
+    assert set(secured(*["unknown"] * 30)) == {"secure-v1", "secure-v2", "secure-v3"}
+    mesh.apply_text(subsets("secure"))
+    mesh.apply_text(by_name(a="v1", others="v2"))
+    assert secured("a.example", "b.example", "A.EXAMPLE", "unknown") == ["secure-v1", "secure-v2", "secure-v1", ""]
+    mesh.apply_text(by_name(a="v3", b="v1", others="v2"))
+    assert secured("a.example", "b.example", "c.example") == ["secure-v3", "secure-v1", "secure-v2"]
+    mesh.cli("delete", "virtualservice", "secure", "--wait")
+    assert "" not in secured(*["unknown"] * 10)

@@ -158,7 +158,7 @@ class Compiler:
         made = {
             CLUSTER: {**outbound.clusters, **by_name(self._own_clusters(instance, outbound))},
             ENDPOINTS: assigned,
-            LISTENER: by_name([*inward, *outward]),
+            LISTENER: {**by_name([*inward, *outward]), **outbound.sni_listeners(source)},
             ROUTES: routes,
             FILTERS: outbound.filters(source),
         }

@@ -76,13 +76,13 @@ def build_virtual_outbound() -> XdsResource:
 
 def _loop() -> FilterChain:
     """A connection to this very port would go round in circles."""
-    chain = FilterChain(name="virtualOutbound-blackhole", filters=[_tcp(names.BLACK_HOLE)])
+    chain = FilterChain(name="virtualOutbound-blackhole", filters=[tcp_proxy(names.BLACK_HOLE)])
     chain.filter_chain_match.destination_port.value = names.OUTBOUND_CAPTURE_PORT
     return chain
 
 
 def _catch_all(cluster: str) -> FilterChain:
-    return FilterChain(name="virtualOutbound-catchall-tcp", filters=[_tcp(cluster)])
+    return FilterChain(name="virtualOutbound-catchall-tcp", filters=[tcp_proxy(cluster)])
 
 
 @dataclass(frozen=True)
@@ -224,7 +224,7 @@ def _application(port: InboundPort, seat: Seat, *, inside: bool = False) -> Filt
 
 
 def _to_application(port: InboundPort, seat: Seat) -> Filter:
-    return _tcp(seat.named(names.inbound_cluster(port.number)))
+    return tcp_proxy(seat.named(names.inbound_cluster(port.number)))
 
 
 def tcp_route(name: str) -> Filter:
@@ -235,6 +235,7 @@ def tcp_route(name: str) -> Filter:
     return route
 
 
-def _tcp(cluster: str) -> Filter:
+def tcp_proxy(cluster: str) -> Filter:
+    """Builds a filter that passes all connections on to one cluster, and never changes."""
     proxy = TcpProxy(stat_prefix=cluster, cluster=cluster)
     return Filter(name="envoy.filters.network.tcp_proxy", typed_config=pack(proxy))

@@ -37,6 +37,11 @@ def sni(port: int, subset: str, host: str) -> str:
     return f"outbound_.{port}_.{subset}_.{host}"
 
 
+def sni_listener(port: int, host: str) -> str:
+    """The listener inside a proxy that reads which server name a client of a TLS port asks for."""
+    return f"sni|{port}|{host}"
+
+
 def service_route(host: str, port: int) -> str:
     """The route configuration of one port of one service, where a listener leads to it alone."""
     return f"{host}:{port}"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TypeVar
 
-from mizzen.compile import clusters, endpoints, listener_views, listeners, routes, tcp_routes
+from mizzen.compile import clusters, endpoints, listener_views, listeners, routes, sni_routes, tcp_routes
 from mizzen.compile.listener_views import Target
 from mizzen.compile.listeners import SeatOutboundView
 from mizzen.compile.resource import XdsResource
@@ -38,6 +38,8 @@ class Builders:
         self.listener = remember(listeners.build_outbound)
         self.seat_listener = remember(listeners.build_seat_outbound)
         self.tcp_route = remember(tcp_routes.build_tcp_route)
+        self.sni_listener = remember(sni_routes.build_sni_listener)
+        self.sni_cluster = remember(sni_routes.build_sni_cluster)
         host = lru_cache(maxsize=_REMEMBERED)(routes.build_host)
         self.routes = remember(partial(routes.build_routes, build=host))
 
@@ -74,9 +76,10 @@ class Outbound:
         self.rules = {scoped.service.host: scoped.destination_rules for scoped in scope.services}
         self._builders = builders
         views = [view for scoped in scope.services for view in clusters.cluster_views(scoped, seat)]
-        self.clusters: Named = kept(
-            {view.cluster: builders.cluster(view) for view, _ in views}, before.clusters if before else None
-        )
+        made = [builders.cluster(view) for view, _ in views] + [
+            builders.sni_cluster(view) for view in self._tcp_routes.sni_clusters()
+        ]
+        self.clusters: Named = kept(by_name(made), before.clusters if before else None)
         self._assigned = [
             _Assigned(view.cluster, view.host, view.port.number, labels)
             for view, labels in views
@@ -86,6 +89,7 @@ class Outbound:
         self._routes: dict[RoutesView, XdsResource] = {}
         self._route_sets: dict[tuple[Source, tuple[tuple[Host, int], ...], bool], Named] = {}
         self._filters: dict[Source, Named] = {}
+        self._sni_listeners: dict[Source, Named] = {}
         self._port_routes: dict[Source, Named] = {}
         self.targets: Mapping[tuple[Host, int], Target] = kept(_targets(scope), before.targets if before else None)
         self._listeners: Named | None = before._listeners if before and before.targets is self.targets else None  # noqa: SLF001
@@ -124,6 +128,13 @@ class Outbound:
         if source not in self._filters:
             self._filters[source] = by_name(map(self._builders.tcp_route, self._tcp_routes.views(source)))
         return self._filters[source]
+
+    def sni_listeners(self, source: Source) -> Named:
+        """Returns the listeners inside the proxy that read server names, one for each TLS port."""
+        if source not in self._sni_listeners:
+            views = self._tcp_routes.sni_listeners(source)
+            self._sni_listeners[source] = by_name(map(self._builders.sni_listener, views))
+        return self._sni_listeners[source]
 
     def port_routes(self, source: Source) -> Named:
         """Returns the routes of the listeners that services share, one for each port (transparent capture)."""

@@ -1,4 +1,4 @@
-"""TCP routes: where the connections to a service's port go whose bytes nobody reads (TCPRoute, Istio 1.1).
+"""TCP routes: where the connections to a service's port go whose bytes nobody reads (TCPRoute, TLSRoute, Istio 1.1).
 
 In Envoy a TCP route is part of a listener, whose connections end when it changes. But the filter that has the route may come
 by itself, as routes of HTTP do (ECDS): then a change is for the connections that are yet to come, and no other notices.
@@ -6,10 +6,11 @@ by itself, as routes of HTTP do (ECDS): then a change is for the connections tha
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from mizzen.compile import names
 from mizzen.compile.clusters import policy_for
@@ -18,6 +19,7 @@ from mizzen.compile.protos import duration
 from mizzen.compile.resource import XdsResource, encode, pack
 from mizzen.compile.routes import Source
 from mizzen.compile.seats import ALONE, Seat
+from mizzen.compile.sni_routes import SniClusterView, SniView, sni_name
 from mizzen.mesh.model import DestinationRule, Host, VirtualService, labels_of, selects
 from mizzen.mesh.scope import Scope, ScopedService
 from mizzen.mesh.virtual_services import MESH_GATEWAY
@@ -26,8 +28,10 @@ from mizzen.resources.virtual_service import L4MatchAttributes, RouteDestination
 from mizzen.stubs.envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from mizzen.stubs.envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 
-Share = tuple[str, int]
+Share: TypeAlias = tuple[str, int]
 """A cluster, and its weight."""
+
+_BySni: TypeAlias = dict[str, tuple[RouteDestination, ...]]
 
 
 class TcpLimits(NamedTuple):
@@ -67,42 +71,89 @@ def build_tcp_route(view: TcpRouteView) -> XdsResource:
 
 
 class TcpRoutes:
-    """The views of all TCP routes that instances in a scope may have, at one seat."""
+    """The views of all TCP and TLS routes that instances in a scope may have, at one seat."""
 
     def __init__(self, scope: Scope, seat: Seat = ALONE) -> None:
         self._seat = seat
         self._ports = {one.service.host: tuple(port.number for port in one.service.ports) for one in scope.services}
         self._services = [
-            (scoped, port.number)
-            for scoped in scope.services
-            for port in scoped.service.ports
-            if not port.protocol.is_http
+            (scoped, port) for scoped in scope.services for port in scoped.service.ports if not port.protocol.is_http
         ]
 
-    def views(self, source: Source) -> Iterator[TcpRouteView]:
-        """Yields the route of each port that does not speak HTTP, under the name that its listener gives it."""
+    def sni_clusters(self) -> Iterator[SniClusterView]:
+        """Yields the clusters that lead to the listeners for TLS."""
         for scoped, port in self._services:
-            yield self._view(scoped, port, source)
+            if port.protocol.is_tls:
+                yield SniClusterView(sni_name(self._seat, scoped.service.host, port.number), scoped.service.origin)
 
-    def _view(self, scoped: ScopedService, port: int, source: Source) -> TcpRouteView:
-        service, rules = scoped.service, scoped.destination_rules
-        called = self._seat.named(names.outbound_cluster(port, "", service.host))
-        shares, origins = [(called, 1)], [service.origin]
-        if not is_tls(scoped, port) and (found := _first_route(scoped, port, source)):
-            rule, destinations = found
+    def sni_listeners(self, source: Source) -> Iterator[SniView]:
+        """Yields the listeners for TLS, each with the server names that have routes for this source."""
+        for scoped, port in self._services:
+            if port.protocol.is_tls:
+                rule, routes = self._tls(scoped, port.number, source)
+                origins = (scoped.service.origin, *((rule.key,) if rule else ()))
+                name = sni_name(self._seat, scoped.service.host, port.number)
+                chains = tuple((sni, self._name(scoped, port.number, sni)) for sni in routes)
+                yield SniView(name, self._called(scoped, port.number), chains, origins)
+
+    def views(self, source: Source) -> Iterator[TcpRouteView]:
+        """Yields the route of each port that does not speak HTTP, under the name that its listener gives it, and those of
+        the server names of TLS.
+        """
+        for scoped, port in self._services:
+            yield from (self._tls_views if port.protocol.is_tls else self._tcp_views)(scoped, port.number, source)
+
+    def _tcp_views(self, scoped: ScopedService, port: int, source: Source) -> Iterator[TcpRouteView]:
+        found = _first_route(scoped, port, source)
+        yield self._view(scoped, port, self._name(scoped, port), *(found or (None, ())))
+
+    def _tls_views(self, scoped: ScopedService, port: int, source: Source) -> Iterator[TcpRouteView]:
+        rule, routes = self._tls(scoped, port, source)
+        front = self._view(scoped, port, self._name(scoped, port))
+        if rule:
+            front = dataclasses.replace(front, shares=((sni_name(self._seat, scoped.service.host, port), 1),))
+        yield front
+        for sni, destinations in routes.items():
+            yield self._view(scoped, port, self._name(scoped, port, sni), rule, destinations)
+
+    def _tls(self, scoped: ScopedService, port: int, source: Source) -> tuple[VirtualService | None, _BySni]:
+        """Returns the TLS routes for connections of this source, of the first VirtualService that has some."""
+        for rule in scoped.virtual_services:
+            found: _BySni = {}
+            for route in rule.spec.tls:
+                for match in route.match:
+                    if concerns(match, port, scoped.service.address, source):
+                        for sni in match.sni_hosts:
+                            found.setdefault(sni.lower(), route.route)
+            if found:
+                return rule, dict(sorted(found.items()))
+        return None, {}
+
+    def _view(
+        self,
+        scoped: ScopedService,
+        port: int,
+        name: str,
+        rule: VirtualService | None = None,
+        destinations: tuple[RouteDestination, ...] = (),
+    ) -> TcpRouteView:
+        """Returns a route to destinations, or without any to the service that is called."""
+        called = self._called(scoped, port)
+        shares, origins = [(called, 1)], [scoped.service.origin]
+        if rule:
             shares = shares_of(destinations, rule, port, self._ports, self._seat)
             origins.append(rule.key)
-        limits = limits_of(rules, port)
+        limits = limits_of(scoped.destination_rules, port)
         if limits != _NO_LIMITS:
-            origins += [one.key for one in rules]
-        name = self._seat.named(names.service_route(service.host, port))
+            origins += [one.key for one in scoped.destination_rules]
         return TcpRouteView(name, called, tuple(shares), limits, tuple(origins))
 
+    def _called(self, scoped: ScopedService, port: int) -> str:
+        return self._seat.named(names.outbound_cluster(port, "", scoped.service.host))
 
-def is_tls(scoped: ScopedService, port: int) -> bool:
-    """Tells whether clients speak TLS to a port, which is routed by its server name instead (Istio 2.3)."""
-    found = scoped.service.port(port)
-    return found is not None and found.protocol.is_tls
+    def _name(self, scoped: ScopedService, port: int, sni: str = "") -> str:
+        route = names.service_route(scoped.service.host, port)
+        return self._seat.named(f"{route}|{sni}" if sni else route)
 
 
 def limits_of(rules: tuple[DestinationRule, ...], port: int) -> TcpLimits:

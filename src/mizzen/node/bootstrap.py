@@ -99,14 +99,13 @@ def bootstrap(proxy: BootstrapView) -> bootstrap_pb2.Bootstrap:
         ),
         overload_manager=_limits(),
         layered_runtime=_runtime(),
-        bootstrap_extensions=_extensions(proxy),
+        bootstrap_extensions=_extensions(),
     )
 
 
-def _extensions(proxy: BootstrapView) -> list[TypedExtensionConfig]:
-    if proxy.kind is not ProxyKind.NODE:
-        return []
-    # Calls between two instances of a node proxy go through listeners that have no socket.
+def _extensions() -> list[TypedExtensionConfig]:
+    # TLS that is routed by its server name, and calls between two instances of a node proxy, go through listeners that have
+    # no socket.
     return [TypedExtensionConfig(name="envoy.bootstrap.internal_listener", typed_config=_pack(InternalListener()))]
 
 

@@ -219,7 +219,7 @@ class TLSMatchAttributes(Model):
     destination_subnets: Many[str] = ()
     port: int = 0
     source_labels: StringMap = Field(default_factory=dict)
-    gateways: Many[str] = ()
+    gateways: Annotated[Many[str], Later(unless={"mesh"})] = ()
     source_namespace: str = ""
 
 
@@ -248,7 +248,7 @@ class VirtualServiceSpec(Model):
     hosts: Many[str] = ()
     gateways: Annotated[Many[str], Later(unless={"mesh"})] = ()
     http: Many[HTTPRoute] = ()
-    tls: Annotated[Many[TLSRoute], Later()] = ()
+    tls: Many[TLSRoute] = ()
     tcp: Many[TCPRoute] = ()
     export_to: Many[str] = ()
 

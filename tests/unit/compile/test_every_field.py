@@ -26,6 +26,7 @@ from mizzen.resources.workload import WorkloadSpec
 SERVICES = (
     service("reviews", ("http", 9080), ("grpc", 9081), ("tcp", 9082)),
     service("ratings", ("http", 9080)),
+    service("secure", ("tls", 9443)),
     service("other", ("http", 9080), namespace="elsewhere"),
 )
 WORKLOADS = (
@@ -198,16 +199,16 @@ ROUTES = [
 ]
 
 
-def l4_matches() -> list[dict[str, Any]]:
+def l4_matches(port: int = 9082) -> list[dict[str, Any]]:
     return [
         {"destinationSubnets": [Two("0.0.0.0/0", "10.0.0.0/8")]},
-        {"port": Two(9082, 9080)},
+        {"port": Two(port, 9080)},
         {"sourceLabels": {"app": Two("ratings", "other")}},
         {"sourceNamespace": Two("default", "elsewhere")},
     ]
 
 
-def tcp_routes() -> list[dict[str, Any]]:
+def l4_routes() -> list[dict[str, Any]]:
     destination = {
         "host": Two("ratings", "reviews"),
         "subset": Two("v1", ABSENT),
@@ -217,10 +218,18 @@ def tcp_routes() -> list[dict[str, Any]]:
     return [divided, *({"match": [match], **to_ratings()} for match in l4_matches())]
 
 
+def tls_routes() -> list[dict[str, Any]]:
+    (divided, *_) = l4_routes()
+    named = [{"sniHosts": [Two("a.example.com", "*.example.com")]}]
+    matches = [{"sniHosts": ["a.example.com"], **match} for match in l4_matches(9443)]
+    return [divided | {"match": named}, *({"match": [match], **to_ratings()} for match in matches)]
+
+
 VIRTUAL_SERVICES = [
     {"hosts": [Two("reviews", "ratings")], "exportTo": Two(["*"], ["."]), "http": [to_ratings()]},
     *({"hosts": ["reviews"], "http": [route]} for route in ROUTES),
-    *({"hosts": ["reviews"], "tcp": [route]} for route in tcp_routes()),
+    *({"hosts": ["reviews"], "tcp": [route]} for route in l4_routes()),
+    *({"hosts": ["secure", "*.example.com"], "tls": [route]} for route in tls_routes()),
 ]
 
 

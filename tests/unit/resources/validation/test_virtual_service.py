@@ -122,7 +122,6 @@ ROUTE = "route: [{destination: {host: a}}]\n"
             - match: [{sniHosts: []}, {sniHosts: [b], destinationSubnets: [10.0.0.0/33]}]
             """,
             [
-                "error: spec.tls: `tls` is part of Istio's API but not implemented yet in this version of Mizzen",
                 "error: spec.tls[0]: TLS route must have at least one match condition",
                 "error: spec.tls[1]: TLS route is required",
                 "error: spec.tls[1].match[0]: TLS match must have at least one SNI host",
