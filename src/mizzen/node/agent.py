@@ -207,6 +207,8 @@ class _Agent:
         await self._workloads.settled.wait()
         if self._settings.containers:
             await self._containers.settled.wait()
+            # Whoever reads that the mesh is ready may ask at once which containers are in it.
+            await self._board.delivered()
         await self._compose.settled.wait()
         self._emit(
             MeshReady(self._workloads.count + self._containers.count, asyncio.get_running_loop().time() - self._began)
