@@ -194,6 +194,25 @@ def listeners(mesh: Mesh) -> list[Any]:
     return [one["active_state"]["version_info"] for one in found]
 
 
+def test_a_part_of_a_host_is_delegated(mesh: Mesh) -> None:
+    handed = {"match": [{"uri": {"prefix": "/"}, "headers": {"x-part": {"exact": "1"}}}], "delegate": {"name": "part"}}
+    there = {"route": [{"destination": {"host": "web"}}]}
+    root = {"hosts": ["web"], "http": [handed, there]}
+    alone = mesh.apply_text(resource("VirtualService", "web", root), check=False)
+    assert alone.returncode == 1
+    assert "there is no VirtualService default/part to delegate to" in alone.stdout + alone.stderr
+    mesh.apply_text(small.joined(f"{part('delegated')}\n", f"\n{resource('VirtualService', 'web', root)}"))
+    assert [who for who, _ in asked(mesh, {"x-part": "1"})] == ["delegated"]
+    assert asked(mesh, {})[0][0].startswith("web-")
+    mesh.apply_text(part("again"))
+    assert [who for who, _ in asked(mesh, {"x-part": "1"})] == ["again"]
+
+
+def part(says: str) -> str:
+    """A delegate that answers by itself."""
+    return resource("VirtualService", "part", {"http": [{"directResponse": {"status": 200, "body": {"string": says}}}]})
+
+
 def test_tls_is_passed_on_by_its_server_name(mesh: Mesh, folder: Path) -> None:
     def secured(*names: str) -> list[str]:
         found: list[str] = in_client(mesh, CONNECT_TLS, "SECURE", str(folder), *(f"{name}.com" for name in names))

@@ -45,8 +45,8 @@ def workload(
 def virtual_service(
     name: str, *http: Mapping[str, Any], hosts: list[str] | None = None, namespace: str = "default", **spec: Any
 ) -> str:
-    """A VirtualService for the host of its own name; without routes, to that host."""
-    hosts = hosts or [name]
+    """A VirtualService for the host of its own name, a delegate with no hosts; without routes, to that host."""
+    hosts = [name] if hosts is None else hosts
     routes = list(http) or [to(hosts[0])]
     return _resource(
         "networking.istio.io/v1", "VirtualService", name, namespace, {"hosts": hosts, "http": routes, **spec}

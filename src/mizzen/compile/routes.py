@@ -104,7 +104,7 @@ def build_host(view: VirtualHostView) -> BuiltHost:
     routes: list[Route] = []
     for rule in view.virtual_services:
         if routes := list(_routes(view, rule)):
-            origins.append(rule.key)
+            origins += rule.origins
             break
     message = VirtualHost(
         name=f"{view.host}:{view.port}",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
+from mizzen.mesh.delegates import with_delegates
 from mizzen.mesh.destination_rules import DestinationRuleIndex
 from mizzen.mesh.model import DestinationRule, Host, Service, Snapshot, VirtualService
 from mizzen.mesh.virtual_services import VirtualServiceIndex
@@ -54,7 +55,7 @@ class Scope:
 
 def scope_of(snapshot: Snapshot, namespace: str) -> Scope:
     """Returns what the namespace sees in the snapshot."""
-    routes = VirtualServiceIndex(snapshot.virtual_services, namespace)
+    routes = VirtualServiceIndex(with_delegates(snapshot.virtual_services), namespace)
     rules = DestinationRuleIndex(snapshot.destination_rules, namespace)
     services = [
         ScopedService(service, routes.claimants(host), rules.lookup(host, service.namespace))

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mizzen.resources import hosts
+from mizzen.resources.delegate_references import check_delegates
 from mizzen.resources.destination_rule import DestinationRuleSpec
+from mizzen.resources.exports import visible
 from mizzen.resources.paths import join
 from mizzen.resources.problems import Level, Problem
 from mizzen.resources.protocol_references import undeclared_ports, useless_routes
@@ -82,7 +84,7 @@ class _World:
         found += [
             rule for wildcard, rule in self.wildcard_rules if wildcard != host and hosts.subset_of(host, wildcard)
         ]
-        return [rule for rule in found if _visible(rule, rule.spec.export_to, client)]
+        return [rule for rule in found if visible(rule.namespace, rule.spec.export_to, client)]
 
     def selected(self, service: Resource[ServiceSpec]) -> list[Resource[WorkloadSpec]]:
         """Returns the workloads behind a service: those of its namespace with all labels of its selector."""
@@ -99,6 +101,7 @@ def check_references(resources: Iterable[Resource[Any]], *, domain: str = hosts.
         world.add(resource)
     problems = [
         *(problem for route in world.routes for problem in _virtual_service(route, world)),
+        *check_delegates(world.routes),
         *_conflicting_hosts(world),
         *(problem for rules in world.rules.values() for rule in rules for problem in _destination_rule(rule, world)),
         *(problem for service in world.services.values() for problem in _service(service, world)),
@@ -109,13 +112,6 @@ def check_references(resources: Iterable[Resource[Any]], *, domain: str = hosts.
 def _order(problem: Problem) -> tuple[str, int, int, str]:
     position = problem.position
     return (position.file, position.line, position.column, problem.code) if position else ("", 0, 0, problem.code)
-
-
-def _visible(resource: Resource[Any], export_to: tuple[str, ...], namespace: str) -> bool:
-    if not export_to or "*" in export_to:
-        return True
-    own = resource.namespace == namespace
-    return "~" not in export_to and (namespace in export_to or (own and "." in export_to))
 
 
 def _selects(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:

@@ -39,7 +39,7 @@ class Resource(Generic[SpecT]):
     and the same age: where they were written does not count, so a moved line changes no proxy.
 
     ``created`` orders resources by age ("oldest wins" in Istio): a store stamps it, smaller is older; ties go by name
-    and namespace.
+    and namespace. ``parts`` are other resources of which something was put into this one.
     """
 
     key: Key
@@ -50,6 +50,12 @@ class Resource(Generic[SpecT]):
     annotations: Mapping[str, str] = field(compare=False, default_factory=dict)
     created: int = 0
     source: Source = field(compare=False, default=Source("", 0, ""))
+    parts: tuple[Key, ...] = field(compare=False, default=())
+
+    @property
+    def origins(self) -> tuple[Key, ...]:
+        """The resources that say what this one says."""
+        return (self.key, *self.parts)
 
     @property
     def name(self) -> str:

@@ -184,7 +184,7 @@ class HTTPRoute(Model):
     route: Many[HTTPRouteDestination] = ()
     redirect: HTTPRedirect | None = None
     direct_response: HTTPDirectResponse | None = None
-    delegate: Annotated[Delegate | None, Later()] = None
+    delegate: Delegate | None = None
     rewrite: HTTPRewrite | None = None
     timeout: Duration | None = None
     retries: HTTPRetry | None = None

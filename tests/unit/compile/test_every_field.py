@@ -41,6 +41,10 @@ WORKLOADS = (
     workload("ratings", ("http", 9080)),
     workload("other", ("http", 9080), namespace="elsewhere"),
 )
+DELEGATES = [
+    virtual_service(name, {"directResponse": {"status": status}}, namespace=namespace, hosts=[])
+    for name, namespace, status in (("one", "elsewhere", 401), ("two", "elsewhere", 402), ("one", "default", 403))
+]
 SUBSETS = destination_rule("ratings", subsets=[{"name": "v1"}, {"name": "v2"}])
 
 
@@ -228,6 +232,8 @@ def tls_routes() -> list[dict[str, Any]]:
 VIRTUAL_SERVICES = [
     {"hosts": [Two("reviews", "ratings")], "exportTo": Two(["*"], ["."]), "http": [to_ratings()]},
     *({"hosts": ["reviews"], "http": [route]} for route in ROUTES),
+    {"hosts": ["reviews"], "http": [{"delegate": {"name": Two("one", "two"), "namespace": "elsewhere"}}]},
+    {"hosts": ["reviews"], "http": [{"delegate": {"name": "one", "namespace": Two("elsewhere", ABSENT)}}]},
     *({"hosts": ["reviews"], "tcp": [route]} for route in l4_routes()),
     *({"hosts": ["secure", "*.example.com"], "tls": [route]} for route in tls_routes()),
 ]
@@ -383,7 +389,9 @@ class Mesh:
             "VirtualService": virtual_service("ratings"),
             "DestinationRule": SUBSETS,
         }
-        resources = read(*SERVICES, *WORKLOADS, *(text for other, text in others.items() if other != kind), subject)
+        resources = read(
+            *SERVICES, *WORKLOADS, *DELEGATES, *(text for other, text in others.items() if other != kind), subject
+        )
         bodies: Received = {}
         for capture, compiler in self._compilers.items():
             for proxy, given in all_proxies(compiler, snapshot_of(resources, capture)).items():

@@ -94,7 +94,7 @@ def test_all_problems_are_reported_at_once_and_the_good_documents_are_kept(read:
           host: [reviews]
           http:
           - timeout: 5
-            delegate: {}
+            match: [{gateways: [web]}]
             route:
             - destination: {host: 7}
               subset: v1
@@ -125,8 +125,9 @@ def test_all_problems_are_reported_at_once_and_the_good_documents_are_kept(read:
             '(write it with its unit: "5s" or "5ms") [WrongType]'
         ),
         (
-            "f.yaml:10:5: error: VirtualService default/Bad_Name: spec.http[0].delegate: `delegate` is part of Istio's API but "
-            "not implemented yet in this version of Mizzen (remove it; without it the rest takes effect) [NotImplemented]"
+            "f.yaml:10:25: error: VirtualService default/Bad_Name: spec.http[0].match[0].gateways[0]: the value `web` of "
+            "`gateways` is part of Istio's API but not implemented yet in this version of Mizzen (remove it; without it the "
+            "rest takes effect) [NotImplemented]"
         ),
         (
             "f.yaml:12:27: error: VirtualService default/Bad_Name: spec.http[0].route[0].destination.host: must be text, "

@@ -41,6 +41,25 @@ ROUTE = """
       - route:
         - destination: {host: reviews, subset: v1}
     """
+DELEGATING = """
+    apiVersion: networking.istio.io/v1
+    kind: VirtualService
+    metadata: {name: root}
+    spec:
+      hosts: [reviews]
+      http:
+      - match: [{uri: {prefix: /parts}}]
+        delegate: {name: parts}
+    """
+DELEGATE = """
+    apiVersion: networking.istio.io/v1
+    kind: VirtualService
+    metadata: {name: parts}
+    spec:
+      http:
+      - match: [{uri: {prefix: /parts/a}}]
+        route: [{destination: {host: reviews, subset: v1}}]
+    """
 
 
 def resources(*texts: str) -> list[Resource[Any]]:
@@ -54,6 +73,10 @@ def resources(*texts: str) -> list[Resource[Any]]:
 
 def said(*texts: str) -> list[str]:
     return [str(problem) for problem in check_references(resources(*texts))]
+
+
+def test_a_delegate_that_fits_has_no_problem() -> None:
+    assert said(WORKLOAD, SERVICE, RULE, DELEGATING, DELEGATE) == []
 
 
 def test_what_fits_together_has_no_problem() -> None:
@@ -124,6 +147,37 @@ def test_what_fits_together_has_no_problem() -> None:
             "HTTP, so `http` routes have no effect on it: 9080 (TCP) (name the port `http` or `grpc`, or set "
             "`appProtocol`, in 1.yaml:6:3) [HTTPRouteForTCPPort]",
             id="http routes for bytes",
+        ),
+        pytest.param(
+            (WORKLOAD, SERVICE, RULE, ROUTE, DELEGATE.replace("{name: parts", "{name: part")),
+            "4.yaml:4:1: warning: VirtualService default/part: spec: no VirtualService delegates to this one, so it has no "
+            "effect (name it in `delegate` of a route of another one, or write `hosts`) [NoDelegate]",
+            id="unused delegate",
+        ),
+        pytest.param(
+            (WORKLOAD, SERVICE, RULE, DELEGATING),
+            "3.yaml:8:5: error: VirtualService default/root: spec.http[0].delegate: there is no VirtualService "
+            "default/parts to delegate to (apply it together with this or before it) [IST0101]",
+            id="missing delegate",
+        ),
+        pytest.param(
+            (WORKLOAD, SERVICE, RULE, DELEGATING, DELEGATE.replace("spec:", "spec:\n      hosts: [other]")),
+            "3.yaml:8:5: error: VirtualService default/root: spec.http[0].delegate: VirtualService default/parts has hosts, "
+            "so it is no delegate (written at 4.yaml:5:3) (a delegate has no `hosts`) [NoDelegate]",
+            id="delegate with hosts",
+        ),
+        pytest.param(
+            (WORKLOAD, SERVICE, RULE, DELEGATING, DELEGATE.replace("spec:", "spec:\n      exportTo: [elsewhere]")),
+            "3.yaml:8:5: error: VirtualService default/root: spec.http[0].delegate: VirtualService default/parts is not "
+            "exported to namespace default (see 4.yaml:5:3) [NoDelegate]",
+            id="hidden delegate",
+        ),
+        pytest.param(
+            (WORKLOAD, SERVICE, RULE, DELEGATING, DELEGATE.replace("/parts/a", "/a")),
+            "4.yaml:6:5: warning: VirtualService default/parts: spec.http[0]: this route is never used: its match does not "
+            "fit that of VirtualService default/root at 3.yaml:7:5 (each match of a delegate must be within one of those "
+            "that lead to it) [IST0130]",
+            id="delegate that does not fit",
         ),
         pytest.param(
             (WORKLOAD, SERVICE, RULE, ROUTE.replace("http:", "tcp:")),

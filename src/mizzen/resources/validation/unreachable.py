@@ -26,6 +26,8 @@ def unreachable(routes: Sequence[HTTPRoute]) -> Iterator[Finding]:
             )
             yield warning(path, message, "move it before that one, or remove it", _UNREACHABLE)
             continue
+        if route.delegate:
+            continue  # the delegate may take less than its matches say
         if not route.match:
             catch_all = index
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mizzen.resources import hosts
+from mizzen.resources.delegates import delegations
 from mizzen.resources.findings import Finding
 from mizzen.resources.paths import join
 from mizzen.resources.validation import (
@@ -17,7 +18,7 @@ from mizzen.resources.validation import (
     string_matches,
 )
 from mizzen.resources.validation.unreachable import unreachable
-from mizzen.resources.virtual_service import HTTPRoute, VirtualServiceSpec
+from mizzen.resources.virtual_service import Delegate, HTTPRoute, VirtualServiceSpec
 
 
 def virtual_service(spec: VirtualServiceSpec, namespace: str) -> Iterator[Finding]:
@@ -26,11 +27,9 @@ def virtual_service(spec: VirtualServiceSpec, namespace: str) -> Iterator[Findin
             yield Finding("spec.gateways", "delegate virtual service must have no gateways specified")
         for name in (name for name in ("tls", "tcp") if getattr(spec, name)):
             yield Finding(f"spec.{name}", f"delegate virtual service must have no {name} route specified")
-        message = (
-            "a virtual service without hosts is a delegate, which is not implemented yet in this version of Mizzen"
-        )
-        hint = "write the services that it is for: `hosts: [reviews]`"
-        yield Finding("spec.hosts", message, hint=hint, code="NotImplemented")
+        for index, _ in delegations(spec.http):
+            where = f"{join('spec.http', index)}.delegate"
+            yield Finding(where, "delegate virtual service cannot contain delegate", hint="write its routes here")
     if not (spec.http or spec.tls or spec.tcp):
         yield Finding("spec", "http, tcp or tls must be provided in virtual service")
     yield from _hosts(spec)
@@ -83,8 +82,18 @@ def _http_route(path: str, route: HTTPRoute) -> Iterator[Finding]:
     yield from http_headers.headers(f"{path}.headers", route.headers, authority)
 
 
+def _delegate(path: str, given: Delegate) -> Iterator[Finding]:
+    if not names.is_dns_subdomain(given.name):
+        yield Finding(
+            f"{path}.name", f"delegate name {given.name!r} is invalid", hint="write the name of a VirtualService"
+        )
+    if given.namespace and not names.is_dns_label(given.namespace):
+        yield Finding(f"{path}.namespace", f"delegate namespace {given.namespace!r} is invalid")
+
+
 def _one_action(path: str, route: HTTPRoute) -> Iterator[Finding]:
     if route.delegate is not None:
+        yield from _delegate(f"{path}.delegate", route.delegate)
         for name in (name for name in ("route", "redirect") if getattr(route, name)):
             yield Finding(f"{path}.{name}", f"root HTTP route with a delegate must not specify {name}")
         return

@@ -32,11 +32,24 @@ ROUTE = "route: [{destination: {host: a}}]\n"
         (
             "gateways: [mesh]\nhttp: [{route: [{destination: {host: a}}]}]",
             [
-                (
-                    "error: spec.hosts: a virtual service without hosts is a delegate, which is not implemented yet in "
-                    "this version of Mizzen"
-                ),
                 "error: spec.gateways: delegate virtual service must have no gateways specified",
+            ],
+        ),
+        ("http: [{route: [{destination: {host: a}}]}]", []),
+        (
+            "http: [{delegate: {name: a}}]\ntcp: [{route: [{destination: {host: a}}]}]",
+            [
+                "error: spec.http[0].delegate: delegate virtual service cannot contain delegate",
+                "error: spec.tcp: delegate virtual service must have no tcp route specified",
+            ],
+        ),
+        ("hosts: [a]\nhttp: [{delegate: {name: b}}, {route: [{destination: {host: a}}]}]", []),
+        (
+            "hosts: [a]\nhttp: [{delegate: {namespace: A_B}, route: [{destination: {host: a}}]}]",
+            [
+                "error: spec.http[0].delegate.name: delegate name '' is invalid",
+                "error: spec.http[0].delegate.namespace: delegate namespace 'A_B' is invalid",
+                "error: spec.http[0].route: root HTTP route with a delegate must not specify route",
             ],
         ),
         (
@@ -450,7 +463,6 @@ def test_rules_of_faults_mirrors_and_cors(fields: str, expected: list[str]) -> N
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ("delegate: {name: x}\n", ["delegate: `delegate` " + NOT_YET]),
         (
             "fault: {delay: {exponentialDelay: 1s, percentage: {value: 1}}}\n",
             [f"fault.delay.exponentialDelay: `exponentialDelay` {NOT_YET}"],
@@ -469,7 +481,7 @@ def test_rules_of_faults_mirrors_and_cors(fields: str, expected: list[str]) -> N
 def test_fields_that_are_not_implemented_are_errors_and_their_rules_still_hold(
     fields: str, expected: list[str]
 ) -> None:
-    loaded = http(("" if "delegate" in fields else ROUTE) + fields)
+    loaded = http(ROUTE + fields)
     assert loaded.resources == ()
     lines = [line.split(": ", 1)[1].removeprefix("spec.http[0]").lstrip(".: ") for line in said(loaded)]
     assert sorted(lines) == sorted(expected)

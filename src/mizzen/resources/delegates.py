@@ -1,0 +1,122 @@
+"""How a delegate's routes take the place of the route that delegates to it (Istio 2.3, Delegates). Pure.
+
+What the root asks of a request, the delegate may narrow and not widen: each of its matches is joined with each of the root's
+that does not exclude it, and a route of which some match fits none is left out. What a route does beside that is the
+delegate's word, or else the root's, each field as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from mizzen.resources.hosts import resolve
+from mizzen.resources.model import StringMatch
+from mizzen.resources.virtual_service import Destination, HTTPMatchRequest, HTTPRoute
+
+_INHERITED = (
+    "rewrite",
+    "direct_response",
+    "timeout",
+    "retries",
+    "fault",
+    "mirror",
+    "mirrors",
+    "mirror_percentage",
+    "mirror_percent",
+    "cors_policy",
+    "headers",
+)
+_STRINGS = ("uri", "scheme", "method", "authority")
+_MAPPINGS = ("headers", "without_headers", "query_params")
+
+
+def merged(root: HTTPRoute, delegate: HTTPRoute) -> HTTPRoute | None:
+    """Returns a route of a delegate as the root has it, or None if its matches do not fit the root's."""
+    matches = _matches(root.match, delegate.match)
+    if matches is None:
+        return None
+    changes: dict[str, Any] = {"match": matches, "name": _joined(root.name, delegate.name)}
+    # `mirrors` is a list, of which an empty one says nothing.
+    changes |= {name: getattr(root, name) for name in _INHERITED if getattr(delegate, name) in (None, ())}
+    return delegate.model_copy(update=changes)
+
+
+def in_full(route: HTTPRoute, namespace: str) -> HTTPRoute:
+    """Returns a route with the hosts of its destinations in full, so that it means the same in another namespace."""
+
+    def full(destination: Destination | None) -> Destination | None:
+        return destination and destination.model_copy(update={"host": resolve(destination.host, namespace)})
+
+    changes = {
+        "route": tuple(one.model_copy(update={"destination": full(one.destination)}) for one in route.route),
+        "mirror": full(route.mirror),
+        "mirrors": tuple(one.model_copy(update={"destination": full(one.destination)}) for one in route.mirrors),
+    }
+    return route.model_copy(update=changes)
+
+
+def _joined(root: str, delegate: str) -> str:
+    return "-".join(name for name in (root, delegate) if name)
+
+
+def _matches(
+    root: Sequence[HTTPMatchRequest], delegate: Sequence[HTTPMatchRequest]
+) -> tuple[HTTPMatchRequest, ...] | None:
+    """Returns all pairs of matches that fit; without any on one side the other's."""
+    if not root or not delegate:
+        return tuple(root or delegate)
+    found: list[HTTPMatchRequest] = []
+    for own in delegate:
+        fitting = [_match(one, own) for one in root if not _excludes(one, own)]
+        if not fitting:
+            return None
+        found += fitting
+    return tuple(found)
+
+
+def _match(root: HTTPMatchRequest, delegate: HTTPMatchRequest) -> HTTPMatchRequest:
+    changes: dict[str, Any] = {"name": _joined(root.name, delegate.name)}
+    for name in (*_STRINGS, "port", "source_namespace", "gateways"):
+        changes[name] = getattr(delegate, name) or getattr(root, name)
+    for name in (*_MAPPINGS, "source_labels"):
+        changes[name] = {**getattr(root, name), **getattr(delegate, name)}
+    return delegate.model_copy(update=changes)
+
+
+def _excludes(root: HTTPMatchRequest, delegate: HTTPMatchRequest) -> bool:
+    """Tells whether a delegate's match asks for what the root's does not allow."""
+    return (
+        any(_differ(getattr(root, name), getattr(delegate, name)) for name in _STRINGS)
+        or any(_differ_in_some(getattr(root, name), getattr(delegate, name)) for name in _MAPPINGS)
+        or root.ignore_uri_case != delegate.ignore_uri_case
+        or _contradicts(root.port, delegate.port)
+        or _contradicts(root.source_namespace, delegate.source_namespace)
+        or any(root.source_labels.get(name, value) != value for name, value in delegate.source_labels.items())
+        or bool(root.gateways and not set(delegate.gateways) <= set(root.gateways))
+    )
+
+
+def _contradicts(root: object, delegate: object) -> bool:
+    return bool(root and delegate and root != delegate)
+
+
+def _differ_in_some(root: Mapping[str, StringMatch], delegate: Mapping[str, StringMatch]) -> bool:
+    return any(_differ(root.get(name), value) for name, value in delegate.items())
+
+
+def _differ(root: StringMatch | None, delegate: StringMatch | None) -> bool:
+    """Tells whether a comparison is not within another. Nothing is said of expressions: they never are."""
+    if root is None or delegate is None:
+        return False
+    if root.regex or delegate.regex:
+        return True
+    if root.exact:
+        return delegate.exact != root.exact
+    narrower = delegate.prefix or delegate.exact
+    return not (root.prefix and narrower and narrower.startswith(root.prefix))
+
+
+def delegations(routes: Sequence[HTTPRoute]) -> Iterator[tuple[int, HTTPRoute]]:
+    """Yields the routes that delegate, each with its position."""
+    return ((index, route) for index, route in enumerate(routes) if route.delegate is not None)
