@@ -175,7 +175,7 @@ def _concerns(match: HTTPMatchRequest, port: int, source: Source) -> bool:
 
 def _route(view: VirtualHostView, rule: VirtualService, http: HTTPRoute, match: HTTPMatchRequest | None) -> Route:
     name = ".".join(part for part in (http.name, match.name if match else "") if part)
-    route = Route(name=name, match=build_match(match))
+    route = Route(name=name, match=build_match(match), stat_prefix=match.stat_prefix if match else "")
     ports = dict(view.ports)
 
     def named(destination: Destination | None) -> str:

@@ -77,7 +77,7 @@ def _matches(
 
 def _match(root: HTTPMatchRequest, delegate: HTTPMatchRequest) -> HTTPMatchRequest:
     changes: dict[str, Any] = {"name": _joined(root.name, delegate.name)}
-    for name in (*_STRINGS, "port", "source_namespace", "gateways"):
+    for name in (*_STRINGS, "port", "source_namespace", "gateways", "stat_prefix"):
         changes[name] = getattr(delegate, name) or getattr(root, name)
     for name in (*_MAPPINGS, "source_labels"):
         changes[name] = {**getattr(root, name), **getattr(delegate, name)}

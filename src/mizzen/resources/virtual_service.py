@@ -48,7 +48,7 @@ class HTTPMatchRequest(Model):
     source_labels: StringMap = Field(default_factory=dict)
     source_namespace: str = ""
     gateways: Annotated[Many[str], Later(unless={"mesh"})] = ()
-    stat_prefix: Annotated[str, Later()] = ""
+    stat_prefix: str = ""
 
 
 class HTTPRouteDestination(Model):

@@ -104,6 +104,7 @@ def matches() -> list[dict[str, Any]]:
     ]
     rest = {
         "name": Two("one", "another"),
+        "statPrefix": Two("one", "another"),
         "ignoreUriCase": Two(False, True),
         "port": Two(9080, 9081),
         "sourceLabels": {"app": Two("ratings", "other")},

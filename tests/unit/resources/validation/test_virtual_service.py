@@ -475,7 +475,6 @@ def test_rules_of_faults_mirrors_and_cors(fields: str, expected: list[str]) -> N
             "retries: {attempts: 1, retryRemoteLocalities: true}\n",
             [f"retries.retryRemoteLocalities: `retryRemoteLocalities` {NOT_YET}"],
         ),
-        ("match: [{statPrefix: x}]\n", [f"match[0].statPrefix: `statPrefix` {NOT_YET}"]),
     ],
 )
 def test_fields_that_are_not_implemented_are_errors_and_their_rules_still_hold(
