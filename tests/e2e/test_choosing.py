@@ -180,6 +180,9 @@ def test_connections_are_divided_and_those_that_there_are_stay(mesh: Mesh) -> No
         found = Counter(connected(mesh, "echo", 200))
         assert set(found) == {"echo-v2", "echo-v3"}
         assert 15 <= found["echo-v3"] <= 70, found
+        mesh.kill_control()
+        mesh.apply_text(divided("echo", v3=100))
+        assert set(connected(mesh, "echo", 10)) == {"echo-v3"}
         assert say("still there") == "still there"
         assert listeners(mesh) == listening
         assert "outbound|9000|v3|echo" in mesh.cli("proxy", "listeners", "client").stdout

@@ -58,11 +58,11 @@ class VirtualServiceIndex:
         return next(((self._wildcards[wild],) for wild in self._suffixes if host.endswith(wild[1:])), ())
 
     def literal_hosts(self, services: Iterable[Host]) -> Iterator[tuple[Host, tuple[VirtualService, ...]]]:
-        """Yields the hosts that match none of the services, each with those that claim it, in order."""
+        """Yields the hosts that match none of the services, each with those that have routes for requests to it, in order."""
         known = set(services)
         for host, rules in sorted(self._exact.items()):
-            if host not in known:
-                yield host, tuple(rules)
+            if host not in known and (routing := tuple(rule for rule in rules if rule.spec.http)):
+                yield host, routing
         for wild, rule in sorted(self._wildcards.items()):
-            if not any(name.endswith(wild[1:]) for name in known):
+            if rule.spec.http and not any(name.endswith(wild[1:]) for name in known):
                 yield wild, (rule,)

@@ -1,4 +1,4 @@
-"""Checks that routes for requests, TLS and TCP are for ports that speak so. Pure; a part of :mod:`mizzen.resources.references`.
+"""Checks that rules for requests, TLS and TCP are for ports that speak so. Pure; a part of :mod:`mizzen.resources.references`.
 
 Mizzen does not guess protocols. A port that declares none carries bytes, and a rule about requests would have no effect
 on it: what is most likely a forgotten name is said, and not found out.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from mizzen.resources.destination_rule import DestinationRuleSpec, LoadBalancerSettings
 from mizzen.resources.paths import join
 from mizzen.resources.problems import Level, Problem
 from mizzen.resources.protocols import Protocol, declared_protocol
@@ -17,6 +18,7 @@ from mizzen.resources.service import ServiceSpec
 from mizzen.resources.virtual_service import VirtualServiceSpec
 
 UNDECLARED = "IST0118"
+HASHED_BYTES = "HashedBytes"
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,41 @@ def useless_routes(
                 path=path,
                 hint=f"name the port {kind.port}, or set `appProtocol`, in {service.source.position('spec.ports')}",
             )
+
+
+def hashed_bytes(rule: Resource[DestinationRuleSpec], service: Resource[ServiceSpec]) -> Iterator[Problem]:
+    """Yields a warning where what is hashed is part of a request, and the service has no requests."""
+    found = {port.port: declared_protocol(port.name, port.app_protocol) for port in service.spec.ports}
+    requests = {number for number, protocol in found.items() if protocol and protocol.is_http}
+    for path, ports, balancer in _balancers(rule.spec):
+        hashed = balancer.consistent_hash
+        if hashed is None or hashed.use_source_ip is not None or requests & (ports or requests):
+            continue
+        where = f"{path}.loadBalancer.consistentHash"
+        yield Problem(
+            code=HASHED_BYTES,
+            message=f"{service.key} has no port for HTTP here, so there is nothing to hash: connections go to any endpoint",
+            level=Level.WARNING,
+            position=rule.source.position(where),
+            resource=rule.key,
+            path=where,
+            hint="write `useSourceIp: true`, or name the port after its protocol",
+        )
+
+
+def _balancers(spec: DestinationRuleSpec) -> Iterator[tuple[str, set[int], LoadBalancerSettings]]:
+    """Yields the load balancers of a rule, each with its path and the ports that it is for; none stands for all."""
+    policies = [("spec.trafficPolicy", spec.traffic_policy)]
+    policies += [
+        (f"{join('spec.subsets', index)}.trafficPolicy", subset.traffic_policy)
+        for index, subset in enumerate(spec.subsets)
+    ]
+    for path, policy in policies:
+        if policy and policy.load_balancer:
+            yield path, set(), policy.load_balancer
+        for index, level in enumerate(policy.port_level_settings if policy else ()):
+            if level.load_balancer and level.port:
+                yield join(f"{path}.portLevelSettings", index), {level.port.number}, level.load_balancer
 
 
 def undeclared_ports(service: Resource[ServiceSpec]) -> Iterator[Problem]:

@@ -18,7 +18,7 @@ from mizzen.resources.destination_rule import DestinationRuleSpec
 from mizzen.resources.exports import visible
 from mizzen.resources.paths import join
 from mizzen.resources.problems import Level, Problem
-from mizzen.resources.protocol_references import undeclared_ports, useless_routes
+from mizzen.resources.protocol_references import hashed_bytes, undeclared_ports, useless_routes
 from mizzen.resources.resource import Resource
 from mizzen.resources.schema import nearest
 from mizzen.resources.service import ServicePort, ServiceSpec
@@ -234,6 +234,7 @@ def _destination_rule(resource: Resource[DestinationRuleSpec], world: _World) ->
     if service is None:
         yield _unknown_host(resource, "spec.host", host, world, UNKNOWN_RULE_HOST)
         return
+    yield from hashed_bytes(resource, service)
     workloads = world.selected(service)
     for index, subset in enumerate(resource.spec.subsets):
         if not any(_selects(subset.labels, workload.labels) for workload in workloads):

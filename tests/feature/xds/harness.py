@@ -12,6 +12,7 @@ import grpc
 import grpc.aio
 from google.protobuf.any_pb2 import Any as AnyMessage
 
+from mizzen.compile.listeners import tcp_route as listener_filter
 from mizzen.compile.resource import Resources, XdsResource, encode, pack
 from mizzen.compile.tcp_routes import TcpRouteView, build_tcp_route
 from mizzen.resources.key import Key
@@ -66,9 +67,9 @@ class Source:
         return self.version
 
 
-def tcp_route(name: str, *clusters: str) -> XdsResource:
-    """A TCP route, under which name a listener asks for it."""
-    return build_tcp_route(TcpRouteView(name, clusters[0], tuple((one, 1) for one in clusters)))
+def tcp_route(name: str, *shares: tuple[str, int]) -> XdsResource:
+    """A TCP route to clusters with weights, under the name by which a listener asks for it."""
+    return build_tcp_route(TcpRouteView(name, shares[0][0], shares))
 
 
 def group(type_url: str, *resources: XdsResource) -> dict[str, dict[str, XdsResource]]:
@@ -117,6 +118,12 @@ def listener(name: str, port: int, route: str) -> XdsResource:
         )
     ]
     chain = listener_components_pb2.FilterChain(filters=filters)
+    return encode(name, listener_pb2.Listener(name=name, address=_address(port), filter_chains=[chain]))
+
+
+def tcp_listener(name: str, port: int, route: str) -> XdsResource:
+    """A listener for bytes, whose filter comes by itself."""
+    chain = listener_components_pb2.FilterChain(filters=[listener_filter(route)])
     return encode(name, listener_pb2.Listener(name=name, address=_address(port), filter_chains=[chain]))
 
 

@@ -40,7 +40,7 @@ INSIDE = {
     ],
 }
 _NAMES = re.compile(
-    r'"(name|cluster|route_config_name)": "((?:in|out)bound\|[^"]*|0\.0\.0\.0_\d+|\w*inside_9080|\d+|virtual\w+)"'
+    r'"(name|cluster|route_config_name)": "((?:in|out)bound\|[^"]*|[\d.]+_\d+|mysql:\d+|\w*inside_9080|\d+|virtual\w+)"'
 )
 
 
@@ -136,6 +136,7 @@ def test_of_the_node_proxy_itself_all_is_shown(node: FakeApi, name: str) -> None
     assert lines[1].split()[:4] == [f"{SEAT}details.default.svc.cluster.local", "80", "-", "outbound"]
     lines = out("proxy", "listeners", name).splitlines()
     assert [" ".join(line.split()) for line in lines[1:]] == [
+        f"{SEAT}240.240.0.1 3306 ALL Cluster: {SEAT}outbound|3306|v1|mysql",
         f"{SEAT}0.0.0.0 9080 ALL Route: {SEAT}9080",
         f"{SEAT}0.0.0.0 15006 SNI: reviews; Trans: tls; App: istio,h2; Addr: 10.0.0.0/8:9080 Cluster: {SEAT}inbound|9080||",
         f"{SEAT}0.0.0.0 15006 Addr: *:3306 Cluster: {SEAT}inbound|3306||",

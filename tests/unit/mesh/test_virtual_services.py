@@ -110,6 +110,13 @@ def test_literal_hosts_are_those_that_no_service_matches() -> None:
     assert literal == {"api.example.com": ["a", "b"], "reviews.default": ["a"], "*.example.org": ["b"]}
 
 
+def test_a_host_without_routes_for_requests_is_no_host_of_requests() -> None:
+    """Names of TLS, say: requests to them go where they went before."""
+    route = {"match": [{"sniHosts": ["*.example.com"]}], **to("secure")}
+    (written,) = read(virtual_service("a", hosts=["*.example.com", "a.example.org"], http=[], tls=[route]))
+    assert list(VirtualServiceIndex([written], "default").literal_hosts([])) == []
+
+
 HOSTS = st.sampled_from(["a", "b", "ab"]).flatmap(
     lambda last: st.lists(st.sampled_from(["a", "b"]), min_size=1, max_size=3).map(
         lambda parts: ".".join([*parts, last])

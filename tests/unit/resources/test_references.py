@@ -31,6 +31,7 @@ RULE = """
       host: reviews
       subsets: [{name: v1, labels: {version: v1}}]
     """
+HASHED = "  trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: x-user}}}"
 ROUTE = """
     apiVersion: networking.istio.io/v1
     kind: VirtualService
@@ -197,6 +198,24 @@ def test_what_fits_together_has_no_problem() -> None:
             "reviews.default.svc.cluster.local is not defined in DestinationRule default/reviews at 2.yaml:6:3 (its "
             "subsets are v1) [IST0101]",
             id="unknown subset of a tcp route",
+        ),
+        pytest.param(
+            (WORKLOAD, SERVICE.replace("name: http", "name: tcp"), RULE + HASHED),
+            "2.yaml:7:34: warning: DestinationRule default/reviews: spec.trafficPolicy.loadBalancer.consistentHash: Service "
+            "default/reviews has no port for HTTP here, so there is nothing to hash: connections go to any endpoint (write "
+            "`useSourceIp: true`, or name the port after its protocol) [HashedBytes]",
+            id="a header of bytes",
+        ),
+        pytest.param(
+            (
+                WORKLOAD,
+                SERVICE,
+                RULE + HASHED.replace("{loadB", "{portLevelSettings: [{port: {number: 9090}, loadB") + "]}",
+            ),
+            "2.yaml:7:77: warning: DestinationRule default/reviews: spec.trafficPolicy.portLevelSettings[0].loadBalancer."
+            "consistentHash: Service default/reviews has no port for HTTP here, so there is nothing to hash: connections go "
+            "to any endpoint (write `useSourceIp: true`, or name the port after its protocol) [HashedBytes]",
+            id="a header of bytes of a port",
         ),
         pytest.param(
             (WORKLOAD, SERVICE.replace(", name: http", "")),

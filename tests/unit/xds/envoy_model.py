@@ -2,7 +2,7 @@
 
 - Clusters warm until their assignment arrives after them; the ACK of a CDS response is withheld until all are warm. An
   updated cluster serves in its old form meanwhile. Assignments are asked for by name, for a new cluster only.
-- CDS and LDS apply what is good in a response that they reject; EDS and RDS nothing.
+- CDS and LDS apply what is good in a response that they reject; EDS, RDS and ECDS nothing.
 - A removed listener drains, and lets go of its routes only then.
 - A reconnect loses what is on the way, tells all names and versions, and (as after ``initial_fetch_timeout``) gives up
   waiting for assignments.
@@ -14,13 +14,17 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from mizzen.compile.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, TypeUrl, XdsResource
+from mizzen.compile.names import BLACK_HOLE
+from mizzen.compile.resource import CLUSTER, ENDPOINTS, FILTERS, LISTENER, ROUTES, TypeUrl, XdsResource
+from mizzen.stubs.envoy.config.core.v3 import extension_pb2
 from mizzen.stubs.envoy.config.listener.v3 import listener_pb2
 from mizzen.stubs.envoy.config.route.v3 import route_pb2
 from mizzen.stubs.envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
+from mizzen.stubs.envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 from mizzen.xds.facts import AssignmentNames
 from mizzen.xds.ordering import Ordering, Response
 
+TYPES = (CLUSTER, ENDPOINTS, LISTENER, ROUTES, FILTERS)
 POISON = b"poison"
 """What this Envoy rejects holds these bytes."""
 
@@ -44,14 +48,14 @@ class EnvoyModel:
     def __init__(self) -> None:
         self.inbox: deque[Response] = deque()
         self.outbox: deque[Request] = deque()
-        self.known: dict[TypeUrl, dict[str, XdsResource]] = {t: {} for t in (CLUSTER, ENDPOINTS, LISTENER, ROUTES)}
+        self.known: dict[TypeUrl, dict[str, XdsResource]] = {type_url: {} for type_url in TYPES}
         self.usable: set[str] = set()
         self.warming: dict[str, str] = {}
-        self.draining: dict[str, str] = {}
+        self.draining: dict[str, tuple[TypeUrl, str]] = {}
         self.received = 0
         self._names = AssignmentNames()
         self._withheld: list[Request] = []
-        self._asked: dict[TypeUrl, set[str]] = {ENDPOINTS: set(), ROUTES: set()}
+        self._asked: dict[TypeUrl, set[str]] = {ENDPOINTS: set(), ROUTES: set(), FILTERS: set()}
         self.connect()
 
     def connect(self) -> None:
@@ -60,7 +64,7 @@ class EnvoyModel:
         self._withheld.clear()
         self.usable |= self.warming.keys()
         self.warming.clear()
-        for type_url in (CLUSTER, ENDPOINTS, LISTENER, ROUTES):
+        for type_url in TYPES:
             asked = sorted(self._asked.get(type_url, ()))
             if asked or type_url in (CLUSTER, LISTENER):
                 versions = {name: resource.version for name, resource in self.known[type_url].items()}
@@ -102,7 +106,7 @@ class EnvoyModel:
         elif type_url == LISTENER:
             for name in removed:
                 if name in self.known[LISTENER]:
-                    self.draining[name] = route_name(self.known[LISTENER][name])
+                    self.draining[name] = route_of(self.known[LISTENER][name])
 
     def drained(self) -> None:
         self.draining.clear()
@@ -111,7 +115,9 @@ class EnvoyModel:
     def _ask(self) -> None:
         clusters = self.known[CLUSTER].values()
         self._change(ENDPOINTS, {name for c in clusters if (name := self._names.of(c))})
-        self._change(ROUTES, {*map(route_name, self.known[LISTENER].values()), *self.draining.values()})
+        routes = {*map(route_of, self.known[LISTENER].values()), *self.draining.values()}
+        for type_url in (ROUTES, FILTERS):
+            self._change(type_url, {name for wanted, name in routes if wanted == type_url})
 
     def _change(self, type_url: TypeUrl, wanted: set[str]) -> None:
         asked = self._asked[type_url]
@@ -134,10 +140,16 @@ class EnvoyModel:
             named |= {
                 c.name for h in message.virtual_hosts for r in h.routes for c in r.route.weighted_clusters.clusters
             }
-        return named - self.usable
+        for resource in self.known[FILTERS].values():
+            proxy = TcpProxy.FromString(extension_pb2.TypedExtensionConfig.FromString(resource.body).typed_config.value)
+            named |= {proxy.cluster} | {one.name for one in proxy.weighted_clusters.clusters}
+        return named - self.usable - {"", BLACK_HOLE}
 
 
-def route_name(listener: XdsResource) -> str:
+def route_of(listener: XdsResource) -> tuple[TypeUrl, str]:
+    """Returns the type and the name of the route for which a listener asks."""
     message = listener_pb2.Listener.FromString(listener.body)
-    manager = hcm.HttpConnectionManager.FromString(message.filter_chains[0].filters[0].typed_config.value)
-    return manager.rds.route_config_name
+    taker = message.filter_chains[0].filters[0]
+    if taker.HasField("config_discovery"):
+        return FILTERS, taker.name
+    return ROUTES, hcm.HttpConnectionManager.FromString(taker.typed_config.value).rds.route_config_name

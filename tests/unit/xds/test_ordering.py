@@ -436,7 +436,7 @@ class TestTcpRoutes:
     """Filters that come by themselves are routes like others: after the clusters that they name, and they keep them."""
 
     def proxy(self) -> Proxy:
-        proxy = Proxy(group(CLUSTER, A), group(ENDPOINTS, EA), L, group(FILTERS, tcp_route("r", "a")))
+        proxy = Proxy(group(CLUSTER, A), group(ENDPOINTS, EA), L, group(FILTERS, tcp_route("r", ("a", 1))))
         proxy.ask("CDS")
         proxy.ask("EDS", "a")
         proxy.ask("LDS")
@@ -447,17 +447,19 @@ class TestTcpRoutes:
     def test_one_waits_for_its_cluster(self) -> None:
         proxy = self.proxy()
         both = group(CLUSTER, A, B), group(ENDPOINTS, EA, EB)
-        assert proxy.config(*both, L, group(FILTERS, tcp_route("r", "a", "b"))) == ["CDS +b"]
+        assert proxy.config(*both, L, group(FILTERS, tcp_route("r", ("a", 1), ("b", 1)))) == ["CDS +b"]
         assert proxy.ask("EDS", "b") == ["EDS +b"]
         assert proxy.ack("EDS") == []
         assert proxy.ack("CDS") == ["ECDS +r"]
 
     def test_a_cluster_goes_when_none_names_it(self) -> None:
         proxy = self.proxy()
-        proxy.config(group(CLUSTER, A, B), group(ENDPOINTS, EA, EB), L, group(FILTERS, tcp_route("r", "a", "b")))
+        proxy.config(
+            group(CLUSTER, A, B), group(ENDPOINTS, EA, EB), L, group(FILTERS, tcp_route("r", ("a", 1), ("b", 1)))
+        )
         proxy.ask("EDS", "b")
         proxy.settle()
-        assert proxy.config(group(CLUSTER, A), group(ENDPOINTS, EA), L, group(FILTERS, tcp_route("r", "a"))) == [
+        assert proxy.config(group(CLUSTER, A), group(ENDPOINTS, EA), L, group(FILTERS, tcp_route("r", ("a", 1)))) == [
             "ECDS +r"
         ]
         assert proxy.ack("ECDS") == ["CDS -b"]
@@ -475,9 +477,9 @@ class TestTcpRoutes:
         assert proxy.ask("ECDS", unsubscribe=("r",)) == ["CDS -a"]
 
     def test_a_proxy_that_reconnects_says_first_what_it_has(self) -> None:
-        config = group(CLUSTER, A), group(ENDPOINTS, EA), L, group(FILTERS, tcp_route("r", "a"))
+        config = group(CLUSTER, A), group(ENDPOINTS, EA), L, group(FILTERS, tcp_route("r", ("a", 1)))
         proxy = Proxy(*config)
-        route = tcp_route("r", "a")
+        route = tcp_route("r", ("a", 1))
         versions = {name: one.version for part in config for named in part.values() for name, one in named.items()}
         assert proxy.ask("CDS", versions={"a": A.version, "b": B.version}) == []
         assert proxy.ask("LDS", versions={"l": versions["l"]}) == []

@@ -9,14 +9,16 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from tests.feature.xds import harness
-from tests.unit.xds.envoy_model import POISON, EnvoyModel, route_name
+from tests.unit.xds.envoy_model import POISON, EnvoyModel, route_of
 
-from mizzen.compile.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, Resources, XdsResource
+from mizzen.compile.names import BLACK_HOLE
+from mizzen.compile.resource import CLUSTER, ENDPOINTS, FILTERS, LISTENER, ROUTES, Resources, XdsResource
 from mizzen.xds.facts import AssignmentNames
 from mizzen.xds.ordering import Ordering
 from mizzen.xds.source import Config
 
-CLUSTERS, LISTENERS = ("a", "b", "d"), ("l1", "l2")
+TCP = "l3"
+CLUSTERS, LISTENERS = ("a", "b", "d"), ("l1", "l2", TCP)
 BAD = 9
 
 
@@ -39,13 +41,18 @@ def endpoints(name: str, variant: int) -> XdsResource:
 
 @functools.cache
 def listener(name: str, variant: int) -> XdsResource:
-    resource = harness.listener(name, 1000 + variant, f"{name}-routes")
+    make = harness.tcp_listener if name == TCP else harness.listener
+    resource = make(name, 1000 + variant, f"{name}-routes")
     return _poisoned(resource) if variant == BAD else resource
 
 
 @functools.cache
 def routes(name: str, variant: int, clusters: frozenset[str]) -> XdsResource:
-    resource = harness.routes(f"{name}-routes", *((cluster, variant) for cluster in sorted(clusters)))
+    shares = [(cluster, variant) for cluster in sorted(clusters)]
+    if name == TCP:
+        resource = harness.tcp_route(f"{name}-routes", *shares)
+    else:
+        resource = harness.routes(f"{name}-routes", *shares)
     return _poisoned(resource) if variant == BAD else resource
 
 
@@ -65,7 +72,13 @@ def configurations(draw: st.DrawFn) -> Resources:
         **harness.group(CLUSTER, *(cluster(name, variant) for name, variant in chosen.items())),
         **harness.group(ENDPOINTS, *(endpoints(name, draw(st.sampled_from([1, 2]))) for name in sorted(assignments))),
         **harness.group(LISTENER, *(listener(name, variant) for name, variant in listeners.items())),
-        **harness.group(ROUTES, *(routes(name, draw(variants), target) for name, target in targets.items())),
+        **{
+            type_url: {f"{name}-routes": routes(name, draw(variants), targets[name]) for name in names}
+            for type_url, names in (
+                (ROUTES, [name for name in targets if name != TCP]),
+                (FILTERS, [name for name in targets if name == TCP and targets[name]]),
+            )
+        },
     }
 
 
@@ -146,9 +159,11 @@ class Conversation(RuleBasedStateMachine):
         resources, known = self.config.resources, self.envoy.known
         assert known[CLUSTER] == resources[CLUSTER]
         assert known[LISTENER] == resources[LISTENER]
-        assert known[ROUTES].keys() == {route_name(item) for item in resources[LISTENER].values()}
-        for name, resource in known[ROUTES].items():
-            assert resources[ROUTES][name] == resource
+        asked = {route_of(item) for item in resources[LISTENER].values()}
+        assert {(type_url, name) for type_url in (ROUTES, FILTERS) for name in known[type_url]} == asked
+        for type_url, name in asked:
+            wanted = resources[type_url].get(name)
+            assert known[type_url][name] == wanted if wanted else BLACK_HOLE.encode() in known[type_url][name].body
         for name, resource in known[ENDPOINTS].items():
             wanted = resources[ENDPOINTS].get(name)
             assert resource == wanted if wanted else not resource.body.count(b"127.0.0.1")

@@ -17,6 +17,7 @@ from mizzen.resources.findings import Finding, warning
 from mizzen.resources.paths import join
 from mizzen.resources.validation import names
 
+_COLD = ("RANDOM", "PASSTHROUGH")
 _LARGEST_TABLE = 5_000_011
 # Envoy's own limit.
 _LARGEST_RING = 8 << 20
@@ -142,8 +143,9 @@ def _warmup(path: str, given: LoadBalancerSettings) -> Iterator[Finding]:
         yield warning(where, "warmupDurationSecs is deprecated", "write `warmup: {duration: ...}`", "IST0002")
         if given.warmup is not None:
             yield warning(where, "warmupDurationSecs has no effect beside warmup", "remove it")
-    if given.simple == "RANDOM" and (given.warmup is not None or given.warmup_duration_secs is not None):
-        yield warning(path, "warm-up has no effect with RANDOM", "write LEAST_REQUEST or ROUND_ROBIN")
+    other = "consistentHash" if given.consistent_hash else given.simple if given.simple in _COLD else ""
+    if other and (given.warmup is not None or given.warmup_duration_secs is not None):
+        yield warning(path, f"warm-up has no effect with {other}", "write LEAST_REQUEST or ROUND_ROBIN")
     if given.warmup is not None:
         yield from _warmup_block(f"{path}.warmup", given.warmup)
 
