@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from bench import attaching, first_packet, idle, latency, modes, proxy_memory, push, start, throughput, worlds
+from bench import (
+    attaching,
+    compiling,
+    first_packet,
+    idle,
+    latency,
+    modes,
+    proxy_memory,
+    push,
+    start,
+    throughput,
+    worlds,
+)
 from bench.lacking import containers_lack, transparent_lacks
 from bench.paths import EXPLICIT, TRANSPARENT
 
@@ -42,6 +54,10 @@ def _push(*, quick: bool) -> dict[str, Any]:
     }
 
 
+def _compile(*, quick: bool) -> dict[str, Any]:
+    return compiling.measure(compiling.QUICK if quick else compiling.Plan())
+
+
 def _idle(*, quick: bool) -> dict[str, Any]:
     return idle.measure(idle.QUICK if quick else idle.Plan())
 
@@ -75,6 +91,7 @@ MEASURES: Final[Mapping[str, Callable[..., dict[str, Any]]]] = {
     "throughput": _throughput,
     "start": _start,
     "push": _push,
+    "compile": _compile,
     "idle": _idle,
     "modes": _modes,
     "memory": _memory,

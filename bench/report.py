@@ -90,3 +90,9 @@ def _mesh_goals(results: Mapping[str, Any]) -> Iterator[Goal]:
     if "push" in results:
         p99 = results["push"]["result"]["bookinfo"]["known"]["p99"]
         yield Goal("Route change on 100 proxies, 99th percentile", "150 ms", f"{p99:.0f} ms", p99 <= 150)
+    if "compile" in results:
+        kinds = results["compile"]["result"]["kinds"].values()
+        nothing, changed = (max(one[what]["median"] for one in kinds) for what in ("nothing", "changed"))
+        what = "1,000 services and VirtualServices compiled"
+        yield Goal(f"{what} from nothing", "2 s", f"{nothing / 1000:.1f} s", nothing <= 2000)
+        yield Goal(f"{what} after one changed route", "10 ms", f"{changed:.1f} ms", changed <= 10)

@@ -15,7 +15,7 @@ from tests.support.meshes import ROOT
 pytestmark = [pytest.mark.envoy, pytest.mark.e2e, pytest.mark.timeout(300)]
 
 
-MEASURES = ("latency", "throughput", "start", "push", "idle")
+MEASURES = ("latency", "throughput", "start", "push", "compile", "idle")
 OF_MODES = ("modes", "memory")
 OF_CONTAINERS = ("attach", "first-packet")
 

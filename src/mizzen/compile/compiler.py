@@ -22,6 +22,7 @@ from mizzen.compile.resource import CLUSTER, ENDPOINTS, FILTERS, LISTENER, ROUTE
 from mizzen.compile.route_views import source_of
 from mizzen.compile.seats import ALONE, Seat, seat_of
 from mizzen.mesh.model import Capture, Instance, Proxy, ProxyKind, Snapshot
+from mizzen.mesh.rerouting import rerouted
 from mizzen.mesh.scope import Scope, scope_of
 
 # An instance by the proxy that serves it: it may change from one to another, and for a while both have it.
@@ -47,6 +48,7 @@ class Compiler:
         self._snapshot: Snapshot | None = None
         self._builders = Builders()
         self._scopes: dict[str, Scope] = {}
+        self._earlier: tuple[Snapshot, dict[str, Scope]] | None = None
         self._outbound: dict[tuple[str, Seat], Outbound] = {}
         self._stale: dict[tuple[str, Seat], Outbound] = {}
         self._endpoints: dict[tuple[str, Seat], Named] = {}
@@ -77,6 +79,7 @@ class Compiler:
         self._whole = {name: one for name, one in self._whole.items() if name in snapshot.proxies}
         if before is None or not _same_policy(before, snapshot):
             # Those that nobody has asked for since the last change are dropped.
+            self._earlier = (before, self._scopes) if before else None
             self._stale, self._outbound, self._scopes = self._outbound, {}, {}
 
     def _together(self, proxy: str, parts: list[Resources]) -> Resources:
@@ -95,12 +98,19 @@ class Compiler:
         key = (namespace, seat)
         if key not in self._outbound:
             if namespace not in self._scopes:
-                self._scopes[namespace] = scope_of(snapshot, namespace)
+                self._scopes[namespace] = self._scope_of(snapshot, namespace)
             scope, before = self._scopes[namespace], self._stale.pop(key, None)
             if before is None or before.scope != scope:
                 before = Outbound(scope, self._builders, before, seat)
             self._outbound[key] = before
         return self._outbound[key]
+
+    def _scope_of(self, snapshot: Snapshot, namespace: str) -> Scope:
+        if self._earlier:
+            before, scopes = self._earlier
+            if (earlier := scopes.get(namespace)) and (scope := rerouted(earlier, before, snapshot)):
+                return scope
+        return scope_of(snapshot, namespace)
 
     def _endpoints_of(self, outbound: Outbound, served: frozenset[str], snapshot: Snapshot) -> Named:
         key = (outbound.scope.namespace, outbound.seat)

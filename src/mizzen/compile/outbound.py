@@ -18,9 +18,10 @@ from mizzen.compile.listener_views import Target
 from mizzen.compile.listeners import SeatOutboundView
 from mizzen.compile.resource import XdsResource
 from mizzen.compile.route_views import RouteViews, asked_labels
-from mizzen.compile.routes import RoutesView, Source
+from mizzen.compile.routes import Source
 from mizzen.compile.seats import ALONE, Seat
-from mizzen.mesh.model import Endpoint, Host, Labels
+from mizzen.mesh.model import DestinationRule, Endpoint, Host, Labels
+from mizzen.mesh.rerouting import only_routes_differ
 from mizzen.mesh.scope import Scope
 
 ViewT = TypeVar("ViewT")
@@ -64,35 +65,56 @@ class _Assigned:
     labels: Labels
 
 
+class _Policies:
+    """What follows from the services of a scope and their DestinationRules, and from no VirtualService.
+
+    ``rules`` are the DestinationRules by host.
+    """
+
+    def __init__(self, scope: Scope, seat: Seat, builders: Builders, tcp: tcp_routes.TcpRoutes) -> None:
+        self.rules = {scoped.service.host: scoped.destination_rules for scoped in scope.services}
+        self.targets = _targets(scope)
+        views = [view for scoped in scope.services for view in clusters.cluster_views(scoped, seat)]
+        made = [builders.cluster(view) for view, _ in views] + [
+            builders.sni_cluster(view) for view in tcp.sni_clusters()
+        ]
+        self.clusters: Named = by_name(made)
+        self.assigned = [
+            _Assigned(view.cluster, view.host, view.port.number, labels)
+            for view, labels in views
+            if clusters.is_assigned(view)
+        ]
+
+
 class Outbound:
     """The outbound side of a namespace's sidecars, or of one seat of a node proxy."""
 
     def __init__(self, scope: Scope, builders: Builders, before: Outbound | None = None, seat: Seat = ALONE) -> None:
         self.scope = scope
         self.seat = seat
-        self.views = RouteViews(scope, seat)
-        self._tcp_routes = tcp_routes.TcpRoutes(scope, seat)
-        self.asked = asked_labels(scope)
-        self.rules = {scoped.service.host: scoped.destination_rules for scoped in scope.services}
         self._builders = builders
-        views = [view for scoped in scope.services for view in clusters.cluster_views(scoped, seat)]
-        made = [builders.cluster(view) for view, _ in views] + [
-            builders.sni_cluster(view) for view in self._tcp_routes.sni_clusters()
-        ]
-        self.clusters: Named = kept(by_name(made), before.clusters if before else None)
-        self._assigned = [
-            _Assigned(view.cluster, view.host, view.port.number, labels)
-            for view, labels in views
-            if clusters.is_assigned(view)
-        ]
+        # Most changes are of routes alone: then all that follows from services and DestinationRules is as before.
+        same = before if before and only_routes_differ(scope, before.scope) else None
+        self.views: RouteViews = RouteViews(scope, seat, same.views if same else None)
+        self._tcp_routes = tcp_routes.TcpRoutes(scope, self.views.ports, seat)
+        self.asked = asked_labels(scope)
+        self._policies: _Policies = same._policies if same else _Policies(scope, seat, builders, self._tcp_routes)  # noqa: SLF001
+        self.clusters: Named = kept(self._policies.clusters, before.clusters if before else None)
+        self._served: tuple[object, frozenset[str], _Policies] | None = before._served if before else None  # noqa: SLF001
         self._endpoints: Named = before._endpoints if before else {}  # noqa: SLF001 - one thing, a scope later
-        self._routes: dict[RoutesView, XdsResource] = {}
         self._route_sets: dict[tuple[Source, tuple[tuple[Host, int], ...], bool], Named] = {}
         self._filters: dict[Source, Named] = {}
         self._sni_listeners: dict[Source, Named] = {}
         self._port_routes: dict[Source, Named] = {}
-        self.targets: Mapping[tuple[Host, int], Target] = kept(_targets(scope), before.targets if before else None)
+        self.targets: Mapping[tuple[Host, int], Target] = kept(
+            self._policies.targets, before.targets if before else None
+        )
         self._listeners: Named | None = before._listeners if before and before.targets is self.targets else None  # noqa: SLF001
+
+    @property
+    def rules(self) -> Mapping[Host, tuple[DestinationRule, ...]]:
+        """The DestinationRules that calls obey, by host."""
+        return self._policies.rules
 
     def endpoints(
         self, ready: Mapping[tuple[Host, int], tuple[Endpoint, ...]], served: frozenset[str] = frozenset()
@@ -101,14 +123,17 @@ class Outbound:
 
         ``served`` are the instances that the same proxy serves.
         """
+        if self._served == (ready, served, self._policies):
+            return self._endpoints
         made = {
             one.cluster: self._builders.endpoints(
                 endpoints.endpoints_view(
                     one.cluster, ready.get((one.host, one.port), ()), one.labels, served, self.seat.caller
                 )
             )
-            for one in self._assigned
+            for one in self._policies.assigned
         }
+        self._served = (ready, served, self._policies)
         self._endpoints = kept(made, self._endpoints)
         return self._endpoints
 
@@ -148,7 +173,7 @@ class Outbound:
         """Returns the routes of loopback ports that lead to one service each, and of the forward proxy."""
         key = (source, ports, forward_proxy)
         if key not in self._route_sets:
-            views = [self.views.of_service(host, number, source) for host, number in ports]
+            views = self.views.of_services(ports, source)
             if forward_proxy:
                 views.append(self.views.of_forward_proxy(source))
             self._route_sets[key] = by_name(map(self._builders.routes, views))

@@ -60,12 +60,12 @@ class Builder:
                 tls = all(endpoint.tls for endpoint in assignment.endpoints)
                 made[CLUSTER][view.cluster] = self._cluster(view, tls)
                 made[ENDPOINTS][view.cluster] = self._endpoints(assignment)
-        for port, group in views.by_port.items():
-            for scoped in group:
-                service = scoped.service
-                route = self._routes(views.of_proxyless(service.host, port, source))
+        origins = {scoped.service.host: scoped.service.origin for scoped in scope.services}
+        for port, hosts in views.by_port.items():
+            for host in hosts:
+                route = self._routes(views.of_proxyless(host, port, source))
                 made[ROUTES][route.name] = route
-                listener = self._listener(names.service_route(service.host, port), route.name, service.origin)
+                listener = self._listener(names.service_route(host, port), route.name, origins[host])
                 made[LISTENER][listener.name] = listener
         return made
 

@@ -53,8 +53,12 @@ Resources: TypeAlias = Mapping[TypeUrl, Mapping[str, XdsResource]]
 
 def encode(name: str, message: Message, origins: Iterable[Key] = ()) -> XdsResource:
     """Encodes a message deterministically (map fields in order) and names it by its content."""
-    body = message.SerializeToString(deterministic=True)
-    return XdsResource(name, hashlib.sha256(body).hexdigest()[:16], body, tuple(sorted(set(origins))))
+    return encoded(name, message.SerializeToString(deterministic=True), sorted(set(origins)))
+
+
+def encoded(name: str, body: bytes, origins: Iterable[Key]) -> XdsResource:
+    """Names an encoded message by its content."""
+    return XdsResource(name, hashlib.sha256(body).hexdigest()[:16], body, tuple(origins))
 
 
 def pack(message: Message) -> AnyMessage:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from mizzen.compile import names
 from mizzen.compile.clusters import hashed_clusters
@@ -29,33 +30,49 @@ def source_of(instance: Instance, asked: frozenset[str]) -> Source:
     return Source(instance.namespace, tuple(label for label in instance.labels if label[0] in asked))
 
 
-class RouteViews:
-    """The views of all routes that instances in a scope may have, at one seat; made once for a scope."""
+class _Asked(NamedTuple):
+    """Whose routes to services are asked for: a port, who calls, and the domains if they are not the services' own."""
 
-    def __init__(self, scope: Scope, seat: Seat = ALONE) -> None:
+    port: int
+    source: Source
+    domains: tuple[str, ...] = ()
+    with_port: bool = False
+    proxyless: bool = False
+
+
+class RouteViews:
+    """The views of all routes that instances in a scope may have, at one seat; made once for a scope.
+
+    ``before`` are those of a scope that differs in VirtualServices alone, at the same seat.
+    """
+
+    def __init__(self, scope: Scope, seat: Seat = ALONE, before: RouteViews | None = None) -> None:
         self._scope = scope
         self._seat = seat
         self._services = {scoped.service.host: scoped for scoped in scope.services}
-        self._ports = {
-            host: tuple(port.number for port in scoped.service.ports) for host, scoped in self._services.items()
-        }
+        self.ports: dict[Host, tuple[int, ...]] = before.ports if before else _ports(scope)
         self._ranks = {key: rank for rank, key in enumerate(scope.claims)}
-        found = ((host, hashed_clusters(scoped, seat)) for host, scoped in self._services.items())
-        self._hashed = {host: clusters for host, clusters in found if clusters}
+        self._hashed: dict[Host, frozenset[str]] = before._hashed if before else _hashed(scope, seat)  # noqa: SLF001 - one thing, a scope later
+        self._made: dict[_Asked, dict[Host, tuple[ScopedService, VirtualHostView]]] = {}
+        self._made_before = before._made if before else {}  # noqa: SLF001
         self._destinations: dict[Key, list[Host]] = {}
-        self.by_port = _by_port(scope)
+        self.by_port: Mapping[int, Sequence[Host]] = before.by_port if before else _by_port(scope)
 
     def of_port(self, number: int, source: Source) -> RoutesView:
         """The routes of all services on a port: those of a listener that all of them share (Istio 2.15)."""
-        hosts = [self._service(scoped, number, source) for scoped in self.by_port.get(number, ())]
+        hosts = self._all(self.by_port.get(number, ()), _Asked(number, source))
         hosts += [self._literal(host, port, rules, source) for host, port, rules in self._literals() if port == number]
         ordered = self._in_order_of_claim(hosts)
         return RoutesView(self._seat.named(str(number)), ordered, passthrough=True, seat=self._seat)
 
-    def of_service(self, host: Host, number: int, source: Source) -> RoutesView:
-        """The routes of one port of one service, whatever the request calls it: those of its own loopback port."""
-        view = self._service(self._services[host], number, source, domains=("*",))
-        return RoutesView(names.service_route(host, number), (view,))
+    def of_services(self, ports: Iterable[tuple[Host, int]], source: Source) -> list[RoutesView]:
+        """The routes of ports of services, whatever a request calls them: those of their own loopback ports."""
+        hosts: dict[int, list[Host]] = {}
+        for host, number in ports:
+            hosts.setdefault(number, []).append(host)
+        return [
+            view.alone for number, group in hosts.items() for view in self._all(group, _Asked(number, source, ("*",)))
+        ]
 
     def of_forward_proxy(self, source: Source) -> RoutesView:
         """The routes of all services on all ports, told apart by the port in the request's authority (Istio 2.16).
@@ -64,9 +81,9 @@ class RouteViews:
         no other place for them.
         """
         hosts = [
-            self._service(scoped, number, source, with_port=True)
+            view
             for number, group in self.by_port.items()
-            for scoped in group
+            for view in self._all(group, _Asked(number, source, with_port=True))
         ]
         hosts += [self._literal(host, port, rules, source, with_port=True) for host, port, rules in self._literals()]
         ordered = self._in_order_of_claim(hosts)
@@ -74,7 +91,7 @@ class RouteViews:
 
     def of_proxyless(self, host: Host, number: int, source: Source) -> RoutesView:
         """The routes of one port of one service, for a gRPC client that asks for exactly these."""
-        view = self._service(self._services[host], number, source, domains=("*",), proxyless=True)
+        (view,) = self._all([host], _Asked(number, source, ("*",), proxyless=True))
         return RoutesView(names.outbound_cluster(number, "", host), (view,))
 
     def _literals(self) -> Iterable[tuple[Host, int, tuple[VirtualService, ...]]]:
@@ -90,31 +107,35 @@ class RouteViews:
 
         return tuple(sorted(hosts, key=claim))
 
-    def _service(
-        self,
-        scoped: ScopedService,
-        port: int,
-        source: Source,
-        *,
-        domains: tuple[str, ...] = (),
-        with_port: bool = False,
-        proxyless: bool = False,
-    ) -> VirtualHostView:
-        service, rules = scoped.service, scoped.virtual_services
+    def _all(self, hosts: Iterable[Host], asked: _Asked) -> list[VirtualHostView]:
+        """Returns a view of each service, the same as before where nothing has changed."""
+        made, before = self._made.setdefault(asked, {}), self._made_before.get(asked, {})
+        found = []
+        for host in hosts:
+            scoped = self._services[host]
+            known = made.get(host) or before.get(host)
+            if known is None or known[0] is not scoped:
+                known = (scoped, self._service(scoped, asked))
+            made[host] = known
+            found.append(known[1])
+        return found
+
+    def _service(self, scoped: ScopedService, asked: _Asked) -> VirtualHostView:
+        service, rules, domains = scoped.service, scoped.virtual_services, asked.domains
         client = self._scope.namespace
         own = domains or domains_of(service.host, service.name, service.namespace, client, service.address)
         if not domains and service.namespace == client:
             own += tuple(alias.lower() for alias in service.aliases)
         return VirtualHostView(
             host=service.host,
-            port=port,
-            domains=_with_port(own, port) if with_port else own,
-            source=source if rules else _ANYBODY,
+            port=asked.port,
+            domains=_with_port(own, asked.port) if asked.with_port else own,
+            source=asked.source if rules else _ANYBODY,
             virtual_services=rules,
             ports=self._destination_ports(rules),
             hashed=self._hashed_among({service.host, *self._hosts(rules)}),
             origin=service.origin,
-            proxyless=proxyless,
+            proxyless=asked.proxyless,
             seat=self._seat,
         )
 
@@ -129,7 +150,7 @@ class RouteViews:
 
     def _destination_ports(self, rules: tuple[VirtualService, ...]) -> tuple[tuple[Host, tuple[int, ...]], ...]:
         """Returns the ports of every service to which rules lead."""
-        return tuple((host, self._ports[host]) for host in sorted(self._hosts(rules)) if host in self._ports)
+        return tuple((host, self.ports[host]) for host in sorted(self._hosts(rules)) if host in self.ports)
 
     def _hashed_among(self, hosts: set[Host]) -> frozenset[str]:
         """Returns the clusters of these hosts that choose endpoints by hash: a retry of what they were sent stays there."""
@@ -150,13 +171,23 @@ class RouteViews:
         return self._destinations[rule.key]
 
 
-def _by_port(scope: Scope) -> dict[int, list[ScopedService]]:
+def _ports(scope: Scope) -> dict[Host, tuple[int, ...]]:
+    return {one.service.host: tuple(port.number for port in one.service.ports) for one in scope.services}
+
+
+def _hashed(scope: Scope, seat: Seat) -> dict[Host, frozenset[str]]:
+    """Returns the clusters that choose endpoints by hash, by host."""
+    found = ((scoped.service.host, hashed_clusters(scoped, seat)) for scoped in scope.services)
+    return {host: clusters for host, clusters in found if clusters}
+
+
+def _by_port(scope: Scope) -> dict[int, list[Host]]:
     """Returns the services that speak HTTP, by port, in order."""
-    found: dict[int, list[ScopedService]] = {}
+    found: dict[int, list[Host]] = {}
     for scoped in scope.services:
         for port in scoped.service.ports:
             if port.protocol.is_http and port.number not in names.RESERVED_PORTS:
-                found.setdefault(port.number, []).append(scoped)
+                found.setdefault(port.number, []).append(scoped.service.host)
     return dict(sorted(found.items()))
 
 

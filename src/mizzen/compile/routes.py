@@ -10,12 +10,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from operator import attrgetter
 from typing import TypeAlias
 
 from mizzen.compile import names, retries
 from mizzen.compile.destinations import cluster_of
 from mizzen.compile.protos import config_path, metadata
-from mizzen.compile.resource import XdsResource, encode
+from mizzen.compile.resource import XdsResource, encoded
 from mizzen.compile.route_actions import apply_action, timeouts
 from mizzen.compile.route_filters import apply_filters
 from mizzen.compile.route_matches import build_match, described_path, is_catch_all
@@ -59,6 +61,19 @@ class VirtualHostView:
     proxyless: bool = False
     seat: Seat = ALONE
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        """What a dataclass has, computed once: a port has a thousand hosts, of which one is new."""
+        return hash(tuple(getattr(self, name) for name in self.__dataclass_fields__))
+
+    @cached_property
+    def alone(self) -> RoutesView:
+        """The route configuration of this host and no other."""
+        return RoutesView(names.service_route(self.host, self.port), (self,))
+
 
 @dataclass(frozen=True)
 class RoutesView:
@@ -76,13 +91,15 @@ class RoutesView:
 
 @dataclass(frozen=True)
 class BuiltHost:
-    """A virtual host, not to be changed, and the users' resources that shaped it."""
+    """A virtual host, encoded as a part of a route configuration, and the users' resources that shaped it."""
 
-    message: VirtualHost
+    name: str
+    part: bytes
     origins: tuple[Key, ...]
 
 
 BuildHost: TypeAlias = Callable[[VirtualHostView], BuiltHost]
+_name = attrgetter("name")
 
 
 def domains_of(host: Host, name: str, namespace: str, client: str, address: str) -> tuple[str, ...]:
@@ -112,7 +129,7 @@ def build_host(view: VirtualHostView) -> BuiltHost:
         routes=routes or [default_route(view)],
         include_request_attempt_count=True,
     )
-    return BuiltHost(message, tuple(origins))
+    return BuiltHost(message.name, _part(message), tuple(origins))
 
 
 def build_routes(view: RoutesView, build: BuildHost = build_host) -> XdsResource:
@@ -123,23 +140,28 @@ def build_routes(view: RoutesView, build: BuildHost = build_host) -> XdsResource
     config.max_direct_response_body_size_bytes.value = _LARGEST_DIRECT_RESPONSE
     # It is for proxies: an application that hands on the headers of its answers would speak for itself with it.
     config.response_headers_to_remove.append(retries.UNDELIVERED_HEADER)
-    built = sorted((build(host) for host in _claimed(view.hosts)), key=lambda one: one.message.name)
-    config.virtual_hosts.extend(one.message for one in built)
+    built = sorted((build(host) for host in _claimed(view.hosts)), key=_name)
+    parts = [one.part for one in built]
     if view.passthrough:
-        config.virtual_hosts.append(_allow_any(view.seat))
-    return encode(view.name, config, (key for one in built for key in one.origins))
+        parts.append(_part(_allow_any(view.seat)))
+    # Encoded messages that follow each other are one message with the fields of all (protobuf's encoding).
+    body = b"".join([config.SerializeToString(deterministic=True), *parts])
+    return encoded(view.name, body, dict.fromkeys(key for one in built for key in one.origins))
+
+
+def _part(host: VirtualHost) -> bytes:
+    return RouteConfiguration(virtual_hosts=[host]).SerializeToString(deterministic=True)
 
 
 def _claimed(hosts: Iterable[VirtualHostView]) -> Iterator[VirtualHostView]:
     """Yields the hosts, each with the domains that no earlier one has; one that has none left is not served."""
     taken: set[str] = set()
     for host in hosts:
-        left = tuple(domain for domain in host.domains if domain not in taken)
-        taken.update(left)
-        if left == host.domains:
+        if taken.isdisjoint(host.domains):
             yield host
-        elif left:
+        elif left := tuple(domain for domain in host.domains if domain not in taken):
             yield dataclasses.replace(host, domains=left)
+        taken.update(host.domains)
 
 
 def _allow_any(seat: Seat) -> VirtualHost:
@@ -210,11 +232,11 @@ def default_route(view: VirtualHostView) -> Route:
 
 def mentioned_labels(rules: Iterable[VirtualService]) -> frozenset[str]:
     """Returns the label names that any rule asks of a caller: only these of a proxy's labels can change its routes."""
-    return frozenset(
-        name
-        for rule in rules
-        for routes in (rule.spec.http, rule.spec.tls, rule.spec.tcp)
-        for route in routes
-        for match in route.match
-        for name in match.source_labels
-    )
+    return frozenset().union(*map(_mentioned, rules))
+
+
+@lru_cache(maxsize=65536)
+def _mentioned(rule: VirtualService) -> frozenset[str]:
+    spec = rule.spec
+    matches = (match for routes in (spec.http, spec.tls, spec.tcp) for route in routes for match in route.match)
+    return frozenset(name for match in matches for name in match.source_labels)

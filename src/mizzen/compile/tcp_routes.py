@@ -71,11 +71,11 @@ def build_tcp_route(view: TcpRouteView) -> XdsResource:
 
 
 class TcpRoutes:
-    """The views of all TCP and TLS routes that instances in a scope may have, at one seat."""
+    """The views of all TCP and TLS routes that instances in a scope may have, at one seat; ``ports`` are those of services."""
 
-    def __init__(self, scope: Scope, seat: Seat = ALONE) -> None:
+    def __init__(self, scope: Scope, ports: Mapping[Host, tuple[int, ...]], seat: Seat = ALONE) -> None:
         self._seat = seat
-        self._ports = {one.service.host: tuple(port.number for port in one.service.ports) for one in scope.services}
+        self._ports = ports
         self._services = [
             (scoped, port) for scoped in scope.services for port in scoped.service.ports if not port.protocol.is_http
         ]

@@ -79,9 +79,9 @@ def running(inputs: Inputs, before: Running | None = None) -> Running:
     )
 
 
-def build_snapshot(inputs: Inputs, version: int, before: Running | None = None) -> Snapshot:
-    """Returns the mesh's view of the inputs; of what runs it takes ``before`` if that still holds."""
-    found = running(inputs, before)
+def build_snapshot(inputs: Inputs, version: int, found: Running | None = None) -> Snapshot:
+    """Returns the mesh's view of the inputs; ``found`` is what runs (see :func:`running`), if that is known already."""
+    found = found or running(inputs)
     resources = _in_order(inputs)
     return Snapshot(
         version=version,

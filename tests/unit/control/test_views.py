@@ -114,8 +114,8 @@ def test_a_change_of_policy_leaves_what_runs_as_the_very_same_objects() -> None:
     before = running(_running_world())
     after = _running_world(virtual_service("a"), destination_rule("a"))
     assert running(after, before) is before
-    assert build_snapshot(after, 2, before) == build_snapshot(after, 2)
-    assert build_snapshot(after, 2, before).proxies is before.proxies
+    assert build_snapshot(after, 2, running(after, before)) == build_snapshot(after, 2)
+    assert build_snapshot(after, 2, running(after, before)).proxies is before.proxies
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_change_of_policy_leaves_what_runs_as_the_very_same_objects() -> None:
 def test_what_runs_is_worked_out_again_whenever_it_may_differ(after: Inputs) -> None:
     before = running(_running_world())
     assert running(after, before) == running(after) != before
-    assert build_snapshot(after, 2, before) == build_snapshot(after, 2)
+    assert build_snapshot(after, 2, running(after, before)) == build_snapshot(after, 2)
 
 
 def test_addresses_that_change_in_place_are_noticed() -> None:
