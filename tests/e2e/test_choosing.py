@@ -164,8 +164,11 @@ def test_what_passes_through_goes_where_its_client_wanted(mesh: Mesh) -> None:
 
 def test_connections_of_one_source_go_to_the_same_endpoint(mesh: Mesh) -> None:
     assert len(set(connected(mesh, "echo", 30))) == 3
-    mesh.apply_text(hashed("echo", useSourceIp=True))
-    assert len(set(connected(mesh, "echo", 30))) == 1
+    with kept(mesh, "echo") as say:
+        assert say("").startswith("echo-")
+        mesh.apply_text(hashed("echo", useSourceIp=True))
+        assert len(set(connected(mesh, "echo", 30))) == 1
+        assert say("still there") == "still there"
 
 
 def test_connections_are_divided_and_those_that_there_are_stay(mesh: Mesh) -> None:

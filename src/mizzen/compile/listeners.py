@@ -1,9 +1,10 @@
 """Listeners: where a sidecar takes connections, from its application and from other sidecars.
 
-A listener depends on ports and protocols and not on policy: routes come by RDS, those of TCP by ECDS, and certificates by SDS,
-so that no change of policy drains a connection. Where capture is transparent the layout is Istio's (2.15): 15001 and 15006 take
-what nftables redirects and hand outbound connections on to a listener for their destination. Where it is explicit
-each service port has a loopback port of its own, and there is a forward proxy.
+A listener depends on ports and protocols and not on policy: routes come by RDS, those of TCP by ECDS, and certificates by
+SDS, so that no change of policy drains a connection (of TLS routes see :mod:`mizzen.compile.sni_routes`). Where capture is
+transparent the layout is Istio's (2.15): 15001 and 15006 take what nftables redirects and hand outbound connections on to a
+listener for their destination. Where it is explicit each service port has a loopback port of its own, and there is a forward
+proxy.
 """
 
 from __future__ import annotations
