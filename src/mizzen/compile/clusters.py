@@ -19,7 +19,7 @@ from mizzen.mesh.destination_rules import effective_policy, merged_policy, merge
 from mizzen.mesh.model import Capture, DestinationRule, InboundPort, Labels, ServicePort, labels_of
 from mizzen.mesh.scope import ScopedService
 from mizzen.mesh.spiffe import SpiffeId
-from mizzen.resources.destination_rule import DestinationRuleSpec, TrafficPolicy
+from mizzen.resources.destination_rule import DestinationRuleSpec, LoadBalancerSettings, TrafficPolicy
 from mizzen.resources.key import Key
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
 from mizzen.stubs.envoy.config.endpoint.v3.endpoint_components_pb2 import LbEndpoint, LocalityLbEndpoints
@@ -72,16 +72,13 @@ def cluster_views(scoped: ScopedService, seat: Seat = ALONE) -> Iterator[tuple[C
             yield view, labels
 
 
-def hashed_clusters(scoped: ScopedService, seat: Seat = ALONE) -> frozenset[str]:
-    """Returns the names of those clusters of a service that choose endpoints by hash."""
-    if not any(_balances(rule.spec) for rule in scoped.destination_rules):
-        return frozenset()
-    found = ((view, policy_for(view.rules, view.subset, view.port.number)) for view, _ in cluster_views(scoped, seat))
-    return frozenset(
-        view.cluster
-        for view, policy in found
-        if policy and policy.load_balancer and policy.load_balancer.consistent_hash
-    )
+def balancers(scoped: ScopedService, seat: Seat = ALONE) -> Iterator[tuple[str, LoadBalancerSettings]]:
+    """Yields those clusters of a service of which a rule says how they choose endpoints, each with what it says."""
+    if any(_balances(rule.spec) for rule in scoped.destination_rules):
+        for view, _ in cluster_views(scoped, seat):
+            policy = policy_for(view.rules, view.subset, view.port.number)
+            if policy and policy.load_balancer:
+                yield view.cluster, policy.load_balancer
 
 
 def _balances(spec: DestinationRuleSpec) -> bool:
@@ -96,14 +93,6 @@ def policy_for(rules: Sequence[DestinationRule], name: str, port: int) -> Traffi
     """Returns the traffic policy of a subset's port: the merged rules', and over it the subset's own."""
     subset = next((subset for subset in merged_subsets(rules) if subset.name == name), None)
     return effective_policy(merged_policy(rules), subset.traffic_policy if subset else None, port)
-
-
-def is_assigned(view: ClusterView) -> bool:
-    """Tells whether a cluster is sent its endpoints."""
-    if not any(_balances(rule.spec) for rule in view.rules):
-        return True
-    policy = policy_for(view.rules, view.subset, view.port.number)
-    return not load_balancers.passes_through(policy.load_balancer if policy else None)
 
 
 def build_cluster(view: ClusterView) -> XdsResource:

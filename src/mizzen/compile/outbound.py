@@ -13,7 +13,16 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TypeVar
 
-from mizzen.compile import clusters, endpoints, listener_views, listeners, routes, sni_routes, tcp_routes
+from mizzen.compile import (
+    clusters,
+    endpoints,
+    listener_views,
+    listeners,
+    load_balancers,
+    routes,
+    sni_routes,
+    tcp_routes,
+)
 from mizzen.compile.listener_views import Target
 from mizzen.compile.listeners import SeatOutboundView
 from mizzen.compile.resource import XdsResource
@@ -79,10 +88,16 @@ class _Policies:
             builders.sni_cluster(view) for view in tcp.sni_clusters()
         ]
         self.clusters: Named = by_name(made)
+        unassigned = {
+            name
+            for scoped in scope.services
+            for name, given in clusters.balancers(scoped, seat)
+            if load_balancers.passes_through(given)
+        }
         self.assigned = [
             _Assigned(view.cluster, view.host, view.port.number, labels)
             for view, labels in views
-            if clusters.is_assigned(view)
+            if view.cluster not in unassigned
         ]
 
 

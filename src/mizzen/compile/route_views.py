@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from mizzen.compile import names
-from mizzen.compile.clusters import hashed_clusters
+from mizzen.compile.clusters import balancers
 from mizzen.compile.routes import RoutesView, Source, VirtualHostView, domains_of, mentioned_labels
 from mizzen.compile.seats import ALONE, Seat
 from mizzen.mesh.model import Host, Instance, VirtualService
@@ -177,8 +177,11 @@ def _ports(scope: Scope) -> dict[Host, tuple[int, ...]]:
 
 def _hashed(scope: Scope, seat: Seat) -> dict[Host, frozenset[str]]:
     """Returns the clusters that choose endpoints by hash, by host."""
-    found = ((scoped.service.host, hashed_clusters(scoped, seat)) for scoped in scope.services)
-    return {host: clusters for host, clusters in found if clusters}
+    found = {
+        scoped.service.host: frozenset(name for name, given in balancers(scoped, seat) if given.consistent_hash)
+        for scoped in scope.services
+    }
+    return {host: clusters for host, clusters in found.items() if clusters}
 
 
 def _by_port(scope: Scope) -> dict[int, list[Host]]:
