@@ -11,36 +11,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.conftest import CAPTURES
+from tests.e2e.conftest import RUNTIMES
 from tests.support import small
-from tests.support.meshes import Mesh, running
+from tests.support.meshes import Mesh
 from tests.support.programs import ASK, CONNECT, CONNECT_TLS, GREETER, KEEP, SECURE, write_certificate
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy, pytest.mark.timeout(120)]
 
 
-def tcp_service(name: str, port: str = "tcp") -> str:
-    """A service on port 9000 of the workloads that are labelled with its name."""
-    return small.service(name).replace("name: http, port: 80", f"name: {port}, port: 9000")
-
-
-def versioned(name: str, version: str, command: tuple[str, ...]) -> str:
-    text = small.workload(f"{name}-{version}", command, app=name)
-    return text.replace(f"app: {name}}}", f"app: {name}, version: {version}}}")
-
-
 GREET = ("python3", "-c", GREETER, "$(PORT)")
+SECURELY = ("python3", "-c", SECURE, "$(PORT)")
 PASSTHROUGH = {"loadBalancer": {"simple": "PASSTHROUGH"}}
+VERSIONS = ("v1", "v2", "v3")
+WEB = {"web-a-0", "web-b-0", "web-c-0"}
 
-MESH = small.joined(
-    small.service("web"),
-    *(small.workload(f"web-{one}", app="web") for one in "abc"),
-    small.service("direct").replace("app: direct", "app: web").replace("port: 80", "port: 8080"),
-    tcp_service("echo"),
-    *(versioned("echo", version, GREET) for version in ("v1", "v2", "v3")),
-    tcp_service("secure", "tls"),
-    small.workload("client"),
-)
+
+def servers(folder: Path) -> Iterator[small.Server]:
+    yield from (small.Server(f"web-{one}", app="web") for one in "abc")
+    secrets = {name: (folder / f"{name.lower()}.pem").read_text() for name in ("CHAIN", "KEY")}
+    for version in VERSIONS:
+        yield small.Server(f"echo-{version}", app="echo", command=GREET, protocol="tcp", version=version)
+        yield small.Server(
+            f"secure-{version}", app="secure", command=SECURELY, protocol="tls", version=version, env=secrets
+        )
+    yield small.Server("client")
 
 
 def address(mesh: Mesh, instance: str) -> str:
@@ -59,7 +53,7 @@ def resource(kind: str, name: str, spec: dict[str, Any]) -> str:
 
 
 def subsets(host: str) -> str:
-    found = [{"name": version, "labels": {"version": version}} for version in ("v1", "v2", "v3")]
+    found = [{"name": version, "labels": {"version": version}} for version in VERSIONS]
     return resource("DestinationRule", host, {"host": host, "subsets": found})
 
 
@@ -92,19 +86,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module", params=CAPTURES)
+@pytest.fixture(scope="module", params=RUNTIMES)
 def mesh(request: pytest.FixtureRequest, folder: Path) -> Iterator[Mesh]:
-    file = folder / "mesh.yaml"
-    secure = ("python3", "-c", SECURE, "$(PORT)", str(folder))
-    file.write_text(small.joined(MESH, *(versioned("secure", version, secure) for version in ("v1", "v2", "v3"))))
-    with running(file, capture=request.param) as running_mesh:
+    with small.running_servers(*servers(folder), capture=request.param, folder=folder) as running_mesh:
         yield running_mesh
 
 
 @contextlib.contextmanager
 def kept(mesh: Mesh, service: str) -> Iterator[Callable[[str], str]]:
     """Keeps a connection to a service; yields what sends a line and returns the answer, of nothing the greeting."""
-    command = mesh.command("exec", "client", "--", "python3", "-c", KEEP, service.upper())
+    command = mesh.command("exec", "client-0", "--", "python3", "-c", KEEP, service.upper())
     with subprocess.Popen(
         command, env=mesh.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -124,11 +115,11 @@ def kept(mesh: Mesh, service: str) -> Iterator[Callable[[str], str]]:
 
 
 def in_client(mesh: Mesh, program: str, *arguments: str) -> Any:
-    return json.loads(mesh.cli("exec", "client", "--", "python3", "-c", program, *arguments).stdout)
+    return json.loads(mesh.cli("exec", "client-0", "--", "python3", "-c", program, *arguments).stdout)
 
 
 def asked(mesh: Mesh, *headers: dict[str, str]) -> list[tuple[str, list[str]]]:
-    return [(who, cookies) for who, cookies in in_client(mesh, ASK, "http://web/", json.dumps(headers))]
+    return [(who, cookies) for who, cookies in in_client(mesh, ASK, f"http://web:{small.PORT}/", json.dumps(headers))]
 
 
 def connected(mesh: Mesh, service: str, times: int) -> list[str]:
@@ -157,6 +148,7 @@ def test_who_has_no_cookie_is_given_one_that_leads_back(mesh: Mesh) -> None:
 def test_what_passes_through_goes_where_its_client_wanted(mesh: Mesh) -> None:
     if mesh.capture == "explicit":
         pytest.skip("there is no destination to restore")
+    mesh.apply_text(small.service("direct", small.PORT).replace("app: direct", "app: web"))
     mesh.apply_text(resource("DestinationRule", "direct", {"host": "direct", "trafficPolicy": PASSTHROUGH}))
     url, named = f"http://{address(mesh, 'web-b-0')}:8080/", [{"Host": "direct:8080"}] * 10
     assert {who for who, _ in in_client(mesh, ASK, url, json.dumps(named))} == {"web-b"}
@@ -188,12 +180,12 @@ def test_connections_are_divided_and_those_that_there_are_stay(mesh: Mesh) -> No
         assert set(connected(mesh, "echo", 10)) == {"echo-v3"}
         assert say("still there") == "still there"
         assert listeners(mesh) == listening
-        assert "outbound|9000|v3|echo" in mesh.cli("proxy", "listeners", "client").stdout
+        assert f"outbound|{small.PORT}|v3|echo" in mesh.cli("proxy", "listeners", "client-0").stdout
 
 
 def listeners(mesh: Mesh) -> list[Any]:
     """Returns the listeners of the client's proxy, without their TCP routes."""
-    dump = json.loads(mesh.cli("proxy", "config", "client", "-o", "json").stdout)
+    dump = json.loads(mesh.cli("proxy", "config", "client-0", "-o", "json").stdout)
     (section,) = (one for one in dump["configs"] if one["@type"].endswith("ListenersConfigDump"))
     found = section["dynamic_listeners"]
     assert not any("draining_state" in one for one in found)

@@ -33,10 +33,12 @@ for headers in json.loads(sys.argv[2]):
 print(json.dumps(found))
 """
 
+# A service is where the environment of a workload says; in containers, which have none, it is where its name leads.
+
 # Connects to a service as often as it is told; prints who said so first.
 CONNECT = """
 import json, os, socket, sys
-at = [os.environ[f"{sys.argv[1]}_SERVICE_{part}"] for part in ("HOST", "PORT")]
+at = [os.environ.get(f"{sys.argv[1]}_SERVICE_{part}", own) for part, own in (("HOST", sys.argv[1].lower()), ("PORT", "8080"))]
 found = []
 for _ in range(int(sys.argv[2])):
     with socket.create_connection((at[0], int(at[1])), timeout=10) as connection:
@@ -45,21 +47,24 @@ print(json.dumps(found))
 """
 
 
-# The same behind TLS that is the application's own, with a certificate in the folder that it is told.
-SECURE = GREETER.replace("import os,", "import os, ssl,").replace(
+# The same behind TLS that is the application's own, with the certificate and key in its environment.
+SECURE = GREETER.replace("import os,", "import os, ssl, tempfile,").replace(
     "daemon_threads = True",
     """daemon_threads = True
     def get_request(self):
         connection, address = super().get_request()
         return context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False), address
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-context.load_cert_chain(sys.argv[2] + "/chain.pem", sys.argv[2] + "/key.pem")""",
+with tempfile.NamedTemporaryFile("w") as file:
+    file.write(os.environ["CHAIN"] + os.environ["KEY"])
+    file.flush()
+    context.load_cert_chain(file.name)""",
 )
 
 # Connects to a service by TLS for each server name; prints who said so first, or nothing where that failed.
 CONNECT_TLS = """
 import json, os, socket, ssl, sys
-at = [os.environ[f"{sys.argv[1]}_SERVICE_{part}"] for part in ("HOST", "PORT")]
+at = [os.environ.get(f"{sys.argv[1]}_SERVICE_{part}", own) for part, own in (("HOST", sys.argv[1].lower()), ("PORT", "8080"))]
 context = ssl.create_default_context(cafile=sys.argv[2] + "/chain.pem")
 context.check_hostname = False
 found = []
@@ -77,7 +82,7 @@ print(json.dumps(found))
 # Connects to a service, and sends a line through that connection for each that it reads.
 KEEP = """
 import os, socket, sys
-at = [os.environ[f"{sys.argv[1]}_SERVICE_{part}"] for part in ("HOST", "PORT")]
+at = [os.environ.get(f"{sys.argv[1]}_SERVICE_{part}", own) for part, own in (("HOST", sys.argv[1].lower()), ("PORT", "8080"))]
 with socket.create_connection((at[0], int(at[1])), timeout=10) as connection:
     stream = connection.makefile("rw")
     print(stream.readline().strip(), flush=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support.applications import compose_labels
@@ -37,7 +37,7 @@ PORT = 8080
 NETWORK = "small"
 
 
-def service(name: str, port: int = 80) -> str:
+def service(name: str, port: int = 80, port_name: str = "http") -> str:
     """A service of the workloads that are labelled with its name."""
     return f"""
 apiVersion: v1
@@ -45,7 +45,7 @@ kind: Service
 metadata: {{name: {name}}}
 spec:
   selector: {{app: {name}}}
-  ports: [{{name: http, port: {port}, targetPort: http}}]
+  ports: [{{name: {port_name}, port: {port}, targetPort: {PORT}}}]
 """
 
 
@@ -71,13 +71,17 @@ def joined(*documents: str) -> str:
 class Server:
     """A server as a mesh of any runtime has it: a workload, or a container for each replica.
 
-    Replicas are called ``name-0`` and so on. ``app`` is its service, by default of its own name.
+    Replicas are called ``name-0`` and so on. ``app`` is its service, by default of its own name, and ``protocol`` what that
+    speaks.
     """
 
     name: str
     app: str = ""
     replicas: int = 1
     command: Sequence[str] = SERVE
+    protocol: str = "http"
+    version: str = "v1"
+    env: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def service(self) -> str:
@@ -85,7 +89,15 @@ class Server:
 
     @property
     def written(self) -> str:
-        return workload(self.name, self.command, app=self.service, more=f"  replicas: {self.replicas}")
+        spec = {
+            "command": list(self.command),
+            "env": [{"name": name, "value": value} for name, value in self._env.items()],
+            "ports": [{"name": self.protocol, "containerPort": PORT}],
+            "replicas": self.replicas,
+        }
+        metadata = {"name": self.name, "labels": {"app": self.service, "version": self.version}}
+        document = {"apiVersion": "mizzen.dev/v1alpha1", "kind": "Workload", "metadata": metadata, "spec": spec}
+        return f"\n{json.dumps(document)}\n"
 
     @property
     def containers(self) -> Sequence[Container]:
@@ -96,11 +108,16 @@ class Server:
                 command=command,
                 network=NETWORK,
                 aliases=(self.service,),
-                labels=compose_labels(NETWORK, self.service, number),
-                env={"ANSWER": self.name},
+                labels=compose_labels(NETWORK, self.service, number)
+                | {"mizzen.dev/ports": f"{PORT}/{self.protocol}", "mizzen.dev/version": self.version},
+                env=self._env,
             )
             for number in range(self.replicas)
         ]
+
+    @property
+    def _env(self) -> dict[str, str]:
+        return {"ANSWER": self.name, **self.env}
 
 
 @contextlib.contextmanager
@@ -113,7 +130,8 @@ def running_servers(*servers: Server, capture: str, folder: Path) -> Iterator[Me
         engine.run_all(made)
         eventually(lambda: all(engine.listens(one.name, PORT) for one in made), "all servers listen")
 
-    services = [service(name, PORT) for name in dict.fromkeys(server.service for server in servers)]
+    protocols = {server.service: server.protocol for server in servers}
+    services = [service(name, PORT, protocol) for name, protocol in protocols.items()]
     file = folder / "mesh.yaml"
     file.write_text(joined(*services, *(server.written for server in servers)))
     paths = () if capture.startswith("container-") else (file,)
