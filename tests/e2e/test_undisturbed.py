@@ -138,7 +138,8 @@ def test_a_change_of_the_kind_of_proxy_and_back(mesh: Mesh, workload: str) -> No
         pytest.skip("a node's proxy needs transparent capture")
     apply(mesh, split(100))
     other, own = ("sidecar", "node") if mesh.one_proxy else ("node", "sidecar")
-    with mesh.load(CALLER, REVIEWS) as load:
+    # Its connections to the proxy that goes are closed when they are idle.
+    with mesh.load(CALLER, REVIEWS, 200.0, "--again") as load:
         for kind in (other, own):
             choose_proxy(mesh, workload, kind)
             eventually(partial(served_by, mesh, workload, kind), f"a {kind} proxy serves {workload}, and no other")

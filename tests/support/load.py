@@ -49,10 +49,13 @@ class Client:
     """As much of an HTTP/1.1 client as is needed, and no more: the machine that runs the mesh also runs this.
 
     Connections are kept and used again, the latest first, unless the server has closed them, as an application's pool
-    does. Through a proxy the request names the whole URL.
+    does. Through a proxy the request names the whole URL. With ``again`` a request is sent again, over a new connection,
+    if a kept one was closed before it answered anything (RFC 9110, 9.2.2), which no server can rule out that closes an idle
+    connection.
     """
 
-    def __init__(self, url: str, headers: dict[str, str]) -> None:
+    def __init__(self, url: str, headers: dict[str, str], *, again: bool = False) -> None:
+        self._again = again
         target = urlsplit(url)
         proxy = os.environ.get("http_proxy")
         at = urlsplit(proxy) if proxy else target
@@ -63,7 +66,17 @@ class Client:
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def get(self) -> tuple[int, dict[str, str], bytes]:
-        reader, writer = self._kept() or await asyncio.open_connection(*self._address)
+        if kept := self._kept():
+            try:
+                return await self._exchange(*kept)
+            except (EOFError, ConnectionError):
+                if not self._again:
+                    raise
+        return await self._exchange(*await asyncio.open_connection(*self._address))
+
+    async def _exchange(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> tuple[int, dict[str, str], bytes]:
         try:
             writer.write(self._request)
             status, headers, body = await self._answer(reader)
@@ -126,7 +139,7 @@ async def _end_of_input(stop: asyncio.Event) -> None:
 
 async def run(options: argparse.Namespace) -> Tally:
     tally, stop, loop = Tally(), asyncio.Event(), asyncio.get_running_loop()
-    client = Client(options.url, dict(header.split("=", 1) for header in options.header))
+    client = Client(options.url, dict(header.split("=", 1) for header in options.header), again=options.again)
     async with asyncio.TaskGroup() as tasks:
         waiting = tasks.create_task(_end_of_input(stop)) if not options.count else None
         due = loop.time()
@@ -151,6 +164,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=200.0, help="requests a second, in Poisson intervals")
     parser.add_argument("--count", type=int, default=0, help="how many requests; 0: until standard input ends")
     parser.add_argument("--header", action="append", default=[], help="NAME=VALUE")
+    parser.add_argument("--again", action="store_true", help="send again what a kept connection never answered")
     print(asyncio.run(run(parser.parse_args())).to_json(), flush=True)
 
 

@@ -39,6 +39,7 @@ class ApplicationKeeper:
         self.grace = min(_HASTY_GRACE, workload.grace)
         self.env = self._environment()
         self.captured = True  # from its first breath
+        self.bypassed = False
         self.ready = False
         self.waiting = False
         self.message = ""
@@ -50,6 +51,9 @@ class ApplicationKeeper:
         """Takes the workload in another form of the same revision; see :meth:`InstanceRunner.adopt`."""
         self._workload = workload
         self.grace = min(_HASTY_GRACE, workload.grace)
+
+    async def part(self) -> None:
+        """It ends with the instance."""
 
     async def keep(self) -> None:
         """Keeps it until this is cancelled, and ends it then. Raises :class:`StartError` for a command that cannot be

@@ -48,6 +48,7 @@ class ContainerRuntime:
         self._capture = capture
         self._watch = watch
         self._described = described
+        self._held = False
 
     async def open(self, workload: Workload) -> Place:
         described = self._described
@@ -63,11 +64,11 @@ class ContainerRuntime:
         )
         await self._host.capture.admit(described.networks)
         # One that is made and not started yet (`podman init`) has started never.
-        waits = time.time() - container.started_at <= _JUST_STARTED or not container.started_at
+        self._held = time.time() - container.started_at <= _JUST_STARTED or not container.started_at
         # One that was in the mesh must not go around it because the mesh was killed.
-        waits = waits or self._capture.is_orphan(workload.namespace, described.name)
+        self._held = self._held or self._capture.is_orphan(workload.namespace, described.name)
         try:
-            place = await self._capture.attach(wanted, Stage.HELD if waits else Stage.WITHDRAWN)
+            place = await self._capture.attach(wanted, Stage.HELD if self._held else Stage.WITHDRAWN)
         except CaptureError:
             if self._has_ended():
                 # That is no failure; whoever wants the instance is about to learn it, and stops it.
@@ -89,7 +90,10 @@ class ContainerRuntime:
         await self._capture.detach(place)
 
     def application(self, workload: Workload, place: Place, changed: Callable[[], None]) -> ContainerApplication:  # noqa: ARG002
-        return ContainerApplication(self._host, self._capture, self._watch, self._described.container, place, changed)
+        container = self._described.container
+        made = ContainerApplication(self._host, self._capture, self._watch, container, place, changed)
+        made.bypassed = not self._held
+        return made
 
 
 class ContainerApplication:
@@ -111,11 +115,13 @@ class ContainerApplication:
         self._place = place
         self._changed = changed
         self.captured = False
+        self.bypassed = False
         self.ready = False
         self.waiting = False
         self.message = ""
         self.grace = 0.0
         self.restarts = 0
+        self._look(container)
 
     @property
     def env(self) -> Mapping[str, str]:
@@ -136,17 +142,24 @@ class ContainerApplication:
     async def keep(self) -> None:
         """Lets its connections go to its proxy, and says whether it is ready, until this is cancelled."""
         await self._capture.release(self._place)
+        self.bypassed = False
         try:
             async for containers in self._watch.containers:
                 if self._look((containers or {}).get(self._container.id)) or not self.captured:
                     self.captured = True
                     self._changed()
         finally:
-            self.captured = self.ready = False
+            self.captured, self.ready = False, self.ready and self.bypassed
             if self._has_ended((self._watch.containers.get() or {}).get(self._container.id)):
                 await self._capture.forsake(self._place)
             else:
                 await self._capture.withdraw(self._place)
+
+    async def part(self) -> None:
+        """Has it called past its proxy from now on, as before it was attached."""
+        await self._capture.withdraw(self._place)
+        self.bypassed = True
+        self._changed()
 
     def _has_ended(self, container: Container | None) -> bool:
         return container is None or container.pid != self._container.pid

@@ -112,6 +112,7 @@ class AttendedApplication:
         self.env: Mapping[str, str] = self._environment()
         self.grace = min(_HASTY_GRACE, workload.grace)
         self.captured = True  # from its first breath
+        self.bypassed = False
         self.ready = False
         self.waiting = False
         self.message = ""
@@ -127,6 +128,9 @@ class AttendedApplication:
 
     def adopt(self, workload: Workload) -> None:
         """What a run is does not change while it lasts."""
+
+    async def part(self) -> None:
+        """It ends with the instance."""
 
     async def keep(self) -> None:
         """Has the command started, and watches it until it has ended, or has it ended when this is cancelled."""

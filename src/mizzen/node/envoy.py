@@ -28,6 +28,8 @@ from mizzen.node.processes import Command, Exit, Process
 _WORKERS = 1
 
 _READY_INTERVAL = 0.01
+DRAIN_SECONDS = 10
+"""How long the connections of a listener live when that is removed: what they carry may take as long."""
 _DRAIN_INTERVAL = 0.01
 # A caller's proxy acknowledges a new endpoint set before its worker threads have it, so quiet must last.
 _QUIET_TIMES = 4
@@ -57,7 +59,7 @@ def envoy_path() -> Path:
 
 
 class Admin:
-    """The administration interface of one Envoy, over its Unix socket."""
+    """The administration interface of one Envoy, over its Unix socket; what asks when that has ended raises httpx2.HTTPError."""
 
     def __init__(self, socket: Path) -> None:
         # Each question has a connection of its own: a kept one would outlive a crashed Envoy and fail the next question.
@@ -75,41 +77,48 @@ class Admin:
     async def ready(self) -> bool:
         """Whether Envoy has its configuration and its listeners take connections; False while nobody answers."""
         try:
-            return (await self._client.get("/ready")).status_code == 200
+            return (await self._ask("GET", "/ready")).status_code == 200
         except httpx2.TransportError:
             return False
 
     async def fail_health(self) -> None:
         """Begins the drain: from now on each response says that its connection ends (``connection: close``, GOAWAY)."""
-        (await self._client.post("/healthcheck/fail")).raise_for_status()
+        (await self._ask("POST", "/healthcheck/fail")).raise_for_status()
 
     async def active(self, pattern: str) -> int:
         """Returns the requests and TCP connections that are in flight, of those whose statistics match."""
         # Of those that have never changed, of which there are thousands in a node's proxy, nothing is in flight.
         only = {"format": "json", "type": "Gauges", "usedonly": "", "filter": pattern}
-        response = await self._client.get("/stats", params=only)
+        response = await self._ask("GET", "/stats", only)
         response.raise_for_status()
         return count_active(response.json(), pattern)
 
     async def listeners(self) -> frozenset[str]:
         """Returns the names of the listeners that take connections; none while nobody answers."""
         try:
-            response = await self._client.get("/listeners", params={"format": "json"})
+            response = await self._ask("GET", "/listeners", {"format": "json"})
         except httpx2.TransportError:
             return frozenset()
         return frozenset(status["name"] for status in response.json().get("listener_statuses", ()))
 
+    async def _ask(self, method: str, path: str, params: Mapping[str, str] | None = None) -> httpx2.Response:
+        if self._client.is_closed:  # Its owner has closed it while another was draining it.
+            raise httpx2.ConnectError("this Envoy has ended")
+        return await self._client.request(method, path, params=params)
 
-def active_pattern(prefix: str = "", *, outbound: bool = False) -> str:
+
+def active_pattern(prefix: str = "", *, outbound: bool = False, idle: bool = False) -> str:
     """Returns the expression (RE2's, and Python's) for statistics that count what is in flight, of the seat with the
-    prefix: what others sent, and with ``outbound`` what the instance sends as well.
+    prefix: what others sent, and with ``outbound`` what the instance sends as well; with ``idle`` connections that carry
+    nothing count, too.
 
     A neighbour in the same Envoy has a connection for each request; idle ones it closes when it hears of the withdrawal.
     """
     seat = re.escape(prefix)
     sides = f"({seat}inbound|outbound_{seat}|{seat}outbound)" if outbound else f"{seat}inbound"
     neighbours = rf"|listener\.envoy_internal_{seat}inside_\d+\.downstream_cx_active" if prefix else ""
-    return rf"http\.{sides}.*\.downstream_rq_active|tcp\.{sides}.*\.downstream_cx_active{neighbours}"
+    counted = "(rq|cx)" if idle else "rq"
+    return rf"http\.{sides}.*\.downstream_{counted}_active|tcp\.{sides}.*\.downstream_cx_active{neighbours}"
 
 
 def count_active(stats: Mapping[str, Any], pattern: str) -> int:
@@ -155,7 +164,7 @@ class Envoy:
         """Returns the names of the listeners that take connections."""
         return await self._admin.listeners()
 
-    async def drain(self, longest: float, *, outbound: bool = False) -> None:
+    async def drain(self, longest: float, *, outbound: bool = False, idle: bool = False) -> None:
         """Lets requests in flight end, for at most ``longest`` seconds; listeners stay open for those on their way.
 
         ``/healthcheck/fail`` asks clients to move to another connection with each response, and unlike
@@ -165,16 +174,16 @@ class Envoy:
         with contextlib.suppress(TimeoutError, httpx2.HTTPError):
             async with asyncio.timeout(longest):
                 await self._admin.fail_health()
-                await self._quiet(active_pattern(outbound=outbound))
+                await self._quiet(active_pattern(outbound=outbound, idle=idle))
 
-    async def drain_seat(self, prefix: str, longest: float, *, outbound: bool = False) -> None:
+    async def drain_seat(self, prefix: str, longest: float, *, outbound: bool = False, idle: bool = False) -> None:
         """Lets the requests in flight of one seat end; the Envoy goes on for the others, so no client is asked to move.
 
         It has been withdrawn, so nobody begins anything new.
         """
         with contextlib.suppress(TimeoutError, httpx2.HTTPError):
             async with asyncio.timeout(longest):
-                await self._quiet(active_pattern(prefix, outbound=outbound))
+                await self._quiet(active_pattern(prefix, outbound=outbound, idle=idle))
 
     async def _quiet(self, pattern: str) -> None:
         quiet = 0
@@ -208,7 +217,7 @@ async def start(proxy: BootstrapView, place: Place, config: Path, output: Output
         *("--log-level", "warning"),
         "--disable-hot-restart",
         # Each connection is told to move with its next response, not at a moment chosen by chance in this time.
-        *("--drain-strategy", "immediate", "--drain-time-s", "5"),
+        *("--drain-strategy", "immediate", "--drain-time-s", str(DRAIN_SECONDS)),
     ]
     command = Command(line, netns=place.netns, gid=place.envoy_gid)
     process = await processes.start(command, output, records)

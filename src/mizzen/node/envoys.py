@@ -43,9 +43,9 @@ class InstanceProxy(Protocol):
         """Keeps it until this is cancelled. Raises :class:`StartError` while the mesh starts."""
         ...
 
-    async def drain(self, longest: float, *, outbound: bool = False) -> None:
-        """Lets the requests of others that are in flight end, for at most ``longest`` seconds; with ``outbound``, the
-        instance's own requests as well.
+    async def drain(self, longest: float, *, outbound: bool = False, idle: bool = False) -> None:
+        """Lets the requests of others that are in flight end, for at most ``longest`` seconds; with ``outbound`` the
+        instance's own requests as well, with ``idle`` also connections without any.
         """
         ...
 
@@ -105,10 +105,10 @@ class EnvoyKeeper:
             await asyncio.sleep(delay)
             self.waiting = False
 
-    async def drain(self, longest: float, *, outbound: bool = False) -> None:
+    async def drain(self, longest: float, *, outbound: bool = False, idle: bool = False) -> None:
         """See :meth:`mizzen.node.envoy.Envoy.drain`."""
         if self._envoy and self.ready:
-            await self._envoy.drain(longest, outbound=outbound)
+            await self._envoy.drain(longest, outbound=outbound, idle=idle)
 
     def kill(self) -> None:
         self._killed = True

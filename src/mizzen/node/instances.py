@@ -14,6 +14,8 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
+from msgspec import structs
+
 from mizzen.latest import Latest
 from mizzen.node.capturing import CaptureError, Place, TakenError
 from mizzen.node.envoys import InstanceProxy, sidecar
@@ -29,6 +31,7 @@ from mizzen.node.node_proxy import NodeProxy, SeatKeeper
 from mizzen.node.runtimes import Application, Runtime
 from mizzen.node.serving import Serving
 from mizzen.node.specs import Workload
+from mizzen.registry.processes import OUTSIDE
 from mizzen.registry.reports import ExecContext, Instance
 
 # How long to wait for all proxies to acknowledge; one that takes longer is stuck, and the rest must go on.
@@ -89,6 +92,11 @@ class InstanceRunner:
         """Whether a proxy of the right kind serves it both ways and, if the application is ready, all proxies know."""
         captured = self._application is not None and self._application.captured
         return captured and self._serving.settled(self._kind.get()) and self.announced == self._ready
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether its application is called past its proxy, and is there when the instance has ended."""
+        return self._application is not None and self._application.bypassed and not self._is_gone
 
     @property
     def message(self) -> str:
@@ -178,12 +186,21 @@ class InstanceRunner:
         """Gives the place back, when no proxy has anything open in it any more."""
         namespace = self.workload.namespace
         if self._node_proxy.keeper.id in self._serving.ids and self._has_left:
-            self._host.board.remove(namespace, self.name)
+            self._take_leave()
             await self._acknowledged(_ACKNOWLEDGE)
         self._host.identities.release(namespace, self.name)
         if self._place:
             await self._runtime.close(self._place)
-        self._host.board.remove(namespace, self.name)
+        self._take_leave()
+
+    def _take_leave(self) -> None:
+        """Reports that it is no instance of the mesh any more: gone, or there without a proxy."""
+        if self._place and self.goes_on:
+            self._host.board.put(
+                structs.replace(self._state(self._place), capture=OUTSIDE, proxies=(), closing=""), None
+            )
+        else:
+            self._host.board.remove(self.workload.namespace, self.name)
 
     async def _open_place(self) -> Place:
         failures = 0
@@ -227,13 +244,21 @@ class InstanceRunner:
         self._update()
         if self._was_ready and not self._is_gone:
             await self._acknowledged(min(self.workload.grace, _ACKNOWLEDGE))
-            if self._serving.current:
-                await self._serving.current.drain(max(deadline - loop.time(), 0))
+            await self._part(deadline)
         if self._application:
             self._application.grace = max(deadline - loop.time(), _LEAST_GRACE)
         for task in (proxy, application) if self._is_gone else (application, proxy):
             task.cancel()
             await asyncio.wait([task])
+
+    async def _part(self, deadline: float) -> None:
+        """Lets what is in flight on its proxy end; who goes on without one is called without one from now on."""
+        assert self._application
+        await self._application.part()
+        if proxy := self._serving.current:
+            if self.goes_on:
+                self._serving.close(proxy)
+            await proxy.drain(max(deadline - asyncio.get_running_loop().time(), 0), outbound=self.goes_on)
 
     async def _acknowledged(self, longest: float) -> None:
         """Waits until all proxies know what was reported: that nobody is to call it any more, say.
@@ -260,7 +285,8 @@ class InstanceRunner:
     def _update(self) -> None:
         """Takes the state of both processes, and reports it where it has changed."""
         application = self._application
-        ready = bool(self._serving.ready and application and application.ready and not self.leaving)
+        served = self._serving.ready and application and not application.bypassed
+        ready = bool(served and application and application.ready and not self.leaving)
         if ready and not self._ready:
             seconds = asyncio.get_running_loop().time() - self._began
             self._host.emit(InstanceReady(self.workload.namespace, self.name, seconds))
@@ -310,6 +336,7 @@ class InstanceRunner:
             started=application.started if application else 0.0,
             proxies=self._serving.ids,
             closing=self._serving.closing,
+            bypassed=bool(application and application.ready and self.goes_on),
             netns=place.netns,
             networks=place.networks,
             gateways=place.gateways,

@@ -164,7 +164,9 @@ class Members:
         try:
             await runner.run()
         finally:
-            del self._members[run]
+            member = self._members.pop(run)
+            if runner.goes_on:  # as an outsider, which it has reported already
+                self._outside.add((member.described.namespace, member.described.name))
             self._wake.set()
 
     # --- what is told

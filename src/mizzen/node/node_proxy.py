@@ -149,10 +149,10 @@ class SeatKeeper:
     async def _gone(self, running: Envoy) -> None:
         await self._proxy.serving.until(lambda envoy: envoy is not running)
 
-    async def drain(self, longest: float, *, outbound: bool = False) -> None:
+    async def drain(self, longest: float, *, outbound: bool = False, idle: bool = False) -> None:
         """See :meth:`mizzen.node.envoy.Envoy.drain_seat`."""
         if running := self._proxy.serving.get():
-            await running.drain_seat(self._prefix, longest, outbound=outbound)
+            await running.drain_seat(self._prefix, longest, outbound=outbound, idle=idle)
 
     def kill(self) -> None:
         """The proxy goes on for the others."""

@@ -18,10 +18,12 @@ from mizzen.node.specs import Workload
 class Application(Protocol):
     """``ready`` says whether it passes its probe; ``waiting`` is True between a crash and the next start; ``message``
     says what is wrong; ``started`` is Unix time. ``grace`` (seconds) is what it gets when :meth:`keep` is cancelled.
-    ``captured`` says whether what it calls from now on goes through its proxy.
+    ``captured`` says whether what it calls from now on goes through its proxy, ``bypassed`` whether who calls it from now on
+    reaches it past its proxy: one that ran before it had a proxy and goes on without.
     """
 
     captured: bool
+    bypassed: bool
     ready: bool
     waiting: bool
     message: str
@@ -41,6 +43,10 @@ class Application(Protocol):
 
     async def keep(self) -> None:
         """Keeps it, from when its proxy is ready until this is cancelled."""
+        ...
+
+    async def part(self) -> None:
+        """Has it called past its proxy from now on, if it goes on when the instance ends."""
         ...
 
     def adopt(self, workload: Workload) -> None:

@@ -11,10 +11,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from mizzen.latest import Latest
+from mizzen.node.envoy import DRAIN_SECONDS
 from mizzen.node.envoys import InstanceProxy
 
-# How long requests on the old proxy may take to end, in seconds.
-_LONGEST_CHANGE = 10.0
+# How long requests on the old proxy may take to end, in seconds. What its clients have not moved by then is closed by Envoy,
+# before its clusters go: a connection that outlived them would find nothing.
+_LONGEST_CHANGE = DRAIN_SECONDS + 2.0
 
 
 class Serving:
@@ -36,6 +38,7 @@ class Serving:
         self._kind = ""
         self.current: InstanceProxy | None = None
         self.closing = ""
+        self._has_closed = False
         self.was_ready = asyncio.Event()
 
     @property
@@ -44,8 +47,10 @@ class Serving:
         return tuple(proxy.id for proxy in self._all)
 
     def settled(self, kind: str) -> bool:
-        """Whether it is served by a proxy of this kind and by no other, and that is ready."""
-        return self._kind == kind and len(self._all) == 1 and self._all[0].ready
+        """Whether a proxy of this kind is ready, and what another one has is only what was begun before."""
+        others = [proxy for proxy in self._all if proxy is not self.current]
+        ready = self.current is not None and self.current.ready
+        return self._kind == kind and ready and (not others or self._has_closed)
 
     @property
     def ready(self) -> bool:
@@ -65,7 +70,7 @@ class Serving:
                 started = group.create_task(proxy.keep())
                 if task is not None:
                     await proxy.was_ready.wait()
-                    old, self.current = self.current, proxy
+                    old, self.current, self._kind = self.current, proxy, wanted
                     await self._retire(old, task)
                 self._kind, task = wanted, started
                 self._changed()
@@ -81,11 +86,17 @@ class Serving:
             proxy.kill()
 
     async def _retire(self, proxy: InstanceProxy, task: asyncio.Task[None]) -> None:
-        self.closing = proxy.id
-        self._changed()
+        self.close(proxy)
         await self._acknowledged(_LONGEST_CHANGE)
-        await proxy.drain(_LONGEST_CHANGE, outbound=True)
+        self._has_closed = True
+        self._changed()
+        await proxy.drain(_LONGEST_CHANGE, outbound=True, idle=True)
         task.cancel()
         await asyncio.wait([task])
         self._all.remove(proxy)
-        self.closing = ""
+        self.closing, self._has_closed = "", False
+
+    def close(self, proxy: InstanceProxy) -> None:
+        """Has a proxy take nothing new, and ask with each response to move to another connection."""
+        self.closing = proxy.id
+        self._changed()

@@ -43,7 +43,7 @@ def build_endpoints(
     ready = Labelled(
         (instance.namespace, instance.labels, instance)
         for instance in instances
-        if instance.ready and instance.phase == RUNNING
+        if (instance.ready and instance.phase == RUNNING) or instance.bypassed
     )
     found: dict[tuple[str, int], tuple[Endpoint, ...]] = {}
     for service in services_in(resources):
@@ -71,7 +71,7 @@ def _endpoint(instance: reports.Instance, port: reports.InstancePort, trust_doma
         namespace=instance.namespace,
         workload=instance.workload,
         labels=labels_of(instance.labels),
-        tls=instance.capture != OUTSIDE,
+        tls=instance.capture != OUTSIDE and not instance.bypassed,
         instance=_id(instance),
         identity=_identity(instance, trust_domain),
     )

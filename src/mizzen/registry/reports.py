@@ -119,7 +119,8 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     ``proxies`` names the proxies that serve it: itself (``<name>.<namespace>``) for a sidecar, which is what none means,
     or the proxy of its node; both while it changes from one to the other. ``closing`` is the one of them that is to go: it
-    takes nothing new, and finishes what it has. ``netns`` is the path of its network namespace,
+    takes nothing new, and finishes what it has. ``bypassed`` says that it is reached past its proxy, in plaintext: it was not a
+    member before it was ready, or is one no more. ``netns`` is the path of its network namespace,
     for a proxy that is outside it. Whose ``capture`` is ``none`` is outside the mesh, has no proxy and speaks plaintext.
     ``networks`` are the subnets from which other members of the mesh call it, in CIDR form, where calls from elsewhere may
     reach its published ports; ``gateways`` are addresses in them that stand for such callers.
@@ -148,6 +149,7 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     started: float = 0.0
     proxies: tuple[str, ...] = ()
     closing: str = ""
+    bypassed: bool = False
     netns: str = ""
     networks: tuple[str, ...] = ()
     gateways: tuple[str, ...] = ()

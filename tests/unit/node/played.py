@@ -117,11 +117,11 @@ class PlayedEnvoy:
     async def listeners(self) -> frozenset[str]:
         return self._stage.listeners
 
-    async def drain_seat(self, prefix: str, longest: float, *, outbound: bool = False) -> None:
+    async def drain_seat(self, prefix: str, longest: float, *, outbound: bool = False, idle: bool = False) -> None:
         self._stage.log.append(f"seat {prefix} drains")
         await asyncio.sleep(min(self._stage.drain_time, longest))
 
-    async def drain(self, longest: float, *, outbound: bool = False) -> None:
+    async def drain(self, longest: float, *, outbound: bool = False, idle: bool = False) -> None:
         self._stage.log.append("proxy drains, with what goes out" if outbound else "proxy drains")
         await asyncio.sleep(min(self._stage.drain_time, longest))
 

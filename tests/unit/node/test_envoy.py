@@ -3,9 +3,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import httpx2
 import pytest
 
-from mizzen.node.envoy import EnvoyMissingError, active_pattern, count_active, envoy_path
+from mizzen.node.envoy import Admin, EnvoyMissingError, active_pattern, count_active, envoy_path
 
 SEAT = active_pattern("web-0.default/")
 
@@ -15,6 +16,7 @@ SEAT = active_pattern("web-0.default/")
     [
         (active_pattern(), 5),
         (active_pattern(outbound=True), 124),
+        (active_pattern(idle=True), 105),
         (SEAT, 24),
         (active_pattern("web-0.default/", outbound=True), 45),
         (active_pattern("b-0.default/", outbound=True), 0),
@@ -38,6 +40,18 @@ def test_requests_and_connections_in_flight_are_counted(pattern: str, expected: 
     stats = [{"name": name, "value": value} for name, value in values.items()]
     assert count_active({"stats": [*stats, {"histograms": {}}]}, pattern) == expected
     assert count_active({"stats": []}, pattern) == 0
+
+
+async def test_who_asks_an_envoy_that_its_owner_has_ended_is_told_as_of_one_that_does_not_answer(
+    tmp_path: Path,
+) -> None:
+    """Drained by one instance, it may crash for all."""
+    admin = Admin(tmp_path / "admin.sock")
+    await admin.close()
+    assert not await admin.ready()
+    assert await admin.listeners() == frozenset()
+    with pytest.raises(httpx2.HTTPError):
+        await admin.active(SEAT)
 
 
 def test_an_envoy_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
