@@ -57,7 +57,7 @@ def load(text: str, file: str, *, first_line: int = 1, default_namespace: str = 
         if isinstance(document, Problem):
             problems.append(document)
             continue
-        resource, found = _read(document, file, default_namespace)
+        resource, found = load_document(document, file, default_namespace)
         problems += found
         if resource is not None:
             resources.append(resource)
@@ -99,7 +99,8 @@ def digest(key: Key, manifest: Manifest[Any]) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def _read(document: Document, file: str, default_namespace: str) -> tuple[Resource[Any] | None, list[Problem]]:
+def load_document(document: Document, file: str, default_namespace: str) -> tuple[Resource[Any] | None, list[Problem]]:
+    """Reads one document of ``file``: its resource, if it can be used, and all that is wrong with it."""
     kind, key, findings = identify(document.value, default_namespace)
     problems = [dataclasses.replace(problem, resource=key) for problem in document.problems]
     manifest: Manifest[Any] | None = None

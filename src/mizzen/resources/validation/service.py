@@ -14,16 +14,16 @@ def service(spec: ServiceSpec) -> Iterator[Finding]:
     if not spec.ports:
         yield Finding("spec.ports", "a service needs at least one port", hint="write `ports` with `port: 80`")
     seen_names: set[str] = set()
-    seen_ports: set[int] = set()
+    seen_ports: set[tuple[int, str]] = set()
     for index, port in enumerate(spec.ports):
         path = join("spec.ports", index)
         yield from _port(path, port, only=len(spec.ports) == 1)
         if port.name and port.name in seen_names:
             yield Finding(f"{path}.name", f"duplicate port name {port.name!r}")
-        if port.port in seen_ports:
+        if (port.port, port.protocol) in seen_ports:
             yield Finding(f"{path}.port", f"duplicate port {port.port}")
         seen_names.add(port.name)
-        seen_ports.add(port.port)
+        seen_ports.add((port.port, port.protocol))
     yield from names.labels("spec.selector", spec.selector)
 
 

@@ -1,0 +1,72 @@
+"""DestinationRules: a host that exists, subsets that pick workloads, certificates that are checked.
+
+Source of the conditions: istio/istio, ``pkg/config/analysis/analyzers/destinationrule``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from mizzen.analysis.items import Item
+from mizzen.analysis.messages import Message, message
+from mizzen.analysis.values import Values, elements, labels, mapping, number, shown, text
+from mizzen.analysis.world import World
+from mizzen.resources import hosts
+from mizzen.resources.paths import join
+
+_CHECKED_MODES = frozenset({"SIMPLE", "MUTUAL"})
+# Labels that endpoints get from the node they are on (istio/istio, pilot/pkg/serviceregistry/util/label).
+_OF_NODES = ("topology.kubernetes.io/", "topology.istio.io/", "kubernetes.io/hostname")
+
+
+def certificate_checks(world: World) -> Iterator[Message]:
+    """IST0128 and IST0129 for TLS to a server whose certificate nobody checks."""
+    for rule in world.of("DestinationRule"):
+        host = text(rule.spec, "host")
+        policy = mapping(rule.spec, "trafficPolicy")
+        if mode := _unchecked(rule, mapping(policy, "tls")):
+            said = f"TLS mode {mode} to {host} without `caCertificates`: the server's certificate is not verified"
+            yield message("IST0128", rule, "spec.trafficPolicy.tls.mode", said)
+        for index, port in elements(policy, "portLevelSettings"):
+            if mode := _unchecked(rule, mapping(port, "tls")):
+                where = f"port {number(port, 'port', 'number')} of {host}"
+                said = f"TLS mode {mode} to {where} without `caCertificates`: the server's certificate is not verified"
+                path = join("spec.trafficPolicy.portLevelSettings", index)
+                yield message("IST0129", rule, f"{path}.tls.mode", said)
+
+
+def _unchecked(rule: Item, tls: Values) -> str:
+    """Returns the mode of TLS settings under which a certificate is taken unseen; "" if it is checked."""
+    mode = text(tls, "mode")
+    # credentialName has an effect only where workloadSelector says for whom (Istio 2.4).
+    secret = text(tls, "credentialName") and mapping(rule.spec, "workloadSelector")
+    return mode if mode in _CHECKED_MODES and not text(tls, "caCertificates") and not secret else ""
+
+
+def subsets(world: World) -> Iterator[Message]:
+    """IST0174 for a host that nobody knows, IST0173 for a subset that picks no workload."""
+    for rule in world.of("DestinationRule"):
+        host = text(rule.spec, "host")
+        full = world.destinations.full(host, rule.namespace)
+        if not host or not world.has("Service", "ServiceEntry"):
+            continue
+        if hosts.is_wildcard(full):
+            known = bool(world.destinations.within(full) or world.destinations.find(host, rule.namespace))
+            found = None
+        else:
+            found = world.destinations.find(host, rule.namespace)
+            known = found is not None
+        if not known:
+            hint = world.destinations.hint(host, rule.namespace)
+            yield message("IST0174", rule, "spec.host", f"no Service or ServiceEntry is {full}{hint}")
+        elif found is not None and found.selector and (world.running or world.workloads):
+            yield from _empty(world, rule, found.selector, found.item.namespace)
+
+
+def _empty(world: World, rule: Item, selector: Mapping[str, str], namespace: str) -> Iterator[Message]:
+    workloads = world.selected(selector, namespace)
+    for index, subset in elements(rule.spec, "subsets"):
+        wanted = {key: value for key, value in labels(subset, "labels").items() if not key.startswith(_OF_NODES)}
+        if wanted and not any(wanted.items() <= one.labels.items() for one in workloads):
+            said = f"the subset {text(subset, 'name')!r} picks no workload: none behind the host has {shown(wanted)}"
+            yield message("IST0173", rule, f"{join('spec.subsets', index)}.labels", said)

@@ -1,0 +1,98 @@
+"""The hosts that routes and rules may name, each with its ports, and who may see it.
+
+Source of the rules: istio/istio, ``pkg/config/analysis/analyzers/util/service_lookup.go``.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from mizzen.analysis.items import Item
+from mizzen.analysis.values import labels, mappings, number, texts
+from mizzen.resources import hosts
+from mizzen.resources.schema import nearest
+
+_EXPORT = "networking.istio.io/exportTo"
+
+
+@dataclass(frozen=True, eq=False)
+class Destination:
+    """One host. ``seen_by`` are the namespaces that see it; None stands for all."""
+
+    host: str
+    item: Item
+    ports: tuple[int, ...]
+    seen_by: frozenset[str] | None
+
+    @property
+    def selector(self) -> Mapping[str, str]:
+        """The labels of the workloads behind it; empty where it has none of the mesh."""
+        if self.item.kind == "Service":
+            return labels(self.item.spec, "selector")
+        return labels(self.item.spec, "workloadSelector", "labels")
+
+    def seen_from(self, namespace: str) -> bool:
+        return self.seen_by is None or namespace in self.seen_by
+
+
+class Destinations:
+    """Finds the destination of a host as a resource of some namespace means it."""
+
+    def __init__(self, items: Iterable[Item], domain: str) -> None:
+        self.domain = domain
+        self._exact: dict[str, list[Destination]] = defaultdict(list)
+        self._wildcards: list[Destination] = []
+        self._meant: dict[str, str] = {}
+        for one in (found for item in items for found in _of(item, domain)):
+            self._exact[one.host].append(one)
+            if hosts.is_wildcard(one.host):
+                self._wildcards.append(one)
+
+    def __bool__(self) -> bool:
+        return bool(self._exact)
+
+    def full(self, host: str, namespace: str) -> str:
+        return hosts.resolve(host, namespace, self.domain)
+
+    def find(self, host: str, namespace: str) -> Destination | None:
+        """Returns the destination that a host means in a namespace, or a wildcard one around it; None if none is seen."""
+        full = self.full(host, namespace)
+        candidates = [*self._exact.get(full, ()), *(one for one in self._wildcards if hosts.subset_of(full, one.host))]
+        return next((one for one in candidates if one.seen_from(namespace)), None)
+
+    def within(self, wildcard: str) -> list[Destination]:
+        """Returns the destinations whose hosts are under a wildcard."""
+        return [one for host, found in self._exact.items() if hosts.subset_of(host, wildcard) for one in found]
+
+    def hint(self, host: str, namespace: str) -> str:
+        """Returns what may be meant by a host that is not found, as the end of a message; "" if nothing comes near."""
+        full = self.full(host, namespace)
+        if full in self._exact:
+            return f"; it is not exported to namespace {namespace}"
+        if full not in self._meant:
+            name = full.partition(".")[0]
+            same = [known for known in self._exact if known.partition(".")[0] == name]
+            self._meant[full] = same[0] if same else nearest(full, self._exact, cutoff=0.9) or ""
+        return f"; did you mean {self._meant[full]}?" if self._meant[full] else ""
+
+
+def _of(item: Item, domain: str) -> Iterable[Destination]:
+    if item.kind == "Service":
+        numbers = tuple(number(port, "port") for port in mappings(item.spec, "ports"))
+        exported = [name.strip() for name in item.annotations.get(_EXPORT, "").split(",") if name.strip()]
+        host = hosts.resolve(item.name, item.namespace, domain)
+        yield Destination(host, item, numbers, seen_by(exported, item.namespace))
+        return
+    numbers = tuple(number(port, "number") for port in mappings(item.spec, "ports"))
+    seen = seen_by(texts(item.spec, "exportTo"), item.namespace)
+    for host in texts(item.spec, "hosts"):
+        yield Destination(hosts.resolve(host, item.namespace, domain), item, numbers, seen)
+
+
+def seen_by(export_to: Sequence[str], namespace: str) -> frozenset[str] | None:
+    """Returns the namespaces that ``exportTo`` of a resource in ``namespace`` means; None stands for all."""
+    if not export_to or "*" in export_to:
+        return None
+    return frozenset(namespace if name == "." else name for name in export_to if name != "~")

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from tests.unit.analysis.marked import check
+
+
+def test_mistakes_have_istios_codes() -> None:
+    (unknown, code) = check(
+        "schema.ValidationAnalyzer.VirtualService",
+        """\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: case}
+spec:
+  hosts: [cart]
+  http:
+  - rout: []  #! IST0106 VirtualService default/case
+    match: [{uri: {prefix: /x}}]
+  - redirect: {uri: /y, redirectCode: 200}  #! IST0106 VirtualService default/case
+""",
+    )
+    assert unknown == "spec.http[0].rout: unknown field `rout` (did you mean `route`?)"
+    assert "200" in code
+
+
+def test_warnings_have_istios_code() -> None:
+    text = """\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: case}
+spec:
+  hosts: [cart]
+  http:
+  - directResponse:
+      status: 200
+      body:  #! IST0133 VirtualService default/case
+        string: "%s"
+"""
+    check("schema.ValidationAnalyzer.VirtualService", text % ("x" * (101 << 10)))
+
+
+def test_routes_that_are_never_reached() -> None:
+    check(
+        "schema.ValidationAnalyzer.VirtualService",
+        """\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: case}
+spec:
+  hosts: [cart]
+  gateways: [front]
+  http:
+  - match: [{uri: {prefix: /a}}]
+    route: [{destination: {host: cart}}]
+  - match:
+    - uri: {prefix: /a/b}  #! IST0131 VirtualService default/case
+    - uri: {prefix: /c}
+    route: [{destination: {host: cart}}]
+  - match: [{uri: {prefix: /a}}]  #! IST0130 VirtualService default/case
+    route: [{destination: {host: cart}}]
+  - route: [{destination: {host: cart}}]
+  - route: [{destination: {host: cart}}]  #! IST0130 VirtualService default/case
+""",
+    )
+
+
+def test_what_mizzen_does_not_implement_is_no_mistake() -> None:
+    text = """\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: case}
+spec:
+  hosts: [cart]
+  gateways: [front]%s
+  http:
+  - {retries: {attempts: 1, retryRemoteLocalities: true}, route: [{destination: {host: cart}}]}
+"""
+    check("schema.ValidationAnalyzer.VirtualService", text % "")
+    (words,) = check("mizzen.NotImplementedFieldAnalyzer", text % "  #! MZN0001 VirtualService default/case")
+    assert "spec.gateways[0], spec.http[0].retries.retryRemoteLocalities;" in words
+
+
+def test_kinds_that_mizzen_does_not_act_on_are_told_of_once() -> None:
+    one = "apiVersion: networking.istio.io/v1\nkind: Sidecar%s\nmetadata: {name: %s}\n---\n"
+    (words,) = check(
+        "mizzen.NotImplementedKindAnalyzer",
+        one % ("  #! MZN0002 Sidecar default/a", "a") + one % ("", "b") + "apiVersion: v1\nkind: Pod\n---\n",
+    )
+    assert "2 resources" in words
+
+
+def test_services_of_kubernetes_are_not_refused_for_what_mizzen_lacks() -> None:
+    service = "apiVersion: v1\nkind: Service\nmetadata: {name: cart}\nspec: %s\n"
+    check("schema.ValidationAnalyzer.Service", service % "{clusterIP: None}  #! MZN0007 Service default/cart")
+    both = "{ports: [{name: dns, port: 53, protocol: UDP}, {name: dns-tcp, port: 53}]}"
+    check("schema.ValidationAnalyzer.Service", service % both)
+
+
+def test_workloads_are_mizzens_own() -> None:
+    text = "apiVersion: mizzen.dev/v1alpha1\nkind: Workload\nmetadata: {name: w}\nspec:\n  command: [a]%s\n"
+    check("schema.ValidationAnalyzer.Workload", text % "")
+    check("schema.ValidationAnalyzer.Workload", text % "\n  comand: [a]  #! MZN0003 Workload default/w")
+
+
+def test_a_resource_that_is_written_twice() -> None:
+    one = "apiVersion: v1\nkind: Service\nmetadata:\n  name: cart%s\n---\n"
+    (words,) = check("mizzen.DuplicateAnalyzer", one % "" + one % "  #! MZN0005 Service default/cart")
+    assert "case.yaml:4" in words
