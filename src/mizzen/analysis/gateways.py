@@ -73,8 +73,6 @@ def conflicts(world: World) -> Iterator[Message]:
 def _conflict(one: Server, other: Server) -> bool:
     if one.gateway is other.gateway or (one.bind and other.bind and one.bind != other.bind):
         return False
-    if one.gateway.full_name == other.gateway.full_name:
-        return False  # The same resource, written twice.
     first, second = labels(one.gateway.spec, "selector"), labels(other.gateway.spec, "selector")
     same = first == second or (first and second and (selects(first, second) or selects(second, first)))
     return bool(same) and one.overlaps(other)

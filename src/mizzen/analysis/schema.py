@@ -74,11 +74,9 @@ def unimplemented_kinds(world: World) -> Iterator[Message]:
 
 
 def duplicates(world: World) -> Iterator[Message]:
-    """Yields a message for a resource that stands in the files twice."""
-    first: dict[tuple[str, str, str, str], Item] = {}
-    for item in world.items:
-        known = first.setdefault((item.group, item.kind, item.namespace, item.name), item)
-        if known is not item and item.name and item.file:
-            where = known.position("metadata.name")
-            text = f"it is written twice: also at {where.file}:{where.line}" if where else "it is written twice"
-            yield message("MZN0005", item, "metadata.name", f"{text}; only one of them can be in force")
+    """Yields a message for a resource that stands in the files more than once, at each place but the last."""
+    for item, counting in world.replaced:
+        where = counting.position("metadata.name")
+        if item.file and where:
+            text = f"it is written again at {where.file}:{where.line}, and only the last one is analyzed"
+            yield message("MZN0005", item, "metadata.name", text)

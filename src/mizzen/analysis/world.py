@@ -53,6 +53,8 @@ class World:
     ``mesh_config`` is Istio's MeshConfig as far as one was given; ``running`` says that the items are all that there are,
     because a running mesh's are among them: then even a kind without any item is known. ``now`` is for the validity of
     certificates; without it that is not looked at.
+
+    Of items with one name the last counts, as for istioctl; ``replaced`` has the others, each with the one that counts.
     """
 
     def __init__(
@@ -63,7 +65,10 @@ class World:
         running: bool = False,
         now: datetime | None = None,
     ) -> None:
-        self.items = tuple(items)
+        given = tuple(items)
+        last = {_key(item): item for item in given}
+        self.items = tuple(item for item in given if last[_key(item)] is item)
+        self.replaced = tuple((item, last[_key(item)]) for item in given if last[_key(item)] is not item)
         self.running = running
         self.now = now
         self._mesh_config = mesh_config
@@ -184,6 +189,11 @@ class World:
         if namespace is None:
             return True
         return injected(namespace.labels) or is_ambient(namespace.labels)
+
+
+def _key(item: Item) -> tuple[object, ...]:
+    # What has no name is itself alone.
+    return (item.group, item.kind, item.namespace, item.name) if item.name else (id(item),)
 
 
 def injected(given: Mapping[str, str]) -> bool:

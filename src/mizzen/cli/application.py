@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import click
 
 from mizzen.cli import (
+    analyzing,
     attaching,
     changing,
     completing,
@@ -40,6 +41,7 @@ _SECTIONS: Mapping[str, tuple[click.Command, ...]] = {
         getting.get,
         getting.history,
         validating.validate,
+        analyzing.analyze,
     ),
     "Workloads": (running.run, executing.exec_, logs.logs, forwarding.port_forward, restarting.restart),
     "Containers": (attaching.attach, attaching.detach, containers.containers),
@@ -57,7 +59,6 @@ _ALIASES: Mapping[str, str] = {
 
 # Commands of kubectl, istioctl and docker that are not here, and what does their work.
 _ELSEWHERE: Mapping[str, str] = {
-    "analyze": "mizzen validate -f FILE checks files, mizzen status has the problems of what runs",
     "create": "mizzen apply -f FILE creates what is new and changes the rest",
     "describe": "mizzen get KIND NAME -o yaml shows a resource, mizzen status and mizzen containers what runs",
     "edit": "mizzen get KIND NAME -o yaml > FILE, then mizzen apply -f FILE",

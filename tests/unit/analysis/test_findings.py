@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -137,3 +138,8 @@ def test_the_table_is_istios() -> None:
         "IST0111",
         "IST0112",
     ]
+
+
+def test_each_message_is_explained() -> None:
+    words = (Path(__file__).parents[3] / "docs" / "analyze.md").read_text()
+    assert [code for code in MESSAGE_TYPES if not re.search(rf"\b{code}\b", words)] == []

@@ -103,5 +103,10 @@ def test_workloads_are_mizzens_own() -> None:
 
 def test_a_resource_that_is_written_twice() -> None:
     one = "apiVersion: v1\nkind: Service\nmetadata:\n  name: cart%s\n---\n"
-    (words,) = check("mizzen.DuplicateAnalyzer", one % "" + one % "  #! MZN0005 Service default/cart")
-    assert "case.yaml:4" in words
+    (words,) = check("mizzen.DuplicateAnalyzer", one % "  #! MZN0005 Service default/cart" + one % "")
+    assert "case.yaml:9" in words
+
+
+def test_what_is_written_twice_is_not_in_its_own_way() -> None:
+    one = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: a}\nspec: {hosts: [a]}\n---\n"
+    check("virtualservice.ConflictingMeshGatewayHostsAnalyzer", one * 2)
