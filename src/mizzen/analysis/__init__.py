@@ -11,11 +11,12 @@ command line, which prints.
 from mizzen.analysis.analyzers import ANALYZERS, Analyzer
 from mizzen.analysis.findings import Selection, Suppression, found
 from mizzen.analysis.items import Item
-from mizzen.analysis.messages import MESSAGE_TYPES, Message, MessageType
+from mizzen.analysis.messages import ABOUT_MIZZEN, MESSAGE_TYPES, Message, MessageType
 from mizzen.analysis.reading import Read, read, read_mesh_config
 from mizzen.analysis.world import World
 
 __all__ = [
+    "ABOUT_MIZZEN",
     "ANALYZERS",
     "Analyzer",
     "Item",

@@ -30,6 +30,7 @@ from mizzen.analysis import (
     virtual_service_hosts,
     webhooks,
 )
+from mizzen.analysis.forms import FORMS
 from mizzen.analysis.messages import Message
 from mizzen.analysis.world import World
 from mizzen.resources import KINDS
@@ -150,6 +151,10 @@ _SCHEMAS = tuple(
     Analyzer(f"schema.ValidationAnalyzer.{kind.kind}", f"the schema of {kind.kind}", schema.validation(kind))
     for kind in KINDS
     if kind.implemented
+) + tuple(
+    Analyzer(f"schema.ValidationAnalyzer.{kind.kind}", f"the schema of {kind.kind}", schema.plain_validation(kind))
+    for kind in KINDS
+    if not kind.implemented and kind.api == "Istio" and kind.kind in FORMS
 )
 
 ANALYZERS: tuple[Analyzer, ...] = tuple(sorted((*_SUBJECTS, *_SCHEMAS), key=lambda one: one.name))

@@ -48,7 +48,7 @@ def subsets(world: World) -> Iterator[Message]:
     for rule in world.of("DestinationRule"):
         host = text(rule.spec, "host")
         full = world.destinations.full(host, rule.namespace)
-        if not host or not world.has("Service", "ServiceEntry"):
+        if not host:
             continue
         if hosts.is_wildcard(full):
             known = bool(world.destinations.within(full) or world.destinations.find(host, rule.namespace))
@@ -56,6 +56,8 @@ def subsets(world: World) -> Iterator[Message]:
         else:
             found = world.destinations.find(host, rule.namespace)
             known = found is not None
+        if not known and not world.judges(full, rule.namespace):
+            continue
         if not known:
             hint = world.destinations.hint(host, rule.namespace)
             yield message("IST0174", rule, "spec.host", f"no Service or ServiceEntry is {full}{hint}")

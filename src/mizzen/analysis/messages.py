@@ -108,6 +108,10 @@ MESSAGE_TYPES: Mapping[str, MessageType] = MappingProxyType({one.code: one for o
 """Every type of message by its code, in the order of the codes."""
 
 
+ABOUT_MIZZEN = frozenset({"MZN0001", "MZN0002"})
+"""Codes that say what Mizzen lacks and not what is wrong: they are no failure."""
+
+
 @dataclass(frozen=True, eq=False)
 class Message:
     """One finding: its type, the resource that it is about, the field where it shows, and what it says."""

@@ -1,6 +1,7 @@
 """What is wrong with each resource by itself: the loader's word, in the codes of an analysis.
 
-For Istio's kinds an error is IST0106 and a warning IST0133, as for istioctl. A field of Istio's API that Mizzen does not
+For kinds with a model that is the loader, for others the tables and rules of this package (``forms``,
+``networking_rules``, ``policy_rules``). For Istio's kinds an error is IST0106 and a warning IST0133, as for istioctl. A field of Istio's API that Mizzen does not
 implement yet is no mistake of who wrote it: that is said once for each resource (MZN0001), and once for each kind that
 Mizzen reads but does not act on (MZN0002).
 """
@@ -8,12 +9,18 @@ Mizzen reads but does not act on (MZN0002).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
+from mizzen.analysis import networking_rules, policy_rules
+from mizzen.analysis.forms import FORMS
 from mizzen.analysis.items import GATEWAY_API, Item
+from mizzen.analysis.l4_matches import repeated
 from mizzen.analysis.messages import MESSAGE_TYPES, Message, message
+from mizzen.analysis.shapes import deviations
+from mizzen.analysis.values import Values
 from mizzen.analysis.world import World
 from mizzen.resources import KINDS, Level, Problem
+from mizzen.resources.findings import Finding
 from mizzen.resources.kinds import MIZZEN, Kind
 
 NOT_IMPLEMENTED = "NotImplemented"
@@ -29,18 +36,48 @@ def validation(kind: Kind) -> Callable[[World], Iterator[Message]]:
             for problem in item.problems:
                 if problem.code != NOT_IMPLEMENTED and not problem.path.endswith(_DEPRECATED_DELAY):
                     yield _message(item, problem)
+        if kind.kind == "VirtualService":
+            yield from repeated(world)
 
     return check
 
 
-def _message(item: Item, problem: Problem) -> Message:
+def plain_validation(kind: Kind) -> Callable[[World], Iterator[Message]]:
+    """Returns the analyzer of the schema of a kind without a model; that it has a form is required."""
+    rules = _RULES.get(kind.kind)
+
+    def check(world: World) -> Iterator[Message]:
+        for item in world.of(kind.kind, kind.group):
+            spec = item.value.get("spec")
+            found = list(deviations({} if spec is None else spec, FORMS[kind.kind], "spec"))
+            for finding in [*found, *(rules(item.spec) if rules else ())]:
+                # What has the wrong form has been told of already.
+                if finding in found or not any(finding.path.startswith(one.path) for one in found):
+                    yield _message(item, finding)
+
+    return check
+
+
+_RULES: Mapping[str, Callable[[Values], Iterator[Finding]]] = {
+    "AuthorizationPolicy": policy_rules.authorization_policy,
+    "EnvoyFilter": networking_rules.envoy_filter,
+    "Gateway": networking_rules.gateway,
+    "PeerAuthentication": policy_rules.peer_authentication,
+    "RequestAuthentication": policy_rules.request_authentication,
+    "ServiceEntry": networking_rules.service_entry,
+    "Sidecar": networking_rules.sidecar,
+    "Telemetry": policy_rules.telemetry,
+}
+
+
+def _message(item: Item, problem: Problem | Finding) -> Message:
     text = f"{problem.path}: {problem.message}" if problem.path else problem.message
     if problem.hint:
         text += f" ({problem.hint})"
     return message(_code(item, problem), item, problem.path, text)
 
 
-def _code(item: Item, problem: Problem) -> str:
+def _code(item: Item, problem: Problem | Finding) -> str:
     if problem.code in MESSAGE_TYPES:
         return problem.code
     if not item.group.endswith("istio.io"):

@@ -23,9 +23,8 @@ def destination_hosts(world: World) -> Iterator[Message]:
     """IST0101 for unknown hosts and ports, IST0112 for ports that are not chosen, IST0140 for subsets without effect."""
     split = _split_hosts(world)
     for item in world.of("VirtualService"):
-        if world.has("Service", "ServiceEntry"):
-            for one in destinations(item):
-                yield from _destination(world, item, one)
+        for one in destinations(item):
+            yield from _destination(world, item, one)
         yield from _without_subset(world, item, split)
 
 
@@ -34,6 +33,8 @@ def _destination(world: World, item: Item, one: RouteDestination) -> Iterator[Me
         return
     found = world.destinations.find(one.host, item.namespace)
     if found is None:
+        if not world.judges(world.destinations.full(one.host, item.namespace), item.namespace):
+            return
         what = "mirror host" if one.mirror else "host"
         full = world.destinations.full(one.host, item.namespace)
         meant = f", which means {full}," if full != one.host else ""

@@ -149,6 +149,19 @@ class World:
             if (namespace is None or one.namespace == namespace) and selects(selector, one.labels)
         ]
 
+    def judges(self, host: str, namespace: str) -> bool:
+        """Says whether a host that is not found is known to be missing, for a resource of ``namespace``.
+
+        Of files that is so for hosts outside and for services of that namespace and of others that the files have
+        services of; those of another team's namespace are in another repository.
+        """
+        if self.running:
+            return True
+        name, _, rest = host.partition(".")
+        home, _, domain = rest.partition(".")
+        inside = domain == f"svc.{DEFAULT_DOMAIN}" and name != "*"
+        return self.has("Service", "ServiceEntry") and (not inside or home == namespace or home in self._services)
+
     def services_of(self, workload: Workload) -> list[Item]:
         """Returns the services whose selector picks a workload."""
         return [

@@ -108,7 +108,7 @@ metadata: {name: other}
 apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata: {name: front}
-spec: {selector: {app: front}}
+spec: {selector: {app: front}, servers: [{port: {number: 80, name: a, protocol: TCP}, hosts: [a]}]}
 """
     messages, _ = found(World(read([("f.yaml", front)]).items), Selection())
     assert [one.type.code for one in messages] == ["IST0101", "MZN0002"]

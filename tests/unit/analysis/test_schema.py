@@ -63,6 +63,35 @@ spec:
     )
 
 
+def test_connections_that_are_never_reached() -> None:
+    check(
+        "schema.ValidationAnalyzer.VirtualService",
+        """\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: case}
+spec:
+  hosts: [a.example, b.example]
+  tls:
+  - match: [{sniHosts: [a.example]}]
+    route: [{destination: {host: cart}}]
+  - match:
+    - {sniHosts: [b.example]}
+    - {sniHosts: [a.example]}  #! IST0131 VirtualService default/case
+    route: [{destination: {host: cart}}]
+  - match: [{sniHosts: [b.example]}]  #! IST0130 VirtualService default/case
+    route: [{destination: {host: cart}}]
+  tcp:
+  - match: [{port: 1}]
+    route: [{destination: {host: cart}}]
+  - match: [{port: 1}]  #! IST0130 VirtualService default/case
+    route: [{destination: {host: cart}}]
+  - route: [{destination: {host: cart}}]
+  - route: [{destination: {host: cart}}]  #! IST0130 VirtualService default/case
+""",
+    )
+
+
 def test_what_mizzen_does_not_implement_is_no_mistake() -> None:
     text = """\
 apiVersion: networking.istio.io/v1

@@ -88,6 +88,22 @@ spec: {hosts: [cart], http: [{route: [{destination: {host: cart}}]}]}%s
     ]
 
 
+def test_services_of_namespaces_that_the_files_do_not_have_are_elsewhere() -> None:
+    text = """\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: case, namespace: shop}
+spec:
+  hosts: [cart]
+  http:
+  - route:
+    - destination: {host: istio-egressgateway.istio-system.svc.cluster.local}%s
+    - destination: {host: gone.shop.svc.cluster.local}  #! IST0101 VirtualService shop/case
+"""
+    check(HOSTS, SHOP + text % "")
+    check(HOSTS, SHOP + text % "  #! IST0101 VirtualService shop/case", running=True)
+
+
 def test_a_host_that_is_almost_right_comes_with_the_right_one() -> None:
     text = """\
 apiVersion: networking.istio.io/v1

@@ -73,6 +73,12 @@ def test_thresholds_and_what_is_left_out(folder: Path, options: tuple[str, ...],
     assert (result.exit_code, len(result.stdout.splitlines())) == (code, lines)
 
 
+def test_what_mizzen_lacks_is_no_failure(folder: Path) -> None:
+    (folder / "route.yaml").write_text((ROUTE % "cart").replace("spec:", "spec:\n  gateways: [mesh, front]"))
+    result = run(*ALONE, ".", "--failure-threshold", "Info", "-S", "IST0101=*", "-S", "IST0132=*")
+    assert (result.exit_code, result.stdout[:14]) == (0, "Info [MZN0001]")
+
+
 def test_json_and_yaml_are_istioctls_and_end_with_0(folder: Path) -> None:
     result = run(*ALONE, ".", "-o", "json")
     (message,) = json.loads(result.stdout)

@@ -1,0 +1,184 @@
+"""The forms of Istio's kinds that Mizzen has no model of yet: the fields of istio.io's reference.
+
+A kind leaves this table when it gets a model in ``mizzen.resources``: then its loader takes over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from mizzen.analysis.shapes import ANY, BOOLEAN, NUMBER, TEXT, WHOLE, Form
+
+_TEXTS: Form = [TEXT]
+_LABELS: Form = {"*": TEXT}
+_SELECTOR: Form = {"matchLabels": _LABELS}
+_REFERENCE: Form = {"group": TEXT, "kind": TEXT, "name": TEXT, "namespace": TEXT}
+_TARGETED: dict[str, Form] = {"selector": _SELECTOR, "targetRef": _REFERENCE, "targetRefs": [_REFERENCE]}
+_PORT: Form = {"number": WHOLE, "protocol": TEXT, "name": TEXT, "targetPort": WHOLE}
+_TLS_VERSION = ("TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3")
+_SERVER_TLS: Form = {
+    "httpsRedirect": BOOLEAN,
+    "mode": ("PASSTHROUGH", "SIMPLE", "MUTUAL", "AUTO_PASSTHROUGH", "ISTIO_MUTUAL", "OPTIONAL_MUTUAL"),
+    "serverCertificate": TEXT,
+    "privateKey": TEXT,
+    "caCertificates": TEXT,
+    "caCrl": TEXT,
+    "credentialName": TEXT,
+    "credentialNames": _TEXTS,
+    "caCertCredentialName": TEXT,
+    "tlsCertificates": [{"serverCertificate": TEXT, "privateKey": TEXT, "caCertificates": TEXT}],
+    "subjectAltNames": _TEXTS,
+    "verifyCertificateSpki": _TEXTS,
+    "verifyCertificateHash": _TEXTS,
+    "minProtocolVersion": _TLS_VERSION,
+    "maxProtocolVersion": _TLS_VERSION,
+    "cipherSuites": _TEXTS,
+    "insecureSkipVerify": BOOLEAN,
+}
+_ENTRY: Form = {
+    "address": TEXT,
+    "ports": {"*": WHOLE},
+    "labels": _LABELS,
+    "network": TEXT,
+    "locality": TEXT,
+    "weight": WHOLE,
+    "serviceAccount": TEXT,
+}
+_CAPTURE = ("DEFAULT", "IPTABLES", "NONE")
+_MTLS: Form = {"mode": ("UNSET", "DISABLE", "PERMISSIVE", "STRICT")}
+_PROVIDERS: Form = [{"name": TEXT}]
+_SOURCE = (
+    "principals",
+    "requestPrincipals",
+    "namespaces",
+    "serviceAccounts",
+    "ipBlocks",
+    "remoteIpBlocks",
+    "trustDomains",
+)
+_OPERATION = ("hosts", "ports", "methods", "paths")
+_MODE = ("CLIENT_AND_SERVER", "CLIENT", "SERVER")
+
+
+def _with_opposites(names: tuple[str, ...]) -> Form:
+    """Returns lists of text under these names, and under those with ``not`` before them."""
+    return {one: _TEXTS for name in names for one in (name, f"not{name[0].upper()}{name[1:]}")}
+
+
+FORMS: Mapping[str, Form] = MappingProxyType(
+    {
+        "Gateway": {
+            "selector": _LABELS,
+            "servers": [
+                {
+                    "port": _PORT,
+                    "bind": TEXT,
+                    "hosts": _TEXTS,
+                    "name": TEXT,
+                    "defaultEndpoint": TEXT,
+                    "tls": _SERVER_TLS,
+                }
+            ],
+        },
+        "ServiceEntry": {
+            "hosts": _TEXTS,
+            "addresses": _TEXTS,
+            "ports": [_PORT],
+            "location": ("MESH_EXTERNAL", "MESH_INTERNAL"),
+            "resolution": ("NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"),
+            "endpoints": [_ENTRY],
+            "workloadSelector": {"labels": _LABELS},
+            "exportTo": _TEXTS,
+            "subjectAltNames": _TEXTS,
+        },
+        "WorkloadEntry": _ENTRY,
+        "WorkloadGroup": {"metadata": {"labels": _LABELS, "annotations": _LABELS}, "template": _ENTRY, "probe": ANY},
+        "Sidecar": {
+            "workloadSelector": {"labels": _LABELS},
+            "ingress": [
+                {
+                    "port": _PORT,
+                    "bind": TEXT,
+                    "captureMode": _CAPTURE,
+                    "defaultEndpoint": TEXT,
+                    "tls": _SERVER_TLS,
+                    "connectionPool": ANY,
+                }
+            ],
+            "egress": [{"port": _PORT, "bind": TEXT, "captureMode": _CAPTURE, "hosts": _TEXTS}],
+            "inboundConnectionPool": ANY,
+            "outboundTrafficPolicy": ANY,
+        },
+        "EnvoyFilter": {
+            "workloadSelector": {"labels": _LABELS},
+            "targetRefs": [_REFERENCE],
+            "priority": WHOLE,
+            "configPatches": [
+                {
+                    "applyTo": TEXT,
+                    "match": ANY,
+                    "patch": {"operation": TEXT, "value": ANY, "filterClass": TEXT},
+                }
+            ],
+        },
+        "PeerAuthentication": {"selector": _SELECTOR, "mtls": _MTLS, "portLevelMtls": {"*": _MTLS}},
+        "RequestAuthentication": {
+            **_TARGETED,
+            "jwtRules": [
+                {
+                    "issuer": TEXT,
+                    "audiences": _TEXTS,
+                    "jwksUri": TEXT,
+                    "jwks": TEXT,
+                    "jwks_uri": TEXT,
+                    "fromHeaders": [{"name": TEXT, "prefix": TEXT}],
+                    "fromParams": _TEXTS,
+                    "fromCookies": _TEXTS,
+                    "outputPayloadToHeader": TEXT,
+                    "outputClaimToHeaders": [{"header": TEXT, "claim": TEXT}],
+                    "forwardOriginalToken": BOOLEAN,
+                    "timeout": TEXT,
+                    "spaceDelimitedClaims": _TEXTS,
+                }
+            ],
+        },
+        "AuthorizationPolicy": {
+            **_TARGETED,
+            "action": ("ALLOW", "DENY", "AUDIT", "CUSTOM"),
+            "provider": {"name": TEXT},
+            "rules": [
+                {
+                    "from": [{"source": _with_opposites(_SOURCE)}],
+                    "to": [{"operation": _with_opposites(_OPERATION)}],
+                    "when": [{"key": TEXT, "values": _TEXTS, "notValues": _TEXTS}],
+                }
+            ],
+        },
+        "Telemetry": {
+            **_TARGETED,
+            "tracing": [
+                {
+                    "match": {"mode": _MODE},
+                    "providers": _PROVIDERS,
+                    "randomSamplingPercentage": NUMBER,
+                    "disableSpanReporting": BOOLEAN,
+                    "enableIstioTags": BOOLEAN,
+                    "useRequestIdForTraceSampling": BOOLEAN,
+                    "disableContextPropagation": BOOLEAN,
+                    "customTags": {"*": ANY},
+                }
+            ],
+            "metrics": [{"providers": _PROVIDERS, "overrides": [ANY], "reportingInterval": TEXT}],
+            "accessLogging": [
+                {
+                    "match": {"mode": _MODE},
+                    "providers": _PROVIDERS,
+                    "disabled": BOOLEAN,
+                    "filter": {"expression": TEXT},
+                }
+            ],
+        },
+    }
+)
+"""The form of the specification of each kind."""
