@@ -7,20 +7,20 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from mizzen.analysis import ANALYZERS, World, read
+from mizzen.analysis import ANALYZERS, Analyzer, World, read
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 _MARK = re.compile(r"#! (.*)$")
 
 
 def check(
-    analyzer: str, text: str, *, mesh_config: Mapping[str, Any] | None = None, running: bool = False
+    analyzer: str | Analyzer, text: str, *, mesh_config: Mapping[str, Any] | None = None, running: bool = False
 ) -> list[str]:
     """Asserts that an analyzer says about a text what its marks say, and returns the words."""
     loaded = read([("case.yaml", text)])
     assert not loaded.problems
     world = World(loaded.items, mesh_config=mesh_config, running=running, now=NOW)
-    (chosen,) = [one for one in ANALYZERS if one.name == analyzer]
+    (chosen,) = [one for one in ANALYZERS if one.name == analyzer] if isinstance(analyzer, str) else [analyzer]
     messages = list(chosen.check(world))
     said = sorted((one.position.line if one.position else 0, f"{one.type.code} {one.item.shown}") for one in messages)
     assert said == sorted(_expected(text))

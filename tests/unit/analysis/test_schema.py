@@ -94,25 +94,24 @@ spec:
 
 def test_what_mizzen_does_not_implement_is_no_mistake() -> None:
     text = """\
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: case}
+apiVersion: v1
+kind: Service
+metadata: {name: cart}
 spec:
-  hosts: [cart]
-  gateways: [front]%s
-  http:
-  - {retries: {attempts: 1, retryRemoteLocalities: true}, route: [{destination: {host: cart}}]}
+  type: LoadBalancer%s
+  healthCheckNodePort: 30000
+  ports: [{name: http, port: 80}]
 """
-    check("schema.ValidationAnalyzer.VirtualService", text % "")
-    (words,) = check("mizzen.NotImplementedFieldAnalyzer", text % "  #! MZN0001 VirtualService default/case")
-    assert "spec.gateways[0], spec.http[0].retries.retryRemoteLocalities;" in words
+    check("schema.ValidationAnalyzer.Service", text % "")
+    (words,) = check("mizzen.NotImplementedFieldAnalyzer", text % "  #! MZN0001 Service default/cart")
+    assert "spec.type, spec.healthCheckNodePort;" in words
 
 
 def test_kinds_that_mizzen_does_not_act_on_are_told_of_once() -> None:
-    one = "apiVersion: networking.istio.io/v1\nkind: Sidecar%s\nmetadata: {name: %s}\n---\n"
+    one = "apiVersion: networking.istio.io/v1beta1\nkind: ProxyConfig%s\nmetadata: {name: %s}\n---\n"
     (words,) = check(
         "mizzen.NotImplementedKindAnalyzer",
-        one % ("  #! MZN0002 Sidecar default/a", "a") + one % ("", "b") + "apiVersion: v1\nkind: Pod\n---\n",
+        one % ("  #! MZN0002 ProxyConfig default/a", "a") + one % ("", "b") + "apiVersion: v1\nkind: Pod\n---\n",
     )
     assert "2 resources" in words
 
