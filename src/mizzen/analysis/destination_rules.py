@@ -51,10 +51,10 @@ def subsets(world: World) -> Iterator[Message]:
         if not host:
             continue
         if hosts.is_wildcard(full):
-            known = bool(world.destinations.within(full) or world.destinations.find(host, rule.namespace))
+            known = bool(world.destinations.within(full) or world.destinations.find(host, rule))
             found = None
         else:
-            found = world.destinations.find(host, rule.namespace)
+            found = world.destinations.find(host, rule)
             known = found is not None
         if not known and not world.judges(full, rule.namespace):
             continue

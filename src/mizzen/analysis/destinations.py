@@ -56,11 +56,15 @@ class Destinations:
     def full(self, host: str, namespace: str) -> str:
         return hosts.resolve(host, namespace, self.domain)
 
-    def find(self, host: str, namespace: str) -> Destination | None:
-        """Returns the destination that a host means in a namespace, or a wildcard one around it; None if none is seen."""
-        full = self.full(host, namespace)
+    def find(self, host: str, item: Item) -> Destination | None:
+        """Returns the destination that a host means to a resource, or a wildcard one around it; None if none is seen.
+
+        Short names are those of the resource's own namespace; it has to be seen from where the resource has effect.
+        """
+        full = self.full(host, item.namespace)
         candidates = [*self._exact.get(full, ()), *(one for one in self._wildcards if hosts.subset_of(full, one.host))]
-        return next((one for one in candidates if one.seen_from(namespace)), None)
+        viewers = seen_by(texts(item.spec, "exportTo"), item.namespace) or {item.namespace}
+        return next((one for one in candidates if any(map(one.seen_from, viewers))), None)
 
     def within(self, wildcard: str) -> list[Destination]:
         """Returns the destinations whose hosts are under a wildcard."""
@@ -70,7 +74,7 @@ class Destinations:
         """Returns what may be meant by a host that is not found, as the end of a message; "" if nothing comes near."""
         full = self.full(host, namespace)
         if full in self._exact:
-            return f"; it is not exported to namespace {namespace}"
+            return "; it is not exported to the namespaces in which this has effect"
         if full not in self._meant:
             name = full.partition(".")[0]
             same = [known for known in self._exact if known.partition(".")[0] == name]

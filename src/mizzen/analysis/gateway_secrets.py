@@ -15,7 +15,7 @@ from mizzen.analysis.gateways import unselected
 from mizzen.analysis.items import Item
 from mizzen.analysis.messages import Message, message
 from mizzen.analysis.values import labels, text
-from mizzen.analysis.world import Reference, World
+from mizzen.analysis.world import ROOT_NAMESPACE, Reference, World
 from mizzen.resources.paths import join
 
 _KEYS = (("cert", "key"), ("tls.crt", "tls.key"))
@@ -27,16 +27,18 @@ def secrets(world: World) -> Iterator[Message]:
 
     Where the files have no secrets at all these come from elsewhere, and nothing is said.
     """
-    if next(world.of("Secret"), None) is None:
+    written = {item.namespace for item in world.of("Secret")}
+    if not written:
         return
     for gateway in world.of("Gateway"):
         selector = labels(gateway.spec, "selector")
         workloads = world.selected(selector)
-        if not workloads:
-            if not world.is_installed_gateway(selector):
-                yield unselected(gateway, selector)
+        if not workloads and not world.is_installed_gateway(selector):
+            yield unselected(gateway, selector)
             continue
-        namespace = workloads[0].namespace
+        namespace = workloads[0].namespace if workloads else ROOT_NAMESPACE
+        if not workloads and namespace not in written:
+            continue
         for server in hosts_for(gateway):
             path = f"{join('spec.servers', server.index)}.tls.credentialName"
             yield from _secret(world, gateway, path, text(server.value, "tls", "credentialName"), namespace)

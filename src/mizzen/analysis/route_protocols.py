@@ -23,7 +23,7 @@ def routes(world: World) -> Iterator[Message]:
         kinds = [kind for kind in ("http", "tls", "tcp") if mappings(item.spec, kind)]
         for index, host in enumerate(texts(item.spec, "hosts")) if in_mesh(item) else ():
             full = world.destinations.full(host, item.namespace)
-            found = None if hosts.is_wildcard(full) else world.destinations.find(host, item.namespace)
+            found = None if hosts.is_wildcard(full) else world.destinations.find(host, item)
             if found is not None and found.item.kind == "Service":
                 yield from _useless(item, join("spec.hosts", index), kinds, found.item)
 

@@ -31,7 +31,7 @@ def destination_hosts(world: World) -> Iterator[Message]:
 def _destination(world: World, item: Item, one: RouteDestination) -> Iterator[Message]:
     if not one.host:
         return
-    found = world.destinations.find(one.host, item.namespace)
+    found = world.destinations.find(one.host, item)
     if found is None:
         if not world.judges(world.destinations.full(one.host, item.namespace), item.namespace):
             return

@@ -142,6 +142,13 @@ def test_without_any_secret_they_come_from_elsewhere() -> None:
     check(SECRETS, FRONT + gateway("front", "{app: front}", "  - {tls: {credentialName: www}}"))
 
 
+def test_secrets_of_the_gateway_that_comes_with_istio_are_in_its_namespace() -> None:
+    text = gateway("front", "{istio: ingressgateway}", "  - tls:\n      credentialName: ww%s")
+    check(SECRETS, secret("{}") + text % "")
+    inside = secret("{}").replace("namespace: edge", "namespace: istio-system")
+    check(SECRETS, inside + text % "  #! IST0101 Gateway edge/front")
+
+
 def test_a_selector_that_picks_nothing_has_no_secrets() -> None:
     text = gateway("front", "{app: frnt}  #! IST0101 Gateway edge/front", "  - {tls: {credentialName: www}}")
     check(SECRETS, FRONT + secret("{}") + text)

@@ -133,7 +133,25 @@ spec:
     - destination: {host: hidden.shop.svc.cluster.local}  #! IST0101 VirtualService web/case
 """
     (word,) = check(HOSTS, SHOP + text)
-    assert word.endswith("it is not exported to namespace web")
+    assert word.endswith("it is not exported to the namespaces in which this has effect")
+
+
+@pytest.mark.parametrize(
+    ("export_to", "mark"), [("[ops]", ""), ("[web, ops]", ""), ("[web]", "  #! IST0101 VirtualService shop/case")]
+)
+def test_a_route_has_effect_where_it_is_exported_to(export_to: str, mark: str) -> None:
+    text = """\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: case, namespace: shop}
+spec:
+  hosts: [hidden]
+  exportTo: %s
+  http:
+  - route:
+    - destination: {host: hidden}%s
+"""
+    check(HOSTS, SHOP + text % (export_to, mark))
 
 
 def test_subsets_of_the_mesh_do_not_split_what_comes_through_a_gateway() -> None:
