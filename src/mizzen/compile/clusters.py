@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mizzen.compile import load_balancers, names, outliers, pools, tls
+from mizzen.compile import load_balancers, names, origination, outliers, pools, tls
 from mizzen.compile.protos import config_path, duration, metadata, socket_address, uint32
 from mizzen.compile.resource import XdsResource, encode, pack
 from mizzen.compile.seats import ALONE, Seat
@@ -127,14 +127,20 @@ def build_cluster(view: ClusterView) -> XdsResource:
 
 
 def _set_tls(cluster: Cluster, view: ClusterView, policy: TrafficPolicy | None, codec: pools.Codec) -> None:
-    sni = names.sni(view.port.number, view.subset, view.host)
-    mutual = tls.upstream(map(str, view.identities), sni, codec, view.seat.secret)
+    given = policy.tls if policy else None
+    if given and given.mode != "ISTIO_MUTUAL":
+        if given.mode in origination.MODES:
+            origination.apply(cluster, given, view.host, (), codec)
+        return
+    sni = (given and given.sni) or names.sni(view.port.number, view.subset, view.host)
+    accepted = (given and given.subject_alt_names) or tuple(map(str, view.identities))
+    mutual = tls.upstream(accepted, sni, codec, view.seat.secret)
     if view.seat.shared:
         # What never leaves the proxy needs no encryption.
         inside = cluster.transport_socket_matches.add(name="tlsMode-neighbour", transport_socket=tls.plaintext())
         inside.match.update({"tlsMode": "neighbour"})
-    # There is no other mode than ISTIO_MUTUAL yet. Where Envoy makes the endpoints nothing says what each of them speaks.
-    if policy and (policy.tls or load_balancers.passes_through(policy.load_balancer)):
+    # Where Envoy makes the endpoints nothing says what each of them speaks.
+    if policy and (given or load_balancers.passes_through(policy.load_balancer)):
         cluster.transport_socket.CopyFrom(mutual)
         return
     # Automatic mutual TLS: for each endpoint that has a sidecar, and plaintext for the others (2.11).

@@ -11,6 +11,7 @@ UID_METADATA = "UID"
 """What an Envoy says in the metadata of its node: which instance it is for, of all that ever had the name."""
 SDS_CLUSTER = "sds-grpc"
 WORKLOAD_SECRET = "default"  # noqa: S105 - the name under which Istio serves a workload's certificate
+SYSTEM_ROOTS_SECRET = "file-root:system"  # noqa: S105 - the name under which Istio serves the roots of the operating system
 ROOT_SECRET = "ROOTCA"  # noqa: S105 - the name under which Istio serves the trusted roots
 
 OUTBOUND_CAPTURE_PORT = 15001

@@ -20,6 +20,7 @@ from mizzen.resources.protocol_references import undeclared_ports, useless_route
 from mizzen.resources.resource import Resource
 from mizzen.resources.schema import nearest
 from mizzen.resources.service import ServicePort, ServiceSpec
+from mizzen.resources.tls_references import unfit_tls
 from mizzen.resources.virtual_service import Destination, VirtualServiceSpec, all_destinations
 from mizzen.resources.workload import WorkloadSpec
 
@@ -239,6 +240,8 @@ def _destination_rule(resource: Resource[DestinationRuleSpec], world: _World) ->
         yield _unknown_host(resource, "spec.host", host, world, UNKNOWN_RULE_HOST)
         return
     workloads = world.selected(service)
+    if workloads:
+        yield from unfit_tls(resource)
     for index, subset in enumerate(resource.spec.subsets):
         if not any(_selects(subset.labels, workload.labels) for workload in workloads):
             shown = ", ".join(f"{key}: {value}" for key, value in subset.labels.items())

@@ -279,6 +279,22 @@ def rest_of_policy() -> dict[str, Any]:
     }
 
 
+def tls() -> list[dict[str, Any]]:
+    outward = {
+        "clientCertificate": Two("/a.pem", "/b.pem"),
+        "privateKey": Two("/a.key", "/b.key"),
+        "caCertificates": Two("/ca.pem", ABSENT),
+        "sni": Two("a.example.com", ABSENT),
+        "subjectAltNames": Two(["a.example.com"], ["b.example.com"]),
+    }
+    one: list[dict[str, Any]] = [
+        {"mode": Two("SIMPLE", "DISABLE")},
+        {"mode": "SIMPLE", "insecureSkipVerify": Two(True, False)},
+        {"mode": "MUTUAL", **outward},
+    ]
+    return [{"tls": settings} for settings in one]
+
+
 def hashing() -> list[dict[str, Any]]:
     cookie = {
         "name": Two("a", "b"),
@@ -315,7 +331,7 @@ def rule(**fields: Any) -> dict[str, Any]:
 
 DESTINATION_RULES = [
     rule(**where)
-    for settings in [policy(), rest_of_policy(), *hashing()]
+    for settings in [policy(), rest_of_policy(), *tls(), *hashing()]
     for where in (
         {"trafficPolicy": settings},
         {"trafficPolicy": by_port(settings)},
