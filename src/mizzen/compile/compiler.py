@@ -156,7 +156,11 @@ class Compiler:
         if instance.closing:
             outward = []
         made = {
-            CLUSTER: {**outbound.clusters, **by_name(self._own_clusters(instance, outbound))},
+            CLUSTER: {
+                **outbound.clusters,
+                **outbound.dialled_clusters(instance.capture),
+                **by_name(self._own_clusters(instance, outbound)),
+            },
             ENDPOINTS: assigned,
             LISTENER: {**by_name([*inward, *outward]), **outbound.sni_listeners(source)},
             ROUTES: routes,

@@ -16,8 +16,10 @@ ROOT_SECRET = "ROOTCA"  # noqa: S105 - the name under which Istio serves the tru
 
 OUTBOUND_CAPTURE_PORT = 15001
 INBOUND_CAPTURE_PORT = 15006
+PROXY_DNS_PORT = 15054
+"""Where a captured proxy asks, in its own network namespace, what names mean outside the mesh."""
 # Ports of the sidecar itself; a service on one of them gets no listener (Istio 2.15).
-RESERVED_PORTS = frozenset({OUTBOUND_CAPTURE_PORT, INBOUND_CAPTURE_PORT, 15020, 15021, 15053, 15090})
+RESERVED_PORTS = frozenset({OUTBOUND_CAPTURE_PORT, INBOUND_CAPTURE_PORT, 15020, 15021, 15053, PROXY_DNS_PORT, 15090})
 
 
 def seat_prefix(instance: str) -> str:

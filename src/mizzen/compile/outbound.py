@@ -9,18 +9,18 @@ namespaces. A new one takes over from the one before it what is equal, as the sa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import TypeVar
 
 from mizzen.compile import clusters, endpoints, listener_views, listeners, routes, sni_routes, tcp_routes
 from mizzen.compile.listener_views import Target
-from mizzen.compile.listeners import SeatOutboundView
+from mizzen.compile.listeners import ANY_ADDRESS, SeatOutboundView
 from mizzen.compile.resource import XdsResource
 from mizzen.compile.route_views import RouteViews, asked_labels
 from mizzen.compile.routes import RoutesView, Source
 from mizzen.compile.seats import ALONE, Seat
-from mizzen.mesh.model import Endpoint, Host, Labels
+from mizzen.mesh.model import Capture, Endpoint, Host, Labels, Resolution, Service, ServicePort
 from mizzen.mesh.scope import Scope
 
 ViewT = TypeVar("ViewT")
@@ -76,7 +76,11 @@ class Outbound:
         self.rules = {scoped.service.host: scoped.destination_rules for scoped in scope.services}
         self._builders = builders
         views = [view for scoped in scope.services for view in clusters.cluster_views(scoped, seat)]
-        made = [builders.cluster(view) for view, _ in views] + [
+        # Where these lead depends on how the caller's traffic is captured.
+        self._dialled = [view for view, _ in views if view.resolution is Resolution.DIALLED]
+        self._dialled_clusters: dict[Capture, Named] = {}
+        told = [view for view, _ in views if view.resolution is not Resolution.DIALLED]
+        made = [builders.cluster(view) for view in told] + [
             builders.sni_cluster(view) for view in self._tcp_routes.sni_clusters()
         ]
         self.clusters: Named = kept(by_name(made), before.clusters if before else None)
@@ -93,6 +97,14 @@ class Outbound:
         self._port_routes: dict[Source, Named] = {}
         self.targets: Mapping[tuple[Host, int], Target] = kept(_targets(scope), before.targets if before else None)
         self._listeners: Named | None = before._listeners if before and before.targets is self.targets else None  # noqa: SLF001
+
+    def dialled_clusters(self, capture: Capture) -> Named:
+        """Returns the clusters of services that are wherever a client wants to go."""
+        if capture not in self._dialled_clusters:
+            explicit = capture is Capture.EXPLICIT
+            views = [replace(view, forwarded=explicit and view.port.protocol.is_http) for view in self._dialled]
+            self._dialled_clusters[capture] = by_name(map(self._builders.cluster, views))
+        return self._dialled_clusters[capture]
 
     def endpoints(
         self, ready: Mapping[tuple[Host, int], tuple[Endpoint, ...]], served: frozenset[str] = frozenset()
@@ -161,7 +173,15 @@ def by_name(resources: Iterable[XdsResource]) -> dict[str, XdsResource]:
 
 def _targets(scope: Scope) -> dict[tuple[Host, int], Target]:
     return {
-        (scoped.service.host, port.number): Target(scoped.service.address, port.protocol, scoped.service.origin)
+        (scoped.service.host, port.number): _target(scoped.service, port)
         for scoped in scope.services
         for port in scoped.service.ports
     }
+
+
+def _target(service: Service, port: ServicePort) -> Target:
+    """Returns where a port of a service is called. A ServiceEntry without addresses is called at any (Istio 2.7)."""
+    addresses = service.addresses or ((service.address,) if service.address else ())
+    anywhere = service.entry and not addresses
+    name = service.host if anywhere and port.protocol.is_tls else ""
+    return Target(addresses or ((ANY_ADDRESS,) if anywhere else ()), port.protocol, service.origin, name)

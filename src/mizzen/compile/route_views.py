@@ -8,7 +8,7 @@ from mizzen.compile import names
 from mizzen.compile.clusters import hashed_clusters
 from mizzen.compile.routes import RoutesView, Source, VirtualHostView, domains_of, mentioned_labels
 from mizzen.compile.seats import ALONE, Seat
-from mizzen.mesh.model import Host, Instance, VirtualService
+from mizzen.mesh.model import Host, Instance, Service, VirtualService
 from mizzen.mesh.scope import DEFAULT_HTTP_PORT, Scope, ScopedService
 from mizzen.resources.hosts import resolve
 from mizzen.resources.key import Key
@@ -102,7 +102,7 @@ class RouteViews:
     ) -> VirtualHostView:
         service, rules = scoped.service, scoped.virtual_services
         client = self._scope.namespace
-        own = domains or domains_of(service.host, service.name, service.namespace, client, service.address)
+        own = domains or _domains(service, client)
         if not domains and service.namespace == client:
             own += tuple(alias.lower() for alias in service.aliases)
         return VirtualHostView(
@@ -148,6 +148,13 @@ class RouteViews:
                 for _, destination in destinations(http)
             ]
         return self._destinations[rule.key]
+
+
+def _domains(service: Service, client: str) -> tuple[str, ...]:
+    if not service.entry:
+        return domains_of(service.host, service.name, service.namespace, client, service.address)
+    addresses = [address for address in (service.address, *service.addresses) if address and "/" not in address]
+    return (service.host, f"{service.host}.", *dict.fromkeys(addresses))
 
 
 def _by_port(scope: Scope) -> dict[int, list[ScopedService]]:

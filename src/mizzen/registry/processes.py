@@ -51,20 +51,20 @@ def build_endpoints(
         for port in service.spec.ports:
             target = target_of(port)
             endpoints = [
-                _endpoint(instance, served, trust_domain)
+                instance_endpoint(instance, served, trust_domain)
                 for instance in members
-                for served in _serving(instance.ports, target)
+                for served in serving(instance.ports, target)
             ]
             found[host_of(service), port.port] = tuple(sorted(endpoints))
     return found
 
 
-def _serving(ports: Iterable[reports.InstancePort], target: int | str) -> list[reports.InstancePort]:
+def serving(ports: Iterable[reports.InstancePort], target: int | str) -> list[reports.InstancePort]:
     """Returns the ports that a Service's target means, by number or by name (Kubernetes)."""
     return [port for port in ports if target in {port.number, port.name}][:1]
 
 
-def _endpoint(instance: reports.Instance, port: reports.InstancePort, trust_domain: str) -> Endpoint:
+def instance_endpoint(instance: reports.Instance, port: reports.InstancePort, trust_domain: str) -> Endpoint:
     return Endpoint(
         address=instance.address,
         port=port.inbound,

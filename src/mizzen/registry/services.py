@@ -10,7 +10,6 @@ from mizzen.mesh.spiffe import SpiffeId
 from mizzen.registry.reports import FoundService, Instance
 from mizzen.registry.selecting import Labelled
 from mizzen.resources.hosts import resolve
-from mizzen.resources.protocols import Protocol, declared_protocol
 from mizzen.resources.resource import Resource
 from mizzen.resources.service import ServicePort as ServicePortSpec
 from mizzen.resources.service import ServiceSpec
@@ -64,10 +63,7 @@ def build_services(
             host=host,
             name=resource.name,
             namespace=resource.namespace,
-            ports=tuple(
-                ServicePort(port.port, declared_protocol(port.name, port.app_protocol) or Protocol.TCP, port.name)
-                for port in resource.spec.ports
-            ),
+            ports=tuple(ServicePort(port.port, port.speaks, port.name) for port in resource.spec.ports),
             address=addresses.get(host, ""),
             identities=tuple(sorted(identities)),
             aliases=aliases.get((resource.namespace, resource.name), ()),

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from mizzen.resources.destination_rule import DestinationRuleSpec
 from mizzen.resources.model import Model
 from mizzen.resources.service import ServiceSpec
+from mizzen.resources.service_entry import ServiceEntrySpec
 from mizzen.resources.virtual_service import VirtualServiceSpec
 from mizzen.resources.workload import WorkloadSpec
 
@@ -81,7 +82,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("VirtualService", "virtualservices", NETWORKING, _ALL, VirtualServiceSpec, ("vs",)),
     Kind("DestinationRule", "destinationrules", NETWORKING, _ALL, DestinationRuleSpec, ("dr",)),
     Kind("Gateway", "gateways", NETWORKING, _ALL, short_names=("gw",)),
-    Kind("ServiceEntry", "serviceentries", NETWORKING, _ALL, short_names=("se",)),
+    Kind("ServiceEntry", "serviceentries", NETWORKING, _ALL, ServiceEntrySpec, ("se",)),
     Kind("Sidecar", "sidecars", NETWORKING, _ALL),
     Kind("EnvoyFilter", "envoyfilters", NETWORKING, ("v1alpha3",)),
     Kind("WorkloadEntry", "workloadentries", NETWORKING, _ALL, short_names=("we",)),

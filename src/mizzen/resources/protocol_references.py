@@ -59,8 +59,12 @@ def useless_routes(
                 position=rule.source.position(path),
                 resource=rule.key,
                 path=path,
-                hint=f"name the port {kind.port}, or set `appProtocol`, in {service.source.position('spec.ports')}",
+                hint=f"name the port {kind.port}, or set `{_field(service)}`, in {service.source.position('spec.ports')}",
             )
+
+
+def _field(service: Resource[ServiceSpec]) -> str:
+    return "protocol" if service.key.kind == "ServiceEntry" else "appProtocol"
 
 
 def undeclared_ports(service: Resource[ServiceSpec]) -> Iterator[Problem]:

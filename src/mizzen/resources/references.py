@@ -14,12 +14,14 @@ from typing import Any
 
 from mizzen.resources import hosts
 from mizzen.resources.destination_rule import DestinationRuleSpec
+from mizzen.resources.entry_references import as_services, entry_problems, written_labels
 from mizzen.resources.paths import join
 from mizzen.resources.problems import Level, Problem
 from mizzen.resources.protocol_references import undeclared_ports, useless_routes
 from mizzen.resources.resource import Resource
 from mizzen.resources.schema import nearest
 from mizzen.resources.service import ServicePort, ServiceSpec
+from mizzen.resources.service_entry import ServiceEntrySpec
 from mizzen.resources.tls_references import unfit_tls
 from mizzen.resources.virtual_service import Destination, VirtualServiceSpec, all_destinations
 from mizzen.resources.workload import WorkloadSpec
@@ -45,6 +47,8 @@ class _World:
     rules: dict[str, list[Resource[DestinationRuleSpec]]] = field(default_factory=lambda: defaultdict(list))
     wildcard_rules: list[tuple[str, Resource[DestinationRuleSpec]]] = field(default_factory=list)
     routes: list[Resource[VirtualServiceSpec]] = field(default_factory=list)
+    entries: list[Resource[ServiceEntrySpec]] = field(default_factory=list)
+    outside: dict[str, Resource[ServiceSpec]] = field(default_factory=dict)
 
     def add(self, resource: Resource[Any]) -> None:
         match resource.spec:
@@ -56,6 +60,9 @@ class _World:
                     self.workloads[resource.namespace, key, value].append(resource)
             case VirtualServiceSpec():
                 self.routes.append(resource)
+            case ServiceEntrySpec():
+                self.entries.append(resource)
+                self.outside |= as_services(resource) | self.outside
             case DestinationRuleSpec(host=host):
                 full = hosts.resolve(host, resource.namespace, self.domain)
                 if hosts.is_wildcard(full):
@@ -74,8 +81,13 @@ class _World:
     def services_of(self, host: str) -> list[Resource[ServiceSpec]]:
         """Returns the services that a VirtualService's host means."""
         if not hosts.is_wildcard(host):
-            return [self.services[host]] if host in self.services else []
-        return [service for name, service in self.services.items() if hosts.subset_of(name, host)]
+            return [found] if (found := self.service_of(host)) else []
+        every = (self.outside | self.services).items()
+        return [service for name, service in every if hosts.subset_of(name, host)]
+
+    def service_of(self, host: str) -> Resource[ServiceSpec] | None:
+        """Returns the owner of a host: a Service, or a ServiceEntry in the form of one."""
+        return self.services.get(host) or self.outside.get(host.lower())
 
     def rules_for(self, host: str, client: str) -> list[Resource[DestinationRuleSpec]]:
         """Returns the rules for a host that a client's namespace may see, wherever they stand."""
@@ -103,6 +115,7 @@ def check_references(resources: Iterable[Resource[Any]], *, domain: str = hosts.
         *_conflicting_hosts(world),
         *(problem for rules in world.rules.values() for rule in rules for problem in _destination_rule(rule, world)),
         *(problem for service in world.services.values() for problem in _service(service, world)),
+        *entry_problems(world.entries, world.services, world.selected),
     ]
     return sorted(problems, key=_order)
 
@@ -142,7 +155,7 @@ def _destination(
     resource: Resource[VirtualServiceSpec], path: str, destination: Destination, world: _World
 ) -> Iterator[Problem]:
     host = hosts.resolve(destination.host, resource.namespace, world.domain)
-    service = world.services.get(host)
+    service = world.service_of(host)
     if service is None:
         yield _unknown_host(resource, f"{path}.host", host, world)
     else:
@@ -235,15 +248,16 @@ def _destination_rule(resource: Resource[DestinationRuleSpec], world: _World) ->
     host = hosts.resolve(resource.spec.host, resource.namespace, world.domain)
     if hosts.is_wildcard(host):
         return
-    service = world.services.get(host)
+    service = world.service_of(host)
     if service is None:
         yield _unknown_host(resource, "spec.host", host, world, UNKNOWN_RULE_HOST)
         return
     workloads = world.selected(service)
-    if workloads:
+    if workloads and host in world.services:
         yield from unfit_tls(resource)
+    behind = [*(workload.labels for workload in workloads), *written_labels(world.entries, service.key)]
     for index, subset in enumerate(resource.spec.subsets):
-        if not any(_selects(subset.labels, workload.labels) for workload in workloads):
+        if not any(_selects(subset.labels, labels) for labels in behind):
             shown = ", ".join(f"{key}: {value}" for key, value in subset.labels.items())
             message = f"subset {subset.name!r} selects no workload of {service.key} (labels {shown})"
             hint = "requests to it will fail until a workload has these labels"

@@ -20,6 +20,7 @@ from mizzen.compile.compiler import Compiler
 from mizzen.resources.destination_rule import DestinationRuleSpec
 from mizzen.resources.model import Model
 from mizzen.resources.service import ServiceSpec
+from mizzen.resources.service_entry import ServiceEntrySpec
 from mizzen.resources.virtual_service import VirtualServiceSpec
 from mizzen.resources.workload import WorkloadSpec
 
@@ -340,6 +341,47 @@ DESTINATION_RULES = [
     )
 ]
 
+ISTIO_TLS = {"security.istio.io/tlsMode": "istio"}
+SERVICE_ENTRIES = [
+    {
+        "hosts": [Two("a.example.com", "*.b.example.com")],
+        "addresses": Two(["192.0.2.1"], ["192.0.2.0/24"]),
+        "ports": [
+            {"number": Two(9180, 9181), "name": "a", "protocol": Two("HTTP", "TCP")},
+            {"number": 9182, "name": Two("tcp-b", "http-b")},
+        ],
+        "exportTo": Two(["*"], ["."]),
+        "resolution": "NONE",
+    },
+    {
+        "hosts": ["a.example.com"],
+        "ports": [{"number": 9180, "name": "http", "targetPort": Two(80, 81)}],
+        "resolution": Two("DNS", "DNS_ROUND_ROBIN"),
+    },
+    {
+        "hosts": ["a.example.com"],
+        "ports": [{"number": 9180, "name": "http"}],
+        "location": Two("MESH_INTERNAL", "MESH_EXTERNAL"),
+        "subjectAltNames": [Two("spiffe://a/ns/b/sa/c", "spiffe://a/ns/b/sa/d")],
+        "resolution": "STATIC",
+        "endpoints": [
+            {
+                "address": Two("192.0.2.1", "192.0.2.2"),
+                "ports": {"http": Two(80, 81)},
+                "labels": Two(ISTIO_TLS, ABSENT),
+                "weight": Two(1, 2),
+                "serviceAccount": Two("a", "b"),
+            }
+        ],
+    },
+    {
+        "hosts": ["a.example.com"],
+        "ports": [{"number": 9080, "name": "http"}],
+        "resolution": "STATIC",
+        "workloadSelector": {"labels": {"app": Two("ratings", "reviews")}},
+    },
+]
+
 SERVICE = {
     "selector": {"app": Two("reviews", "ratings")},
     "ports": [
@@ -375,6 +417,7 @@ SUBJECTS = [
     *(Subject(VirtualServiceSpec, "networking.istio.io/v1", "VirtualService", one) for one in VIRTUAL_SERVICES),
     *(Subject(DestinationRuleSpec, "networking.istio.io/v1", "DestinationRule", one) for one in DESTINATION_RULES),
     Subject(ServiceSpec, "v1", "Service", SERVICE),
+    *(Subject(ServiceEntrySpec, "networking.istio.io/v1", "ServiceEntry", one) for one in SERVICE_ENTRIES),
     Subject(WorkloadSpec, "mizzen.dev/v1alpha1", "Workload", WORKLOAD),
 ]
 VARIANTS = [
@@ -419,7 +462,7 @@ def test_a_field_has_an_effect(mesh: Mesh, subject: Subject, variant: Variant) -
     assert mesh.receives(subject.kind, subject.written(variant.spec)) != before
 
 
-@pytest.mark.parametrize("model", [VirtualServiceSpec, DestinationRuleSpec, ServiceSpec])
+@pytest.mark.parametrize("model", [VirtualServiceSpec, DestinationRuleSpec, ServiceSpec, ServiceEntrySpec])
 def test_every_field_that_is_implemented_is_looked_at(model: type[Model]) -> None:
     varied = {
         variant.path for subject in SUBJECTS if subject.model is model for variant in variants(model, subject.template)

@@ -14,9 +14,11 @@ from mizzen.resources.manifest import ObjectMeta
 from mizzen.resources.model import Model
 from mizzen.resources.paths import join
 from mizzen.resources.service import ServiceSpec
+from mizzen.resources.service_entry import ServiceEntrySpec
 from mizzen.resources.validation import names
 from mizzen.resources.validation.destination_rule import destination_rule
 from mizzen.resources.validation.service import service
+from mizzen.resources.validation.service_entry import service_entry
 from mizzen.resources.validation.virtual_service import virtual_service
 from mizzen.resources.validation.workload import workload
 from mizzen.resources.virtual_service import VirtualServiceSpec
@@ -32,6 +34,8 @@ def validate(spec: Model, namespace: str) -> Iterator[Finding]:
             yield from destination_rule(spec, namespace)
         case ServiceSpec():
             yield from service(spec)
+        case ServiceEntrySpec():
+            yield from service_entry(spec, namespace)
         case WorkloadSpec():
             yield from workload(spec)
         case _:
