@@ -76,6 +76,16 @@ def service_entry(
     return _resource("networking.istio.io/v1", "ServiceEntry", name, namespace, spec, labels=dict(labels or {}))
 
 
+def workload_entry(
+    name: str, address: str, namespace: str = "default", labels: Mapping[str, str] | None = None, **spec: Any
+) -> str:
+    """A WorkloadEntry with the label ``app: <name>``."""
+    labels = {"app": name} if labels is None else labels
+    return _resource(
+        "networking.istio.io/v1", "WorkloadEntry", name, namespace, {"address": address, **spec}, labels=dict(labels)
+    )
+
+
 def to(host: str, subset: str = "", **route: Any) -> dict[str, Any]:
     """A route to one destination."""
     return {"route": [{"destination": {"host": host} | ({"subset": subset} if subset else {})}], **route}

@@ -7,18 +7,18 @@ told, names that they look up, or wherever the client wanted to go.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from ipaddress import ip_address
 from typing import Any, TypeAlias
 
-from mizzen.mesh.model import Endpoint, Host, Resolution, Service, ServicePort, labels_of
+from mizzen.mesh.model import Endpoint, Host, Resolution, Service, ServicePort
 from mizzen.mesh.spiffe import SpiffeId
 from mizzen.registry import reports
 from mizzen.registry.processes import RUNNING, instance_endpoint, serving
 from mizzen.registry.selecting import Labelled
+from mizzen.registry.written import written_addresses, written_endpoint
 from mizzen.resources.hosts import is_ip_address, is_wildcard
 from mizzen.resources.resource import Resource
 from mizzen.resources.service_entry import AUTO_ADDRESS_LABEL, EntryPort, ServiceEntrySpec
-from mizzen.resources.workload_entry import TLS_MODE_LABEL, WorkloadEntrySpec
+from mizzen.resources.workload_entry import WorkloadEntrySpec
 
 Entry: TypeAlias = Resource[ServiceEntrySpec]
 
@@ -49,12 +49,14 @@ def automatic_hosts(resources: Iterable[Resource[Any]]) -> Iterator[Host]:
 
 
 class Entries:
-    """The ServiceEntries of a mesh, and what they find among its instances."""
+    """The ServiceEntries of a mesh, and what they find among its instances and WorkloadEntries."""
 
     def __init__(
         self, resources: Iterable[Resource[Any]], instances: Iterable[reports.Instance], trust_domain: str
     ) -> None:
+        resources = list(resources)
         self._entries = entries_in(resources)
+        self._addresses = written_addresses(resources)
         self._trust_domain = trust_domain
         selecting = any(entry.spec.workload_selector for entry in self._entries)
         self._instances = Labelled(((one.namespace, one.labels, one) for one in instances) if selecting else ())
@@ -132,21 +134,10 @@ class Entries:
     def _written(self, entry: Entry) -> Iterator[tuple[str, WorkloadEntrySpec]]:
         """Yields the addresses that users wrote, each with the namespace of what is there."""
         yield from ((entry.namespace, one) for one in entry.spec.endpoints)
+        if selector := entry.spec.workload_selector:
+            found = self._addresses.with_labels(entry.namespace, selector.labels)
+            yield from ((one.namespace, one.spec) for one in found)
 
     def _selected(self, entry: Entry) -> list[reports.Instance]:
         selector = entry.spec.workload_selector
         return self._instances.with_labels(entry.namespace, selector.labels) if selector else []
-
-
-def written_endpoint(written: WorkloadEntrySpec, namespace: str, port: int, trust_domain: str) -> Endpoint:
-    """Returns the endpoint of an address that a user wrote; it speaks the mesh's TLS if its labels say so."""
-    account = written.service_account
-    return Endpoint(
-        address=str(ip_address(written.address)) if is_ip_address(written.address) else written.address.lower(),
-        port=port,
-        namespace=namespace,
-        labels=labels_of(written.labels),
-        tls=written.labels.get(TLS_MODE_LABEL) == "istio",
-        identity=str(SpiffeId(trust_domain, namespace, account)) if account else "",
-        weight=written.weight or 1,
-    )

@@ -24,6 +24,7 @@ from mizzen.mesh.spiffe import SpiffeId
 from mizzen.registry import reports
 from mizzen.registry.selecting import Labelled, Services
 from mizzen.registry.services import host_of, services_in, target_of, workloads_in
+from mizzen.registry.written import behind_service, written_addresses
 from mizzen.resources.key import Key
 from mizzen.resources.protocols import Protocol, declared_protocol
 from mizzen.resources.resource import Resource
@@ -40,14 +41,16 @@ def build_endpoints(
     resources: Iterable[Resource[Any]], instances: Iterable[reports.Instance], trust_domain: str
 ) -> dict[tuple[str, int], tuple[Endpoint, ...]]:
     """Returns the ready endpoints by host and service port; a port that none serves has none."""
+    resources = list(resources)
     ready = Labelled(
         (instance.namespace, instance.labels, instance)
         for instance in instances
         if instance.ready and instance.phase == RUNNING
     )
+    addresses = written_addresses(resources)
     found: dict[tuple[str, int], tuple[Endpoint, ...]] = {}
     for service in services_in(resources):
-        members = ready.picked(service)
+        members, written = ready.picked(service), addresses.picked(service)
         for port in service.spec.ports:
             target = target_of(port)
             endpoints = [
@@ -55,6 +58,7 @@ def build_endpoints(
                 for instance in members
                 for served in serving(instance.ports, target)
             ]
+            endpoints += behind_service(written, port, trust_domain)
             found[host_of(service), port.port] = tuple(sorted(endpoints))
     return found
 

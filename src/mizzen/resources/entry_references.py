@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
-from mizzen.resources.hosts import is_wildcard
+from mizzen.resources.hosts import is_ip_address, is_wildcard
 from mizzen.resources.key import Key
 from mizzen.resources.paths import join
 from mizzen.resources.problems import Level, Problem
 from mizzen.resources.resource import Resource
 from mizzen.resources.service import ServicePort, ServiceSpec
 from mizzen.resources.service_entry import AUTO_ADDRESS_LABEL, EntryPort, ServiceEntrySpec
+from mizzen.resources.workload_entry import WorkloadEntrySpec
 
 HOST_OWNED = "HostOwned"
 PORT_TAKEN = "PortTaken"
@@ -42,18 +43,21 @@ def as_services(entry: Entry) -> dict[str, Resource[ServiceSpec]]:
 def entry_problems(
     entries: Iterable[Entry],
     services: Mapping[str, Resource[ServiceSpec]],
-    selected: Callable[[Resource[ServiceSpec]], Collection[object]],
+    selected: Callable[[Resource[ServiceSpec]], Iterable[Resource[Any]]],
 ) -> Iterator[Problem]:
     """Yields what is wrong with ServiceEntries among ``services`` (by host) and each other.
 
-    ``selected`` returns the workloads behind a service.
+    ``selected`` returns the Workloads and WorkloadEntries behind a service.
     """
     ordered = sorted(entries, key=lambda entry: entry.age)
     yield from _owners(ordered, services)
     http = _http_ports(ordered, services.values())
     takers: dict[int, Entry] = {}
     for entry in ordered:
-        yield from _unselected(entry, selected)
+        behind = [one for service in list(as_services(entry).values())[:1] for one in selected(service)]
+        yield from _unselected(entry, behind)
+        if not entry.spec.by_name:
+            yield from unreachable_names(entry, behind)
         for index, port in enumerate(entry.spec.ports):
             if not is_told_apart(entry, port):
                 yield from _taker(entry, join("spec.ports", index), port, http, takers)
@@ -104,15 +108,26 @@ def _taker(
         yield _problem(entry, ADDRESS_REQUIRED, path, message, "write `addresses`", Level.WARNING)
 
 
-def _unselected(entry: Entry, selected: Callable[[Resource[ServiceSpec]], Collection[object]]) -> Iterator[Problem]:
-    if entry.spec.workload_selector and not any(selected(one) for one in as_services(entry).values()):
+def _unselected(entry: Entry, behind: Collection[object]) -> Iterator[Problem]:
+    if entry.spec.workload_selector and not behind:
         message = f"the selector matches no workload in namespace {entry.namespace}"
         hint = "compare it with the labels in the metadata of the workloads"
         yield _problem(entry, "NoWorkload", "spec.workloadSelector", message, hint, Level.WARNING)
 
 
-def _problem(entry: Entry, code: str, path: str, message: str, hint: str = "", level: Level = Level.ERROR) -> Problem:
-    return Problem(code, message, level, entry.source.position(path), entry.key, path, hint)
+def unreachable_names(service: Resource[Any], behind: Iterable[Resource[Any]]) -> Iterator[Problem]:
+    """Yields an error for each WorkloadEntry behind a service that has a name, where proxies are told addresses."""
+    for one in behind:
+        if isinstance(one.spec, WorkloadEntrySpec) and not is_ip_address(one.spec.address):
+            message = f"{one.spec.address!r} is no IP address, and names are not looked up for {service.key}"
+            hint = "write its address, or use a ServiceEntry with `resolution: DNS`"
+            yield _problem(one, "NamedAddress", "spec.address", message, hint)
+
+
+def _problem(
+    resource: Resource[Any], code: str, path: str, message: str, hint: str = "", level: Level = Level.ERROR
+) -> Problem:
+    return Problem(code, message, level, resource.source.position(path), resource.key, path, hint)
 
 
 def written_labels(entries: Iterable[Entry], key: Key) -> list[Mapping[str, str]]:

@@ -15,6 +15,7 @@ from mizzen.resources.service import ServiceSpec
 from mizzen.resources.service_entry import ServiceEntrySpec
 from mizzen.resources.virtual_service import VirtualServiceSpec
 from mizzen.resources.workload import WorkloadSpec
+from mizzen.resources.workload_entry import WorkloadEntrySpec
 
 NETWORKING = "networking.istio.io"
 SECURITY = "security.istio.io"
@@ -85,7 +86,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("ServiceEntry", "serviceentries", NETWORKING, _ALL, ServiceEntrySpec, ("se",)),
     Kind("Sidecar", "sidecars", NETWORKING, _ALL),
     Kind("EnvoyFilter", "envoyfilters", NETWORKING, ("v1alpha3",)),
-    Kind("WorkloadEntry", "workloadentries", NETWORKING, _ALL, short_names=("we",)),
+    Kind("WorkloadEntry", "workloadentries", NETWORKING, _ALL, WorkloadEntrySpec, ("we",)),
     Kind("WorkloadGroup", "workloadgroups", NETWORKING, _ALL, short_names=("wg",)),
     Kind("ProxyConfig", "proxyconfigs", NETWORKING, ("v1beta1",)),
     Kind(

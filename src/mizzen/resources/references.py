@@ -14,7 +14,7 @@ from typing import Any
 
 from mizzen.resources import hosts
 from mizzen.resources.destination_rule import DestinationRuleSpec
-from mizzen.resources.entry_references import as_services, entry_problems, written_labels
+from mizzen.resources.entry_references import as_services, entry_problems, unreachable_names, written_labels
 from mizzen.resources.paths import join
 from mizzen.resources.problems import Level, Problem
 from mizzen.resources.protocol_references import undeclared_ports, useless_routes
@@ -25,6 +25,7 @@ from mizzen.resources.service_entry import ServiceEntrySpec
 from mizzen.resources.tls_references import unfit_tls
 from mizzen.resources.virtual_service import Destination, VirtualServiceSpec, all_destinations
 from mizzen.resources.workload import WorkloadSpec
+from mizzen.resources.workload_entry import WorkloadEntrySpec, labelled
 
 NOT_FOUND = "IST0101"
 CONFLICTING_HOSTS = "IST0109"
@@ -41,9 +42,7 @@ class _World:
     services: dict[str, Resource[ServiceSpec]] = field(default_factory=dict)
     names: dict[str, Resource[ServiceSpec]] = field(default_factory=dict)
     meant: dict[str, str | None] = field(default_factory=dict)
-    workloads: dict[tuple[str, str, str], list[Resource[WorkloadSpec]]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
+    workloads: dict[tuple[str, str, str], list[Resource[Any]]] = field(default_factory=lambda: defaultdict(list))
     rules: dict[str, list[Resource[DestinationRuleSpec]]] = field(default_factory=lambda: defaultdict(list))
     wildcard_rules: list[tuple[str, Resource[DestinationRuleSpec]]] = field(default_factory=list)
     routes: list[Resource[VirtualServiceSpec]] = field(default_factory=list)
@@ -55,9 +54,10 @@ class _World:
             case ServiceSpec():
                 self.services[hosts.resolve(resource.name, resource.namespace, self.domain)] = resource
                 self.names[resource.name] = resource
-            case WorkloadSpec():
-                for key, value in resource.labels.items():
-                    self.workloads[resource.namespace, key, value].append(resource)
+            case WorkloadEntrySpec() | WorkloadSpec() as spec:
+                one = labelled(resource) if isinstance(spec, WorkloadEntrySpec) else resource
+                for key, value in one.labels.items():
+                    self.workloads[one.namespace, key, value].append(one)
             case VirtualServiceSpec():
                 self.routes.append(resource)
             case ServiceEntrySpec():
@@ -97,8 +97,8 @@ class _World:
         ]
         return [rule for rule in found if _visible(rule, rule.spec.export_to, client)]
 
-    def selected(self, service: Resource[ServiceSpec]) -> list[Resource[WorkloadSpec]]:
-        """Returns the workloads behind a service: those of its namespace with all labels of its selector."""
+    def selected(self, service: Resource[ServiceSpec]) -> list[Resource[Any]]:
+        """Returns the Workloads and WorkloadEntries behind a service: of its namespace, with the labels of its selector."""
         selector = service.spec.selector
         candidates = [self.workloads.get((service.namespace, key, value), []) for key, value in selector.items()]
         fewest = min(candidates, key=len, default=[])
@@ -253,7 +253,7 @@ def _destination_rule(resource: Resource[DestinationRuleSpec], world: _World) ->
         yield _unknown_host(resource, "spec.host", host, world, UNKNOWN_RULE_HOST)
         return
     workloads = world.selected(service)
-    if workloads and host in world.services:
+    if host in world.services and any(isinstance(one.spec, WorkloadSpec) for one in workloads):
         yield from unfit_tls(resource)
     behind = [*(workload.labels for workload in workloads), *written_labels(world.entries, service.key)]
     for index, subset in enumerate(resource.spec.subsets):
@@ -277,8 +277,9 @@ def _service(resource: Resource[ServiceSpec], world: _World) -> Iterator[Problem
         message = f"the selector matches no Workload in namespace {resource.namespace}"
         hint = "compare it with the labels in the metadata of the workloads"
         yield _problem(resource, "NoWorkload", "spec.selector", message, hint, Level.WARNING)
+    yield from unreachable_names(resource, workloads)
     for index, port in enumerate(resource.spec.ports):
-        for workload in workloads:
+        for workload in (one for one in workloads if isinstance(one.spec, WorkloadSpec)):
             yield from _target_port(resource, join("spec.ports", index), port, workload)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -23,6 +23,7 @@ from mizzen.resources.service import ServiceSpec
 from mizzen.resources.service_entry import ServiceEntrySpec
 from mizzen.resources.virtual_service import VirtualServiceSpec
 from mizzen.resources.workload import WorkloadSpec
+from mizzen.resources.workload_entry import WorkloadEntrySpec
 
 SERVICES = (
     service("reviews", ("http", 9080), ("grpc", 9081), ("tcp", 9082)),
@@ -382,6 +383,15 @@ SERVICE_ENTRIES = [
     },
 ]
 
+# Its port is that of the service "reviews".
+WORKLOAD_ENTRY = {
+    "address": Two("192.0.2.1", "192.0.2.2"),
+    "ports": {"http": Two(80, 81)},
+    "labels": Two({"app": "reviews"}, {"app": "ratings"}),
+    "weight": Two(1, 2),
+    "serviceAccount": Two("a", "b"),
+}
+
 SERVICE = {
     "selector": {"app": Two("reviews", "ratings")},
     "ports": [
@@ -407,9 +417,10 @@ class Subject:
     api_version: str
     kind: str
     template: Mapping[str, Any]
+    labels: Mapping[str, str] = field(default_factory=lambda: {"app": "subject"})
 
     def written(self, spec: Mapping[str, Any]) -> str:
-        metadata = {"name": "subject", "namespace": "default", "labels": {"app": "subject"}}
+        metadata = {"name": "subject", "namespace": "default", "labels": dict(self.labels)}
         return json.dumps({"apiVersion": self.api_version, "kind": self.kind, "metadata": metadata, "spec": spec})
 
 
@@ -419,6 +430,7 @@ SUBJECTS = [
     Subject(ServiceSpec, "v1", "Service", SERVICE),
     *(Subject(ServiceEntrySpec, "networking.istio.io/v1", "ServiceEntry", one) for one in SERVICE_ENTRIES),
     Subject(WorkloadSpec, "mizzen.dev/v1alpha1", "Workload", WORKLOAD),
+    Subject(WorkloadEntrySpec, "networking.istio.io/v1", "WorkloadEntry", WORKLOAD_ENTRY, labels={}),
 ]
 VARIANTS = [
     pytest.param(subject, variant, id=f"{subject.kind}-{number}-{variant.path}-{index}")
@@ -462,7 +474,9 @@ def test_a_field_has_an_effect(mesh: Mesh, subject: Subject, variant: Variant) -
     assert mesh.receives(subject.kind, subject.written(variant.spec)) != before
 
 
-@pytest.mark.parametrize("model", [VirtualServiceSpec, DestinationRuleSpec, ServiceSpec, ServiceEntrySpec])
+@pytest.mark.parametrize(
+    "model", [VirtualServiceSpec, DestinationRuleSpec, ServiceSpec, ServiceEntrySpec, WorkloadEntrySpec]
+)
 def test_every_field_that_is_implemented_is_looked_at(model: type[Model]) -> None:
     varied = {
         variant.path for subject in SUBJECTS if subject.model is model for variant in variants(model, subject.template)

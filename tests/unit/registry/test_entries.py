@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from tests.support.worlds import instances_of, read, snapshot_of
-from tests.support.written import service, service_entry, workload
+from tests.support.written import service, service_entry, workload, workload_entry
 
 from mizzen.control.views import hosts_of
 from mizzen.mesh.model import Endpoint, Resolution, Service, Snapshot
@@ -111,3 +112,45 @@ def test_a_host_has_one_owner() -> None:
 def test_instances_are_only_looked_through_by_who_selects() -> None:
     resources = read(service_entry("api"), workload("web"))
     assert Entries(resources, instances_of(resources), "cluster.local").services({})[HOST].named == ()
+
+
+def test_an_entry_selects_workload_entries_by_both_of_their_labels() -> None:
+    selecting = service_entry("api", workloadSelector={"labels": {"app": "db", "tier": "a"}}, **INSIDE)
+    made = world(selecting, written("one", {"app": "db"}, {"app": "x", "tier": "a"}), written("two", {"app": "db"}, {}))
+    assert [one.address for one in made.endpoints[HOST, 80]] == ["192.0.2.9"]
+
+
+def written(name: str, metadata: dict[str, str], spec: dict[str, str]) -> str:
+    text = workload_entry(name, "192.0.2.9", labels=metadata)
+    return text.rstrip() + "\n  labels: " + json.dumps(spec) + "\n"
+
+
+def test_names_are_looked_up_wherever_they_are_written() -> None:
+    selecting = service_entry("api", workloadSelector={"labels": {"app": "db"}}, resolution="DNS")
+    made = world(selecting, workload_entry("db", "DB.example.com", ports={"http-80": 5432}))
+    assert [(one.address, one.port) for _, one in made.services[HOST].named] == [("db.example.com", 5432)]
+
+
+@pytest.mark.parametrize(
+    ("port", "ports", "number"),
+    [
+        ({"name": "http", "port": 80}, {}, 80),
+        ({"name": "http", "port": 80, "targetPort": 8080}, {}, 8080),
+        ({"name": "http", "port": 80, "targetPort": 8080}, {"http": 81}, 81),
+        ({"name": "http", "port": 80, "targetPort": "web"}, {"web": 82}, 82),
+        ({"name": "http", "port": 80, "targetPort": "web"}, {}, None),
+    ],
+)
+def test_a_service_selects_workload_entries_with_addresses(
+    port: dict[str, Any], ports: dict[str, int], number: int | None
+) -> None:
+    entries = (
+        workload_entry("db", "192.0.2.1", ports=ports, serviceAccount="db"),
+        workload_entry("far", "192.0.2.2", "far"),
+    )
+    made = world(service("db", port), *entries, workload_entry("named", "db.example.com", labels={"app": "db"}))
+    host = "db.default.svc.cluster.local"
+    assert [(one.address, one.port, one.tls) for one in made.endpoints[host, 80]] == (
+        [("192.0.2.1", number, False)] if number else []
+    )
+    assert [one.service_account for one in made.services[host].identities] == ["db"]

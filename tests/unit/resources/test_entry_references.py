@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tests.support.worlds import read
-from tests.support.written import destination_rule, service, service_entry, subset, to, virtual_service, workload
+from tests.support.written import (
+    destination_rule,
+    service,
+    service_entry,
+    subset,
+    to,
+    virtual_service,
+    workload,
+    workload_entry,
+)
 
 from mizzen.resources.references import check_references
 
@@ -76,3 +87,19 @@ def test_a_selector_that_picks_nothing() -> None:
     entry = service_entry("api", resolution="STATIC", workloadSelector={"labels": {"app": "web"}})
     assert said(entry) == ["warning NoWorkload ServiceEntry default/api spec.workloadSelector"]
     assert said(entry, workload("web")) == []
+
+
+def test_workload_entries_are_behind_services_too() -> None:
+    rule = destination_rule("web", subsets=[subset("v1")], trafficPolicy={"tls": {"mode": "DISABLE"}})
+    assert said(service("web"), workload_entry("web", "192.0.2.1", labels={"app": "web", "version": "v1"}), rule) == []
+    entry = service_entry("api", resolution="STATIC", workloadSelector={"labels": {"app": "web"}})
+    assert said(entry, workload_entry("web", "192.0.2.1")) == []
+
+
+def test_names_are_looked_up_only_for_entries_that_say_so() -> None:
+    named = workload_entry("web", "web.example.com")
+    selecting: dict[str, Any] = {"workloadSelector": {"labels": {"app": "web"}}}
+    refused = ["error NamedAddress WorkloadEntry default/web spec.address"]
+    assert said(service("web"), named) == refused
+    assert said(service_entry("api", resolution="STATIC", **selecting), named) == refused
+    assert said(service_entry("api", resolution="DNS", **selecting), named) == []

@@ -62,4 +62,5 @@ def test_every_implemented_kind_has_a_model() -> None:
         "VirtualService",
         "DestinationRule",
         "ServiceEntry",
+        "WorkloadEntry",
     }

@@ -21,8 +21,10 @@ from mizzen.resources.validation.service import service
 from mizzen.resources.validation.service_entry import service_entry
 from mizzen.resources.validation.virtual_service import virtual_service
 from mizzen.resources.validation.workload import workload
+from mizzen.resources.validation.workload_entry import workload_entry
 from mizzen.resources.virtual_service import VirtualServiceSpec
 from mizzen.resources.workload import WorkloadSpec
+from mizzen.resources.workload_entry import WorkloadEntrySpec
 
 
 def validate(spec: Model, namespace: str) -> Iterator[Finding]:
@@ -38,6 +40,8 @@ def validate(spec: Model, namespace: str) -> Iterator[Finding]:
             yield from service_entry(spec, namespace)
         case WorkloadSpec():
             yield from workload(spec)
+        case WorkloadEntrySpec():
+            yield from workload_entry("spec", spec)
         case _:
             raise TypeError(f"no rules for {type(spec).__name__}")
 

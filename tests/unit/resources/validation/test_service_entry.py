@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from tests.support.written import service_entry
+from tests.support.written import service_entry, workload_entry
 
 from mizzen.resources.loading import Loaded, load
 
@@ -131,3 +131,18 @@ def test_what_is_not_implemented_is_an_error(spec: dict[str, Any], path: str) ->
 
 def test_udp_is_not_implemented() -> None:
     assert [problem.path for problem in entry(("UDP", 53)).problems] == ["spec.ports[0].protocol"]
+
+
+@pytest.mark.parametrize(
+    ("address", "spec", "expected"),
+    [
+        ("192.0.2.1", {"ports": {"http": 80}, "weight": 1, "labels": {"a": "b"}, "serviceAccount": "a"}, []),
+        ("", {}, ["error: spec: address is required"]),
+        ("*.a.com", {}, ["error: spec.address: endpoint address '*.a.com' is not valid: it is no single name"]),
+        ("a_b.com", {}, ["error: spec.address: domain name 'a_b.com' invalid (label 'a_b' invalid)"]),
+        ("a.com", {"ports": {"http": 0}}, ["error: spec.ports.http: port number 0 must be in the range 1..65535"]),
+        ("a.com", {"serviceAccount": "A"}, ["error: spec.serviceAccount: 'A' is not a valid service account"]),
+    ],
+)
+def test_rules_of_a_workload_entry(address: str, spec: dict[str, Any], expected: list[str]) -> None:
+    assert said(load(workload_entry("a", address, **spec), "f")) == expected
