@@ -206,6 +206,7 @@ def _same_policy(one: Snapshot, other: Snapshot) -> bool:
         one.services == other.services
         and one.virtual_services == other.virtual_services
         and one.destination_rules == other.destination_rules
+        and one.registry_only == other.registry_only
     )
 
 

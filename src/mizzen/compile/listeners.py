@@ -65,7 +65,7 @@ def build_outbound(view: OutboundView) -> XdsResource:
     if view.route:
         listener.filter_chains.append(FilterChain(filters=[_taker(view)]))
     else:
-        listener.default_filter_chain.CopyFrom(_catch_all(names.PASSTHROUGH))
+        listener.default_filter_chain.CopyFrom(_catch_all())
     return encode(name, listener, view.origins)
 
 
@@ -81,7 +81,7 @@ def _taker(view: OutboundView) -> Filter:
 
 
 def build_virtual_outbound() -> XdsResource:
-    """Builds the listener that takes all redirected outbound connections; what nobody else takes goes through as it is."""
+    """Builds the listener that takes all redirected outbound connections; what nobody else takes goes where the mesh allows."""
     listener = Listener(
         name=names.VIRTUAL_OUTBOUND,
         address=socket_address(ANY_ADDRESS, names.OUTBOUND_CAPTURE_PORT),
@@ -89,7 +89,7 @@ def build_virtual_outbound() -> XdsResource:
     )
     listener.use_original_dst.value = True
     listener.filter_chains.append(_loop())
-    listener.filter_chains.append(_catch_all(names.PASSTHROUGH))
+    listener.filter_chains.append(_catch_all())
     return encode(names.VIRTUAL_OUTBOUND, listener)
 
 
@@ -100,8 +100,8 @@ def _loop() -> FilterChain:
     return chain
 
 
-def _catch_all(cluster: str) -> FilterChain:
-    return FilterChain(name="virtualOutbound-catchall-tcp", filters=[tcp_proxy(cluster)])
+def _catch_all(seat: Seat = ALONE) -> FilterChain:
+    return FilterChain(name=names.ELSEWHERE, filters=[tcp_route(seat.named(names.ELSEWHERE))])
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def build_seat_outbound(view: SeatOutboundView) -> XdsResource:
         address=view.seat.address(ANY_ADDRESS, names.OUTBOUND_CAPTURE_PORT),
         traffic_direction=TrafficDirection.OUTBOUND,
         listener_filters=[_original_destination()],
-        default_filter_chain=_catch_all(view.seat.named(names.PASSTHROUGH)),
+        default_filter_chain=_catch_all(view.seat),
     )
     if ports := [target.port for target in view.targets if target.reads_names]:
         listener.listener_filters.append(name_reader(ports))

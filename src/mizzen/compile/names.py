@@ -9,6 +9,8 @@ VIRTUAL_OUTBOUND = "virtualOutbound"
 VIRTUAL_INBOUND = "virtualInbound"
 UID_METADATA = "UID"
 """What an Envoy says in the metadata of its node: which instance it is for, of all that ever had the name."""
+ELSEWHERE = "virtualOutbound-catchall-tcp"
+"""The filter chain, and the filter in it, for connections that are for no known service."""
 SDS_CLUSTER = "sds-grpc"
 WORKLOAD_SECRET = "default"  # noqa: S105 - the name under which Istio serves a workload's certificate
 SYSTEM_ROOTS_SECRET = "file-root:system"  # noqa: S105 - the name under which Istio serves the roots of the operating system

@@ -50,7 +50,8 @@ class RouteViews:
         hosts = [self._service(scoped, number, source) for scoped in self.by_port.get(number, ())]
         hosts += [self._literal(host, port, rules, source) for host, port, rules in self._literals() if port == number]
         ordered = self._in_order_of_claim(hosts)
-        return RoutesView(self._seat.named(str(number)), ordered, passthrough=True, seat=self._seat)
+        name, blocked = self._seat.named(str(number)), self._scope.registry_only
+        return RoutesView(name, ordered, passthrough=True, blocked=blocked, seat=self._seat)
 
     def of_service(self, host: Host, number: int, source: Source) -> RoutesView:
         """The routes of one port of one service, whatever the request calls it: those of its own loopback port."""
@@ -70,7 +71,8 @@ class RouteViews:
         ]
         hosts += [self._literal(host, port, rules, source, with_port=True) for host, port, rules in self._literals()]
         ordered = self._in_order_of_claim(hosts)
-        return RoutesView(names.HTTP_PROXY, ordered, passthrough=True, ignore_port=False)
+        blocked = self._scope.registry_only
+        return RoutesView(names.HTTP_PROXY, ordered, passthrough=True, blocked=blocked, ignore_port=False)
 
     def of_proxyless(self, host: Host, number: int, source: Source) -> RoutesView:
         """The routes of one port of one service, for a gRPC client that asks for exactly these."""

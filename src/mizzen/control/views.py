@@ -17,11 +17,15 @@ from mizzen.registry.reports import Desired, DesiredWorkload, Report, ServiceNam
 from mizzen.registry.services import build_services, host_of, services_in, workloads_in
 from mizzen.resources.destination_rule import DestinationRuleSpec
 from mizzen.resources.key import Key
+from mizzen.resources.mesh_config import MeshConfigSpec
+from mizzen.resources.mesh_config_references import mesh_configs
 from mizzen.resources.problems import Problem
 from mizzen.resources.resource import Resource
 from mizzen.resources.virtual_service import VirtualServiceSpec
 from mizzen.resources.workload import WorkloadSpec, working_folder
 from mizzen.store.contents import Contents
+
+_POLICY = (VirtualServiceSpec, DestinationRuleSpec, MeshConfigSpec)
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ class Running:
 
 def running(inputs: Inputs, before: Running | None = None) -> Running:
     """Returns what runs: the very objects of ``before`` if that was made from the same."""
-    resources = [one for one in _in_order(inputs) if not isinstance(one.spec, VirtualServiceSpec | DestinationRuleSpec)]
+    resources = [one for one in _in_order(inputs) if not isinstance(one.spec, _POLICY)]
     report = inputs.report or Report(node="")
     basis = (
         resources,
@@ -95,6 +99,7 @@ def build_snapshot(inputs: Inputs, version: int, before: Running | None = None) 
         virtual_services=tuple(one for one in resources if isinstance(one.spec, VirtualServiceSpec)),
         destination_rules=tuple(one for one in resources if isinstance(one.spec, DestinationRuleSpec)),
         proxies=found.proxies,
+        registry_only=any(one.spec.registry_only for one in mesh_configs(resources)[:1]),
     )
 
 

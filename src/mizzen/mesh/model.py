@@ -206,7 +206,8 @@ class Proxy:
 class Snapshot:
     """One frozen, indexed view of the world.
 
-    ``services`` are sorted by host; ``endpoints`` are by host and service port; policy is sorted by age.
+    ``services`` are sorted by host; ``endpoints`` are by host and service port; policy is sorted by age. ``registry_only``
+    says that nothing may be called but services.
     """
 
     version: int
@@ -216,3 +217,4 @@ class Snapshot:
     virtual_services: tuple[VirtualService, ...] = ()
     destination_rules: tuple[DestinationRule, ...] = ()
     proxies: Mapping[str, Proxy] = field(default_factory=dict)
+    registry_only: bool = False

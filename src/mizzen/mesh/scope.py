@@ -45,12 +45,16 @@ class LiteralHost:
 
 @dataclass(frozen=True)
 class Scope:
-    """All that a namespace may call, by host; ``claims`` are the VirtualServices that it sees, in their order of claim."""
+    """All that a namespace may call, by host; ``claims`` are the VirtualServices that it sees, in their order of claim.
+
+    With ``registry_only`` it may call nothing else.
+    """
 
     namespace: str
     services: tuple[ScopedService, ...]
     literal_hosts: tuple[LiteralHost, ...]
     claims: tuple[Key, ...] = ()
+    registry_only: bool = False
 
 
 def scope_of(snapshot: Snapshot, namespace: str) -> Scope:
@@ -67,6 +71,7 @@ def scope_of(snapshot: Snapshot, namespace: str) -> Scope:
         services=tuple(services),
         literal_hosts=tuple(_literal_hosts(routes, services)),
         claims=tuple(rule.key for rule in routes.rules),
+        registry_only=snapshot.registry_only,
     )
 
 

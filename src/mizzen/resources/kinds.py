@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from mizzen.resources.destination_rule import DestinationRuleSpec
+from mizzen.resources.mesh_config import MeshConfigSpec
 from mizzen.resources.model import Model
 from mizzen.resources.service import ServiceSpec
 from mizzen.resources.service_entry import ServiceEntrySpec
@@ -82,6 +83,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("Service", "services", CORE, ("v1",), ServiceSpec, ("svc",)),
     Kind("VirtualService", "virtualservices", NETWORKING, _ALL, VirtualServiceSpec, ("vs",)),
     Kind("DestinationRule", "destinationrules", NETWORKING, _ALL, DestinationRuleSpec, ("dr",)),
+    Kind("MeshConfig", "meshconfigs", MIZZEN, ("v1alpha1",), MeshConfigSpec, ("mc",)),
     Kind("Gateway", "gateways", NETWORKING, _ALL, short_names=("gw",)),
     Kind("ServiceEntry", "serviceentries", NETWORKING, _ALL, ServiceEntrySpec, ("se",)),
     Kind("Sidecar", "sidecars", NETWORKING, _ALL),

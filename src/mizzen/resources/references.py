@@ -15,6 +15,7 @@ from typing import Any
 from mizzen.resources import hosts
 from mizzen.resources.destination_rule import DestinationRuleSpec
 from mizzen.resources.entry_references import as_services, entry_problems, unreachable_names, written_labels
+from mizzen.resources.mesh_config_references import several
 from mizzen.resources.paths import join
 from mizzen.resources.problems import Level, Problem
 from mizzen.resources.protocol_references import undeclared_ports, useless_routes
@@ -107,7 +108,7 @@ class _World:
 
 def check_references(resources: Iterable[Resource[Any]], *, domain: str = hosts.DEFAULT_DOMAIN) -> list[Problem]:
     """Returns what is wrong among resources that are right by themselves, ordered by where it stands."""
-    world = _World(domain)
+    resources, world = list(resources), _World(domain)
     for resource in resources:
         world.add(resource)
     problems = [
@@ -117,7 +118,7 @@ def check_references(resources: Iterable[Resource[Any]], *, domain: str = hosts.
         *(problem for service in world.services.values() for problem in _service(service, world)),
         *entry_problems(world.entries, world.services, world.selected),
     ]
-    return sorted(problems, key=_order)
+    return sorted([*problems, *several(resources)], key=_order)
 
 
 def _order(problem: Problem) -> tuple[str, int, int, str]:

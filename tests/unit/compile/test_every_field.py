@@ -18,6 +18,7 @@ from tests.support.written import destination_rule, service, virtual_service, wo
 
 from mizzen.compile.compiler import Compiler
 from mizzen.resources.destination_rule import DestinationRuleSpec
+from mizzen.resources.mesh_config import MeshConfigSpec
 from mizzen.resources.model import Model
 from mizzen.resources.service import ServiceSpec
 from mizzen.resources.service_entry import ServiceEntrySpec
@@ -430,6 +431,12 @@ SUBJECTS = [
     Subject(ServiceSpec, "v1", "Service", SERVICE),
     *(Subject(ServiceEntrySpec, "networking.istio.io/v1", "ServiceEntry", one) for one in SERVICE_ENTRIES),
     Subject(WorkloadSpec, "mizzen.dev/v1alpha1", "Workload", WORKLOAD),
+    Subject(
+        MeshConfigSpec,
+        "mizzen.dev/v1alpha1",
+        "MeshConfig",
+        {"outboundTrafficPolicy": {"mode": Two("REGISTRY_ONLY", "ALLOW_ANY")}},
+    ),
     Subject(WorkloadEntrySpec, "networking.istio.io/v1", "WorkloadEntry", WORKLOAD_ENTRY, labels={}),
 ]
 VARIANTS = [
@@ -475,7 +482,7 @@ def test_a_field_has_an_effect(mesh: Mesh, subject: Subject, variant: Variant) -
 
 
 @pytest.mark.parametrize(
-    "model", [VirtualServiceSpec, DestinationRuleSpec, ServiceSpec, ServiceEntrySpec, WorkloadEntrySpec]
+    "model", [VirtualServiceSpec, DestinationRuleSpec, ServiceSpec, ServiceEntrySpec, WorkloadEntrySpec, MeshConfigSpec]
 )
 def test_every_field_that_is_implemented_is_looked_at(model: type[Model]) -> None:
     varied = {

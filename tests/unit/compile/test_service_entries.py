@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 from tests.support.compiled import Compiled, compiled
-from tests.support.written import destination_rule, service_entry, to, virtual_service, workload
+from tests.support.worlds import read, snapshot_of
+from tests.support.written import destination_rule, mesh_config, service_entry, to, virtual_service, workload
 
+from mizzen.compile.compiler import Compiler
+from mizzen.compile.resource import LISTENER, ROUTES
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
 from mizzen.stubs.envoy.extensions.clusters.dns.v3.dns_cluster_pb2 import DnsCluster
+from mizzen.stubs.envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 
 HOST = "api.example.com"
 NAME = f"outbound|80||{HOST}"
@@ -135,3 +139,33 @@ def test_in_a_shared_proxy_names_are_read_only_on_ports_that_need_it() -> None:
     named = {chain.name: chain.filter_chain_match.destination_port.value for chain in found.filter_chains}
     assert named["0.0.0.0_8443_b.example.com"] == 8443
     assert named["0.0.0.0_90"] == 90
+
+
+@pytest.mark.parametrize(
+    ("mode", "host", "cluster"),
+    [("ALLOW_ANY", "allow_any", "PassthroughCluster"), ("REGISTRY_ONLY", "block_all", "BlackHoleCluster")],
+)
+def test_trap_21_what_is_no_service_goes_where_the_mesh_allows(mode: str, host: str, cluster: str) -> None:
+    config = mesh_config(outboundTrafficPolicy={"mode": mode})
+    made = world(config)
+    (route,) = made.hosts("80")[host].routes
+    assert (route.direct_response.status, route.route.cluster) == ((502, "") if host == "block_all" else (0, cluster))
+    taken = TcpProxy()
+    made.filters["virtualOutbound-catchall-tcp"].typed_config.Unpack(taken)
+    assert taken.cluster == cluster
+    assert host in world(config, capture="explicit").hosts("http_proxy")
+
+
+def test_a_change_of_egress_changes_no_listener() -> None:
+    config = mesh_config(outboundTrafficPolicy={"mode": "REGISTRY_ONLY"})
+    assert world(config).resources[LISTENER] == world().resources[LISTENER]
+
+
+def test_a_compiler_notices_a_change_of_egress() -> None:
+    compiler, entry = Compiler(), (service_entry("api"), workload("client"))
+    snapshots = [
+        snapshot_of(read(*entry, mesh_config(outboundTrafficPolicy={"mode": mode})), "transparent", version)
+        for version, mode in enumerate(("ALLOW_ANY", "REGISTRY_ONLY"))
+    ]
+    before, after = (compiler.compile(one.proxies["client-0.default"], one) for one in snapshots)
+    assert before[ROUTES] != after[ROUTES]
