@@ -7,13 +7,17 @@ import http.server
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from tests.support.programs import write_certificate
+
+from mizzen.node.capture.entering import in_namespace
+
+ResultT = TypeVar("ResultT")
 
 HOST = "www.example.com"
 # Of a block that is for tests of networks (RFC 2544): nobody else has it.
@@ -71,16 +75,19 @@ class _Answer(http.server.BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def outside(folder: Path, *, captured: bool) -> Iterator[Outside]:
-    """Runs the server while the context lasts; where traffic is ``captured`` it is not at loopback, which is another's."""
+def outside(folder: Path, *, captured: bool, netns: str = "") -> Iterator[Outside]:
+    """Runs the server while the context lasts, on the host with this network namespace or on this one.
+
+    Where traffic is ``captured`` it is not at loopback, which is the caller's own.
+    """
     write_certificate(folder, HOST)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "chain.pem", folder / "key.pem")
     context.load_verify_locations(folder / "chain.pem")
     context.verify_mode = ssl.CERT_OPTIONAL
     with contextlib.ExitStack() as stack:
-        address = stack.enter_context(_address()) if captured else _LOOPBACK
-        plain, secure = (stack.enter_context(_server(address)) for _ in range(2))
+        address = stack.enter_context(_address(netns)) if captured else _LOOPBACK
+        plain, secure = (stack.enter_context(_server(address, netns)) for _ in range(2))
         secure.socket = context.wrap_socket(secure.socket, server_side=True, do_handshake_on_connect=False)
         for server in (plain, secure):
             thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
@@ -91,17 +98,25 @@ def outside(folder: Path, *, captured: bool) -> Iterator[Outside]:
 
 
 @contextlib.contextmanager
-def _server(address: str) -> Iterator[http.server.ThreadingHTTPServer]:
-    with http.server.ThreadingHTTPServer((address, 0), _Answer) as server:
+def _server(address: str, netns: str) -> Iterator[http.server.ThreadingHTTPServer]:
+    with _inside(netns, lambda: http.server.ThreadingHTTPServer((address, 0), _Answer)) as server:
         server.daemon_threads = True
         yield server
 
 
 @contextlib.contextmanager
-def _address() -> Iterator[str]:
+def _address(netns: str) -> Iterator[str]:
     own = (f"{_ADDRESS}/32", "dev", "lo")
-    subprocess.run(["ip", "address", "replace", *own], check=True)
+    _inside(netns, lambda: subprocess.run(["ip", "address", "replace", *own], check=True))
     try:
         yield _ADDRESS
     finally:
-        subprocess.run(["ip", "address", "delete", *own], check=True)
+        _inside(netns, lambda: subprocess.run(["ip", "address", "delete", *own], check=True))
+
+
+def _inside(netns: str, work: Callable[[], ResultT]) -> ResultT:
+    """Does something in a network namespace; what is opened there stays there."""
+    if not netns:
+        return work()
+    with Path(netns).open("rb") as namespace:
+        return in_namespace(namespace.fileno(), work)
