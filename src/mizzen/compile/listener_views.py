@@ -18,7 +18,8 @@ from mizzen.resources.protocols import Protocol
 class Target(NamedTuple):
     """What a listener for one port of a service depends on.
 
-    ``addresses`` are those at which it is called, which may be subnets; at any address clients ask for ``server_name``.
+    ``addresses`` are those at which it is called, which may be subnets; where they are not its own, clients ask for
+    ``server_name``.
     """
 
     addresses: tuple[str, ...]
@@ -56,7 +57,7 @@ def transparent(targets: Mapping[tuple[Host, int], Target], seat: Seat = ALONE) 
     for (host, number), target in targets.items():
         for address in () if target.protocol.is_http else target.addresses:
             route = seat.named(names.service_route(host, number))
-            if address == ANY_ADDRESS or "/" in address:
+            if address == ANY_ADDRESS or "/" in address or target.server_name:
                 subnet = "" if address == ANY_ADDRESS else address
                 shared.setdefault(number, []).append(Branch(route, subnet, target.server_name, target.origin))
             else:

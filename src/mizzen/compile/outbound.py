@@ -8,6 +8,7 @@ namespaces. A new one takes over from the one before it what is equal, as the sa
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -172,11 +173,19 @@ def by_name(resources: Iterable[XdsResource]) -> dict[str, XdsResource]:
 
 
 def _targets(scope: Scope) -> dict[tuple[Host, int], Target]:
-    return {
+    found = {
         (scoped.service.host, port.number): _target(scoped.service, port)
         for scoped in scope.services
         for port in scoped.service.ports
     }
+    # ServiceEntries may have written the same address for several hosts.
+    uses = Counter(
+        (address, number) for (_, number), one in found.items() if one.protocol.is_tls for address in one.addresses
+    )
+    for (host, number), one in found.items():
+        if one.protocol.is_tls and any(uses[address, number] > 1 for address in one.addresses):
+            found[host, number] = one._replace(server_name=host)
+    return found
 
 
 def _target(service: Service, port: ServicePort) -> Target:

@@ -51,6 +51,7 @@ def entry_problems(
     """
     ordered = sorted(entries, key=lambda entry: entry.age)
     yield from _owners(ordered, services)
+    yield from _addresses(ordered)
     http = _http_ports(ordered, services.values())
     takers: dict[int, Entry] = {}
     for entry in ordered:
@@ -72,6 +73,24 @@ def _owners(entries: Iterable[Entry], services: Mapping[str, Resource[Any]]) -> 
                 message = f"{host} is another resource's: {owner.key} at {owner.source.position()} has it too"
                 hint = "a host has one owner: put them into one, or delete one of them"
                 yield _problem(entry, HOST_OWNED, join("spec.hosts", index), message, hint)
+
+
+def _addresses(entries: Iterable[Entry]) -> Iterator[Problem]:
+    """Yields an error for each address and port that two entries have, if one of them takes bytes there: TLS is told apart
+    by server names, requests by their host.
+    """
+    taken: dict[tuple[str, int], tuple[Entry, bool]] = {}
+    for entry in entries:
+        ports = [(index, port) for index, port in enumerate(entry.spec.ports) if not port.speaks.is_http]
+        for index, port in ports:
+            for address in entry.spec.addresses:
+                other, tls = taken.setdefault((address, port.number), (entry, port.speaks.is_tls))
+                if other is not entry and not (tls and port.speaks.is_tls):
+                    message = (
+                        f"nothing says which connections to {address}, port {port.number}, are for {entry.spec.hosts[0]}: "
+                        f"{other.key} at {other.source.position()} has them too"
+                    )
+                    yield _problem(entry, PORT_TAKEN, join("spec.ports", index), message, "write other addresses")
 
 
 def _http_ports(entries: Iterable[Entry], services: Iterable[Resource[Any]]) -> dict[int, Resource[Any]]:

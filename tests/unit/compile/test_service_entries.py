@@ -105,6 +105,15 @@ def test_tls_is_told_apart_by_its_server_name_and_the_rest_goes_through() -> Non
     ]
 
 
+def test_tls_at_one_address_is_told_apart_by_its_server_name() -> None:
+    hosts = [HOST, "other.example.com"]
+    made = compiled(service_entry("api", ("TLS", 443), hosts=hosts, addresses=["192.0.2.1"]), workload("client"))
+    chains, rest = listener(made, "0.0.0.0_443")
+    assert [(subnets, names) for _, subnets, names in chains] == [(["192.0.2.1"], [host]) for host in hosts]
+    assert rest
+    assert "192.0.2.1_443" not in made.listeners
+
+
 def test_bytes_are_told_apart_by_addresses() -> None:
     made = compiled(
         service_entry("api", ("TCP", 90), addresses=["192.0.2.1"]),

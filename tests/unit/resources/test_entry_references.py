@@ -103,3 +103,15 @@ def test_names_are_looked_up_only_for_entries_that_say_so() -> None:
     assert said(service("web"), named) == refused
     assert said(service_entry("api", resolution="STATIC", **selecting), named) == refused
     assert said(service_entry("api", resolution="DNS", **selecting), named) == []
+
+
+def test_bytes_to_an_address_are_for_one_and_tls_is_told_apart_by_names() -> None:
+    at: dict[str, Any] = {"addresses": ["192.0.2.1"]}
+    entries = [
+        service_entry(f"{kind.lower()}-{number}", (kind, 90), **at) for kind in ("TCP", "TLS") for number in "ab"
+    ]
+    taken = "error PortTaken ServiceEntry default/{} spec.ports[0]"
+    assert said(*entries[:2]) == [taken.format("tcp-b")]
+    assert said(*entries[2:]) == []
+    assert said(entries[0], entries[2]) == [taken.format("tls-a")]
+    assert said(service_entry("a", ("HTTP", 90), **at), service_entry("b", ("HTTP", 90), **at)) == []
