@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from mizzen.control.views import Inputs, build_snapshot
+from mizzen.control.views import Inputs, build_snapshot, hosts_of
 from mizzen.mesh.model import Snapshot
 from mizzen.registry.addresses import allocate
+from mizzen.registry.entries import automatic_hosts, entries_in, hosts_in
 from mizzen.registry.reports import Instance, InstancePort, OutboundPort, Report
 from mizzen.registry.services import host_of, services_in, workloads_in
 from mizzen.resources import load
@@ -31,6 +32,14 @@ def instances_of(resources: list[Resource[Any]], capture: str = "explicit") -> t
     made = []
     callable_ports = [
         (host_of(service), port.port) for service in services_in(resources) for port in service.spec.ports
+    ]
+    named = set(automatic_hosts(resources))
+    callable_ports += [
+        (host, port.number)
+        for entry in entries_in(resources)
+        for host in hosts_in(entry)
+        if host in named
+        for port in entry.spec.ports
     ]
     for number, workload in enumerate(workloads_in(resources)):
         for replica in range(workload.spec.replicas):
@@ -74,6 +83,6 @@ def instances_of(resources: list[Resource[Any]], capture: str = "explicit") -> t
 
 def snapshot_of(resources: list[Resource[Any]], capture: str = "explicit", version: int = 1) -> Snapshot:
     report = Report(node="test", instances=instances_of(resources, capture))
-    addresses = allocate({}, [host_of(service) for service in services_in(resources)])
+    addresses = allocate({}, hosts_of(resources))
     inputs = Inputs(TRUST_DOMAIN, {resource.key: resource for resource in resources}, report, addresses)
     return build_snapshot(inputs, version)

@@ -58,6 +58,38 @@ def destination_rule(name: str, *, host: str | None = None, namespace: str = "de
     return _resource("networking.istio.io/v1", "DestinationRule", name, namespace, {"host": host or name, **spec})
 
 
+def service_entry(
+    name: str,
+    *ports: Mapping[str, Any] | tuple[str, int],
+    namespace: str = "default",
+    labels: Mapping[str, str] | None = None,
+    **spec: Any,
+) -> str:
+    """A ServiceEntry for the host ``<name>.example.com`` and HTTP; a port is its protocol and number, or all of it."""
+    written = [
+        dict(port)
+        if isinstance(port, Mapping)
+        else {"number": port[1], "name": f"{port[0].lower()}-{port[1]}", "protocol": port[0]}
+        for port in ports or (("HTTP", 80),)
+    ]
+    spec = {"hosts": [f"{name}.example.com"], "ports": written, **spec}
+    return _resource("networking.istio.io/v1", "ServiceEntry", name, namespace, spec, labels=dict(labels or {}))
+
+
+def workload_entry(
+    name: str, address: str, namespace: str = "default", labels: Mapping[str, str] | None = None, **spec: Any
+) -> str:
+    """A WorkloadEntry with the label ``app: <name>``."""
+    labels = {"app": name} if labels is None else labels
+    return _resource(
+        "networking.istio.io/v1", "WorkloadEntry", name, namespace, {"address": address, **spec}, labels=dict(labels)
+    )
+
+
+def mesh_config(name: str = "mesh", **spec: Any) -> str:
+    return _resource("mizzen.dev/v1alpha1", "MeshConfig", name, "default", spec)
+
+
 def to(host: str, subset: str = "", **route: Any) -> dict[str, Any]:
     """A route to one destination."""
     return {"route": [{"destination": {"host": host} | ({"subset": subset} if subset else {})}], **route}

@@ -75,11 +75,15 @@ def _filters(dump: Message) -> Iterator[Message]:
 
 
 def _with_filters(listener: Message, filters: Mapping[str, Message]) -> Message:
-    chains = [
-        {**chain, "filters": [filters.get(one.get("name", ""), one) for one in chain.get("filters", [])]}
-        for chain in listener.get("filter_chains", [])
-    ]
-    return {**listener, "filter_chains": chains} if chains else listener
+    def named(chain: Message) -> Message:
+        return {**chain, "filters": [filters.get(one.get("name", ""), one) for one in chain.get("filters", [])]}
+
+    found = dict(listener)
+    if chains := listener.get("filter_chains"):
+        found["filter_chains"] = [named(chain) for chain in chains]
+    if default := listener.get("default_filter_chain"):
+        found["default_filter_chain"] = named(default)
+    return found
 
 
 def routes(dump: Message) -> list[Message]:

@@ -21,9 +21,24 @@ def clusters(found: Iterable[Message]) -> str:
 
 def _cluster(cluster: Message) -> tuple[str, ...]:
     name = ClusterName.of(cluster["name"])
-    kind = cluster.get("cluster_type", {}).get("name") or cluster.get("type", "STATIC")
     # An inbound cluster's name has no host in it, as Istio's has none.
-    return name.fqdn or "-", name.port or "-", name.subset or "-", name.direction or "-", kind, origin(cluster) or "-"
+    return (
+        name.fqdn or "-",
+        name.port or "-",
+        name.subset or "-",
+        name.direction or "-",
+        _kind(cluster),
+        origin(cluster) or "-",
+    )
+
+
+def _kind(cluster: Message) -> str:
+    """Returns how a cluster finds its endpoints, in the words that were Envoy's for long, and are istioctl's still."""
+    extension = cluster.get("cluster_type", {})
+    if extension.get("name") == "envoy.cluster.dns":
+        one = extension.get("typed_config", {}).get("all_addresses_in_single_endpoint")
+        return "LOGICAL_DNS" if one else "STRICT_DNS"
+    return str(extension.get("name") or cluster.get("type", "STATIC"))
 
 
 def endpoints(found: Iterable[tuple[str, Message]]) -> str:

@@ -11,12 +11,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mizzen.compile import load_balancers, names, outliers, pools, tls
-from mizzen.compile.protos import config_path, duration, metadata, socket_address, uint32
+from mizzen.compile import load_balancers, locations, names, origination, outliers, pools, tls
+from mizzen.compile.protos import config_path, duration, metadata, socket_address
 from mizzen.compile.resource import XdsResource, encode, pack
 from mizzen.compile.seats import ALONE, Seat
 from mizzen.mesh.destination_rules import effective_policy, merged_policy, merged_subsets
-from mizzen.mesh.model import Capture, DestinationRule, InboundPort, Labels, ServicePort, labels_of
+from mizzen.mesh.model import (
+    Capture,
+    DestinationRule,
+    Endpoint,
+    InboundPort,
+    Labels,
+    Resolution,
+    ServicePort,
+    labels_of,
+    selects,
+)
 from mizzen.mesh.scope import ScopedService
 from mizzen.mesh.spiffe import SpiffeId
 from mizzen.resources.destination_rule import DestinationRuleSpec, LoadBalancerSettings, TrafficPolicy
@@ -24,10 +34,6 @@ from mizzen.resources.key import Key
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
 from mizzen.stubs.envoy.config.endpoint.v3.endpoint_components_pb2 import LbEndpoint, LocalityLbEndpoints
 from mizzen.stubs.envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
-from mizzen.stubs.envoy.extensions.clusters.dynamic_forward_proxy.v3.cluster_pb2 import (
-    ClusterConfig as ForwardProxyCluster,
-)
-from mizzen.stubs.envoy.extensions.common.dynamic_forward_proxy.v3.dns_cache_pb2 import DnsCacheConfig
 from mizzen.stubs.envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 
 _PASSTHROUGH_IDLE_TIMEOUT = 300.0
@@ -35,7 +41,11 @@ _PASSTHROUGH_IDLE_TIMEOUT = 300.0
 
 @dataclass(frozen=True)
 class ClusterView:
-    """Everything that an outbound cluster depends on. ``subset`` is empty for the whole service."""
+    """Everything that an outbound cluster depends on. ``subset`` is empty for the whole service.
+
+    ``resolution`` and ``named`` say where its endpoints are found, ``external`` and ``sans`` who they are (see
+    :class:`mizzen.mesh.model.Service`). ``forwarded`` says that nobody dials an address that could be taken.
+    """
 
     host: str
     name: str
@@ -46,6 +56,11 @@ class ClusterView:
     identities: tuple[SpiffeId, ...]
     origin: Key
     seat: Seat = ALONE
+    resolution: Resolution = Resolution.TOLD
+    named: tuple[Endpoint, ...] = ()
+    external: bool = False
+    sans: tuple[str, ...] = ()
+    forwarded: bool = False
 
     @property
     def cluster(self) -> str:
@@ -68,6 +83,12 @@ def cluster_views(scoped: ScopedService, seat: Seat = ALONE) -> Iterator[tuple[C
                 identities=service.identities,
                 origin=service.origin,
                 seat=seat,
+                resolution=service.resolution,
+                named=tuple(
+                    one for number, one in service.named if number == port.number and selects(labels, one.labels)
+                ),
+                external=service.external,
+                sans=service.sans,
             )
             yield view, labels
 
@@ -102,7 +123,7 @@ def build_cluster(view: ClusterView) -> XdsResource:
     # An endpoint that is withdrawn goes at once: it is withdrawn before it stops.
     cluster.ignore_health_on_host_removal = True
     balancer = policy.load_balancer if policy else None
-    load_balancers.apply(cluster, balancer, http=view.port.protocol.is_http)
+    _locate(cluster, view, balancer)
     outliers.apply(cluster, policy.outlier_detection if policy else None)
     _set_metadata(cluster, view)
     pool = policy.connection_pool if policy else None
@@ -115,15 +136,36 @@ def build_cluster(view: ClusterView) -> XdsResource:
     return encode(view.cluster, cluster, [view.origin, *(rule.key for rule in view.rules)])
 
 
+def _locate(cluster: Cluster, view: ClusterView, balancer: LoadBalancerSettings | None) -> None:
+    """Sets where a cluster finds its endpoints, and which of them it chooses."""
+    if view.forwarded:
+        locations.forward(cluster, insecure=True)  # origination.py says what is checked
+    elif view.resolution is Resolution.DIALLED:
+        load_balancers.apply(cluster, load_balancers.AS_DIALLED, http=False)
+    else:
+        load_balancers.apply(cluster, balancer, http=view.port.protocol.is_http)
+        if view.resolution is not Resolution.TOLD and not load_balancers.passes_through(balancer):
+            one = view.resolution is Resolution.DNS_ROUND_ROBIN
+            locations.look_up(cluster, view.named, one_at_a_time=one)
+
+
 def _set_tls(cluster: Cluster, view: ClusterView, policy: TrafficPolicy | None, codec: pools.Codec) -> None:
-    sni = names.sni(view.port.number, view.subset, view.host)
-    mutual = tls.upstream(map(str, view.identities), sni, codec, view.seat.secret)
+    given = policy.tls if policy else None
+    if given and given.mode != "ISTIO_MUTUAL":
+        if given.mode in origination.MODES:
+            origination.apply(cluster, given, view.host, view.sans, codec)
+        return
+    if not given and (view.external or view.resolution is Resolution.DIALLED):
+        return
+    sni = (given and given.sni) or names.sni(view.port.number, view.subset, view.host)
+    accepted = (given and given.subject_alt_names) or (*view.sans, *map(str, view.identities))
+    mutual = tls.upstream(accepted, sni, codec, view.seat.secret)
     if view.seat.shared:
         # What never leaves the proxy needs no encryption.
         inside = cluster.transport_socket_matches.add(name="tlsMode-neighbour", transport_socket=tls.plaintext())
         inside.match.update({"tlsMode": "neighbour"})
-    # There is no other mode than ISTIO_MUTUAL yet. Where Envoy makes the endpoints nothing says what each of them speaks.
-    if policy and (policy.tls or load_balancers.passes_through(policy.load_balancer)):
+    # Where Envoy makes the endpoints nothing says what each of them speaks.
+    if policy and (given or load_balancers.passes_through(policy.load_balancer)):
         cluster.transport_socket.CopyFrom(mutual)
         return
     # Automatic mutual TLS: for each endpoint that has a sidecar, and plaintext for the others (2.11).
@@ -206,9 +248,7 @@ def build_passthrough(view: PassthroughView) -> XdsResource:
     if view.capture is Capture.TRANSPARENT:
         cluster.type = Cluster.ORIGINAL_DST
     else:
-        cluster.cluster_type.name = "envoy.clusters.dynamic_forward_proxy"
-        cluster.cluster_type.typed_config.CopyFrom(pack(ForwardProxyCluster(dns_cache_config=forward_proxy_dns())))
-        # Envoy insists, lest somebody adds TLS to the cluster and forgets to check names.
+        locations.forward(cluster, insecure=False)
         options.upstream_http_protocol_options.auto_sni = True
         options.upstream_http_protocol_options.auto_san_validation = True
     pools.apply(cluster, None, pools.Codec.BYTES)
@@ -218,8 +258,3 @@ def build_passthrough(view: PassthroughView) -> XdsResource:
     cluster.typed_extension_protocol_options[pools.HTTP_OPTIONS].CopyFrom(pack(options))
     view.seat.open_inside(cluster)
     return encode(name, cluster)
-
-
-def forward_proxy_dns() -> DnsCacheConfig:
-    """The name cache that the forward proxy's cluster and HTTP filter share; both must be given the same."""
-    return DnsCacheConfig(name="forward_proxy", dns_lookup_family=Cluster.V4_PREFERRED, max_hosts=uint32(1024))

@@ -166,7 +166,11 @@ class Compiler:
         if instance.closing:
             outward = []
         made = {
-            CLUSTER: {**outbound.clusters, **by_name(self._own_clusters(instance, outbound))},
+            CLUSTER: {
+                **outbound.clusters,
+                **outbound.dialled_clusters(instance.capture),
+                **by_name(self._own_clusters(instance, outbound)),
+            },
             ENDPOINTS: assigned,
             LISTENER: {**by_name([*inward, *outward]), **outbound.sni_listeners(source)},
             ROUTES: routes,
@@ -212,6 +216,7 @@ def _same_policy(one: Snapshot, other: Snapshot) -> bool:
         one.services == other.services
         and one.virtual_services == other.virtual_services
         and one.destination_rules == other.destination_rules
+        and one.registry_only == other.registry_only
     )
 
 

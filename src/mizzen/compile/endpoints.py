@@ -43,21 +43,27 @@ def endpoints_view(
 
 
 def build_endpoints(view: EndpointsView) -> XdsResource:
-    """Builds the load assignment of a cluster; all endpoints are in one locality."""
+    """Builds the load assignment of a cluster, to be sent by itself."""
+    return encode(view.cluster, load_assignment(view))
+
+
+def load_assignment(view: EndpointsView) -> ClusterLoadAssignment:
+    """Returns the endpoints of a cluster; all are in one locality."""
     assignment = ClusterLoadAssignment(cluster_name=view.cluster)
     if view.endpoints:
-        locality = LocalityLbEndpoints(load_balancing_weight=uint32(len(view.endpoints)))
+        total = sum(endpoint.weight for endpoint in view.endpoints)
+        locality = LocalityLbEndpoints(load_balancing_weight=uint32(total))
         locality.locality.SetInParent()  # without it gRPC refuses the endpoints
         locality.lb_endpoints.extend(
             _neighbour(endpoint, view.caller) if endpoint.instance in view.neighbours else _endpoint(endpoint)
             for endpoint in view.endpoints
         )
         assignment.endpoints.append(locality)
-    return encode(view.cluster, assignment)
+    return assignment
 
 
 def _endpoint(endpoint: Endpoint) -> LbEndpoint:
-    made = LbEndpoint(health_status=HealthStatus.HEALTHY, load_balancing_weight=uint32(1))
+    made = LbEndpoint(health_status=HealthStatus.HEALTHY, load_balancing_weight=uint32(endpoint.weight))
     made.endpoint.address.CopyFrom(socket_address(endpoint.address, endpoint.port))
     if endpoint.tls:
         # The cluster chooses mutual TLS for the endpoints that can, one by one (Istio's auto mTLS).

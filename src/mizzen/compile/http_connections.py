@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mizzen.compile import names, retries
-from mizzen.compile.clusters import forward_proxy_dns
+from mizzen.compile.locations import forward_proxy_dns
 from mizzen.compile.protos import ads, duration
 from mizzen.compile.resource import pack
 from mizzen.compile.route_actions import timeouts

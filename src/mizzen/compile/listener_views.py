@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from mizzen.compile import names
+from mizzen.compile.branches import Branch
 from mizzen.compile.clusters import policy_for
 from mizzen.compile.listeners import ANY_ADDRESS, InboundView, InsideView, OutboundView
 from mizzen.compile.seats import ALONE, Seat
@@ -15,11 +16,16 @@ from mizzen.resources.protocols import Protocol
 
 
 class Target(NamedTuple):
-    """What a listener for one port of a service depends on."""
+    """What a listener for one port of a service depends on.
 
-    address: str
+    ``addresses`` are those at which it is called, which may be subnets; where they are not its own, clients ask for
+    ``server_name``.
+    """
+
+    addresses: tuple[str, ...]
     protocol: Protocol
     origin: Key
+    server_name: str = ""
 
 
 def inbound(instance: Instance, trust_domain: str, seat: Seat = ALONE) -> Iterator[InboundView]:
@@ -41,16 +47,47 @@ def inside(instance: Instance, rules: Mapping[Host, tuple[DestinationRule, ...]]
 
 
 def transparent(targets: Mapping[tuple[Host, int], Target], seat: Seat = ALONE) -> Iterator[OutboundView]:
-    """Yields where 15001 hands connections to: one for each HTTP port, one for each TCP service's address."""
-    ports = sorted({number for (_, number), target in targets.items() if target.protocol.is_http})
-    for number in ports:
-        if number not in names.RESERVED_PORTS:
-            # It does not depend on which services have the port, so that a new one leaves it alone.
-            yield OutboundView(ANY_ADDRESS, number, Protocol.HTTP, seat.named(str(number)), bound=False)
+    """Yields where 15001 hands connections to: one for each port that services share, because they are told apart by what
+    is said there, and one for each address of a TCP service.
+    """
+    shared: dict[int, list[Branch]] = {
+        number: [] for (_, number), target in sorted(targets.items(), key=_number) if target.protocol.is_http
+    }
+    own: list[OutboundView] = []
     for (host, number), target in targets.items():
-        if not target.protocol.is_http and target.address:
+        for address in () if target.protocol.is_http else target.addresses:
             route = seat.named(names.service_route(host, number))
-            yield OutboundView(target.address, number, target.protocol, route, bound=False, origins=(target.origin,))
+            if address == ANY_ADDRESS or "/" in address or target.server_name:
+                subnet = "" if address == ANY_ADDRESS else address
+                shared.setdefault(number, []).append(Branch(route, subnet, target.server_name, target.origin))
+            else:
+                view = OutboundView(address, number, target.protocol, route, bound=False, origins=(target.origin,))
+                own.append(view)
+    http = {number for (_, number), target in targets.items() if target.protocol.is_http}
+    for number, branches in shared.items():
+        if number not in names.RESERVED_PORTS:
+            yield _shared(number, branches, seat, http=number in http)
+    yield from own
+
+
+def _number(target: tuple[tuple[Host, int], Target]) -> int:
+    return target[0][1]
+
+
+def _shared(number: int, branches: Sequence[Branch], seat: Seat, *, http: bool) -> OutboundView:
+    # It does not depend on which services speak HTTP there, so that a new one leaves it alone.
+    told_apart = tuple(one for one in branches if one.subnet or one.server_name)
+    # Of several that want all connections the first has them; `resources.entry_references` refuses the others.
+    others = next((one.route for one in branches if one not in told_apart), "")
+    return OutboundView(
+        ANY_ADDRESS,
+        number,
+        Protocol.HTTP if http else Protocol.TCP,
+        seat.named(str(number)) if http else others,
+        bound=False,
+        origins=tuple(one.origin for one in branches),
+        branches=told_apart,
+    )
 
 
 def explicit(instance: Instance, targets: Mapping[tuple[Host, int], Target]) -> Iterator[OutboundView]:

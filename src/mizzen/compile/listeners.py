@@ -9,16 +9,17 @@ proxy.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mizzen.compile import http_connections, names, tls
-from mizzen.compile.protos import ads, socket_address, uint32
+from mizzen.compile.branches import Branch, name_reader, network
+from mizzen.compile.protos import ads, socket_address
 from mizzen.compile.resource import XdsResource, encode, pack
 from mizzen.compile.seats import ALONE, Seat, inside_listener
 from mizzen.mesh.model import NOWHERE, Capture, InboundPort, Surroundings
 from mizzen.resources.key import Key
 from mizzen.resources.protocols import Protocol
-from mizzen.stubs.envoy.config.core.v3.address_pb2 import CidrRange
 from mizzen.stubs.envoy.config.core.v3.base_pb2 import TrafficDirection
 from mizzen.stubs.envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain, ListenerFilter
 from mizzen.stubs.envoy.config.listener.v3.listener_pb2 import Listener
@@ -32,8 +33,9 @@ ANY_ADDRESS = "0.0.0.0"
 class OutboundView:
     """Everything that an outbound listener depends on.
 
-    ``route`` is the route configuration (HTTP) or the filter (TCP) that it asks for. ``bound`` says that it opens a
-    socket; otherwise 15001 hands it the connections whose destination is its address.
+    ``route`` is the route configuration (HTTP) or the filter (TCP) that it asks for, "" if all that it takes are the
+    ``branches``. ``bound`` says that it opens a socket; otherwise 15001 hands it the connections whose destination is its
+    address.
     """
 
     address: str
@@ -43,6 +45,11 @@ class OutboundView:
     bound: bool
     forward_proxy: bool = False
     origins: tuple[Key, ...] = ()
+    branches: tuple[Branch, ...] = ()
+
+    @property
+    def reads_names(self) -> bool:
+        return any(branch.server_name for branch in self.branches)
 
 
 def build_outbound(view: OutboundView) -> XdsResource:
@@ -52,8 +59,20 @@ def build_outbound(view: OutboundView) -> XdsResource:
     )
     if not view.bound:
         listener.bind_to_port.value = False
-    listener.filter_chains.append(FilterChain(filters=[_taker(view)]))
+    if view.reads_names:
+        listener.listener_filters.append(name_reader())
+        listener.continue_on_listener_filters_timeout = True
+    listener.filter_chains.extend(_branch_chain(name, branch) for branch in view.branches)
+    if view.route:
+        listener.filter_chains.append(FilterChain(filters=[_taker(view)]))
+    else:
+        listener.default_filter_chain.CopyFrom(_catch_all())
     return encode(name, listener, view.origins)
+
+
+def _branch_chain(listener: str, branch: Branch) -> FilterChain:
+    name = "_".join(part for part in (listener, branch.subnet, branch.server_name) if part)
+    return FilterChain(name=name, filter_chain_match=branch.match(), filters=[tcp_route(branch.route)])
 
 
 def _taker(view: OutboundView) -> Filter:
@@ -63,7 +82,7 @@ def _taker(view: OutboundView) -> Filter:
 
 
 def build_virtual_outbound() -> XdsResource:
-    """Builds the listener that takes all redirected outbound connections; what nobody else takes goes through as it is."""
+    """Builds the listener that takes all redirected outbound connections; what nobody else takes goes where the mesh allows."""
     listener = Listener(
         name=names.VIRTUAL_OUTBOUND,
         address=socket_address(ANY_ADDRESS, names.OUTBOUND_CAPTURE_PORT),
@@ -71,7 +90,7 @@ def build_virtual_outbound() -> XdsResource:
     )
     listener.use_original_dst.value = True
     listener.filter_chains.append(_loop())
-    listener.filter_chains.append(_catch_all(names.PASSTHROUGH))
+    listener.filter_chains.append(_catch_all())
     return encode(names.VIRTUAL_OUTBOUND, listener)
 
 
@@ -82,8 +101,8 @@ def _loop() -> FilterChain:
     return chain
 
 
-def _catch_all(cluster: str) -> FilterChain:
-    return FilterChain(name="virtualOutbound-catchall-tcp", filters=[tcp_proxy(cluster)])
+def _catch_all(seat: Seat = ALONE) -> FilterChain:
+    return FilterChain(name=names.ELSEWHERE, filters=[tcp_route(seat.named(names.ELSEWHERE))])
 
 
 @dataclass(frozen=True)
@@ -107,24 +126,28 @@ def build_seat_outbound(view: SeatOutboundView) -> XdsResource:
         address=view.seat.address(ANY_ADDRESS, names.OUTBOUND_CAPTURE_PORT),
         traffic_direction=TrafficDirection.OUTBOUND,
         listener_filters=[_original_destination()],
-        default_filter_chain=_catch_all(view.seat.named(names.PASSTHROUGH)),
+        default_filter_chain=_catch_all(view.seat),
     )
+    if ports := [target.port for target in view.targets if target.reads_names]:
+        listener.listener_filters.append(name_reader(ports))
+        listener.continue_on_listener_filters_timeout = True
     listener.filter_chains.append(_loop())
-    listener.filter_chains.extend(map(_destination_chain, view.targets))
+    for target in view.targets:
+        listener.filter_chains.extend(_destination_chains(target))
     return encode(name, listener, {origin for target in view.targets for origin in target.origins})
 
 
-def _destination_chain(view: OutboundView) -> FilterChain:
-    chain = FilterChain(name=names.listener(view.address, view.port), filters=[_taker(view)])
-    chain.filter_chain_match.destination_port.value = view.port
-    if view.address != ANY_ADDRESS:
-        chain.filter_chain_match.prefix_ranges.append(_network(view.address))
-    return chain
-
-
-def _network(text: str) -> CidrRange:
-    address, _, length = text.partition("/")
-    return CidrRange(address_prefix=address, prefix_len=uint32(int(length or 32)))
+def _destination_chains(view: OutboundView) -> Iterator[FilterChain]:
+    name = names.listener(view.address, view.port)
+    chains = [_branch_chain(name, branch) for branch in view.branches]
+    if view.route:
+        own = FilterChain(name=name, filters=[_taker(view)])
+        if view.address != ANY_ADDRESS:
+            own.filter_chain_match.prefix_ranges.append(network(view.address))
+        chains.append(own)
+    for chain in chains:
+        chain.filter_chain_match.destination_port.value = view.port
+        yield chain
 
 
 def _original_destination() -> ListenerFilter:
@@ -162,7 +185,7 @@ def build_inbound(view: InboundView) -> XdsResource:
         if transparent:
             chain.filter_chain_match.destination_port.value = inbound.number
         if inbound.published:
-            chain.filter_chain_match.source_prefix_ranges.extend(map(_network, view.around.networks))
+            chain.filter_chain_match.source_prefix_ranges.extend(map(network, view.around.networks))
             listener.filter_chains.append(_published_chain(view, inbound))
         listener.filter_chains.append(chain)
     return encode(name, listener, [view.origin])
@@ -185,7 +208,7 @@ def _published_chain(view: InboundView, port: InboundPort) -> FilterChain:
     chain = FilterChain(name=view.seat.named(f"published_{port.number}"), filters=[_application(port, view.seat)])
     chain.filter_chain_match.destination_port.value = port.number
     outside = ("0.0.0.0/0", *view.around.gateways)
-    chain.filter_chain_match.source_prefix_ranges.extend(map(_network, outside))
+    chain.filter_chain_match.source_prefix_ranges.extend(map(network, outside))
     return chain
 
 

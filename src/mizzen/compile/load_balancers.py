@@ -14,6 +14,8 @@ _POLICIES = {
     "LEAST_CONN": Cluster.LEAST_REQUEST,
     "UNSPECIFIED": Cluster.LEAST_REQUEST,
 }
+AS_DIALLED = LoadBalancerSettings(simple="PASSTHROUGH")
+
 # Envoy wants a name by which its runtime could say otherwise; nobody does.
 _AGGRESSION = "mizzen.warmup.aggression"
 

@@ -9,14 +9,19 @@ VIRTUAL_OUTBOUND = "virtualOutbound"
 VIRTUAL_INBOUND = "virtualInbound"
 UID_METADATA = "UID"
 """What an Envoy says in the metadata of its node: which instance it is for, of all that ever had the name."""
+ELSEWHERE = "virtualOutbound-catchall-tcp"
+"""The filter chain, and the filter in it, for connections that are for no known service."""
 SDS_CLUSTER = "sds-grpc"
 WORKLOAD_SECRET = "default"  # noqa: S105 - the name under which Istio serves a workload's certificate
+SYSTEM_ROOTS_SECRET = "file-root:system"  # noqa: S105 - the name under which Istio serves the roots of the operating system
 ROOT_SECRET = "ROOTCA"  # noqa: S105 - the name under which Istio serves the trusted roots
 
 OUTBOUND_CAPTURE_PORT = 15001
 INBOUND_CAPTURE_PORT = 15006
+PROXY_DNS_PORT = 15054
+"""Where a captured proxy asks, in its own network namespace, what names mean outside the mesh."""
 # Ports of the sidecar itself; a service on one of them gets no listener (Istio 2.15).
-RESERVED_PORTS = frozenset({OUTBOUND_CAPTURE_PORT, INBOUND_CAPTURE_PORT, 15020, 15021, 15053, 15090})
+RESERVED_PORTS = frozenset({OUTBOUND_CAPTURE_PORT, INBOUND_CAPTURE_PORT, 15020, 15021, 15053, PROXY_DNS_PORT, 15090})
 
 
 def seat_prefix(instance: str) -> str:

@@ -8,8 +8,9 @@ namespaces. A new one takes over from the one before it what is equal, as the sa
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import TypeVar
 
@@ -24,12 +25,12 @@ from mizzen.compile import (
     tcp_routes,
 )
 from mizzen.compile.listener_views import Target
-from mizzen.compile.listeners import SeatOutboundView
+from mizzen.compile.listeners import ANY_ADDRESS, SeatOutboundView
 from mizzen.compile.resource import XdsResource
 from mizzen.compile.route_views import RouteViews, asked_labels
 from mizzen.compile.routes import Source
 from mizzen.compile.seats import ALONE, Seat
-from mizzen.mesh.model import DestinationRule, Endpoint, Host, Labels
+from mizzen.mesh.model import Capture, DestinationRule, Endpoint, Host, Labels, Resolution, Service, ServicePort
 from mizzen.mesh.rerouting import only_routes_differ
 from mizzen.mesh.scope import Scope
 
@@ -84,7 +85,9 @@ class _Policies:
         self.rules = {scoped.service.host: scoped.destination_rules for scoped in scope.services}
         self.targets = _targets(scope)
         views = [view for scoped in scope.services for view in clusters.cluster_views(scoped, seat)]
-        made = [builders.cluster(view) for view, _ in views] + [
+        # Where these lead depends on how the caller's traffic is captured.
+        self.dialled = [view for view, _ in views if view.resolution is Resolution.DIALLED]
+        made = [builders.cluster(view) for view, _ in views if view.resolution is not Resolution.DIALLED] + [
             builders.sni_cluster(view) for view in tcp.sni_clusters()
         ]
         self.clusters: Named = by_name(made)
@@ -97,7 +100,7 @@ class _Policies:
         self.assigned = [
             _Assigned(view.cluster, view.host, view.port.number, labels)
             for view, labels in views
-            if view.cluster not in unassigned
+            if view.resolution is Resolution.TOLD and view.cluster not in unassigned
         ]
 
 
@@ -117,6 +120,7 @@ class Outbound:
         self.clusters: Named = kept(self._policies.clusters, before.clusters if before else None)
         self._served: tuple[object, frozenset[str], _Policies] | None = before._served if before else None  # noqa: SLF001
         self._endpoints: Named = before._endpoints if before else {}  # noqa: SLF001 - one thing, a scope later
+        self._dialled_clusters: dict[Capture, Named] = same._dialled_clusters if same else {}  # noqa: SLF001
         self._route_sets: dict[tuple[Source, tuple[tuple[Host, int], ...], bool], Named] = {}
         self._filters: dict[Source, Named] = {}
         self._sni_listeners: dict[Source, Named] = {}
@@ -130,6 +134,16 @@ class Outbound:
     def rules(self) -> Mapping[Host, tuple[DestinationRule, ...]]:
         """The DestinationRules that calls obey, by host."""
         return self._policies.rules
+
+    def dialled_clusters(self, capture: Capture) -> Named:
+        """Returns the clusters of services that are wherever a client wants to go."""
+        if capture not in self._dialled_clusters:
+            explicit = capture is Capture.EXPLICIT
+            views = [
+                replace(view, forwarded=explicit and view.port.protocol.is_http) for view in self._policies.dialled
+            ]
+            self._dialled_clusters[capture] = by_name(map(self._builders.cluster, views))
+        return self._dialled_clusters[capture]
 
     def endpoints(
         self, ready: Mapping[tuple[Host, int], tuple[Endpoint, ...]], served: frozenset[str] = frozenset()
@@ -200,8 +214,24 @@ def by_name(resources: Iterable[XdsResource]) -> dict[str, XdsResource]:
 
 
 def _targets(scope: Scope) -> dict[tuple[Host, int], Target]:
-    return {
-        (scoped.service.host, port.number): Target(scoped.service.address, port.protocol, scoped.service.origin)
+    found = {
+        (scoped.service.host, port.number): _target(scoped.service, port)
         for scoped in scope.services
         for port in scoped.service.ports
     }
+    # ServiceEntries may have written the same address for several hosts.
+    uses = Counter(
+        (address, number) for (_, number), one in found.items() if one.protocol.is_tls for address in one.addresses
+    )
+    for (host, number), one in found.items():
+        if one.protocol.is_tls and any(uses[address, number] > 1 for address in one.addresses):
+            found[host, number] = one._replace(server_name=host)
+    return found
+
+
+def _target(service: Service, port: ServicePort) -> Target:
+    """Returns where a port of a service is called. A ServiceEntry without addresses is called at any (Istio 2.7)."""
+    addresses = service.addresses or ((service.address,) if service.address else ())
+    anywhere = service.entry and not addresses
+    name = service.host if anywhere and port.protocol.is_tls else ""
+    return Target(addresses or ((ANY_ADDRESS,) if anywhere else ()), port.protocol, service.origin, name)

@@ -15,8 +15,8 @@ from mizzen.compile.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, Resour
 from mizzen.compile.route_filters import fault_filter
 from mizzen.compile.route_views import RouteViews
 from mizzen.compile.routes import Source
-from mizzen.mesh.model import Snapshot
-from mizzen.mesh.scope import Scope
+from mizzen.mesh.model import Resolution, Snapshot
+from mizzen.mesh.scope import Scope, ScopedService
 from mizzen.resources.key import Key
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
 from mizzen.stubs.envoy.config.core.v3.base_pb2 import TransportSocket
@@ -51,7 +51,7 @@ class Builder:
         """Returns everything that a client in the namespace of the scope may ask for; it has no labels."""
         source = Source(scope.namespace)
         made: dict[str, dict[str, XdsResource]] = {CLUSTER: {}, ENDPOINTS: {}, LISTENER: {}, ROUTES: {}}
-        for scoped in scope.services:
+        for scoped in filter(_is_inside, scope.services):
             for view, labels in clusters.cluster_views(scoped):
                 ready = snapshot.endpoints.get((view.host, view.port.number), ())
                 assignment = endpoints.endpoints_view(view.cluster, ready, labels)
@@ -60,14 +60,19 @@ class Builder:
                 tls = all(endpoint.tls for endpoint in assignment.endpoints)
                 made[CLUSTER][view.cluster] = self._cluster(view, tls)
                 made[ENDPOINTS][view.cluster] = self._endpoints(assignment)
-        origins = {scoped.service.host: scoped.service.origin for scoped in scope.services}
+        inside = {one.service.host: one.service.origin for one in scope.services if _is_inside(one)}
         for port, hosts in views.by_port.items():
-            for host in hosts:
+            for host in filter(inside.__contains__, hosts):
                 route = self._routes(views.of_proxyless(host, port, source))
                 made[ROUTES][route.name] = route
-                listener = self._listener(names.service_route(host, port), route.name, origins[host])
+                listener = self._listener(names.service_route(host, port), route.name, inside[host])
                 made[LISTENER][listener.name] = listener
         return made
+
+
+def _is_inside(scoped: ScopedService) -> bool:
+    """Tells whether such a client can call a service: it knows no way outside, nor to look names up."""
+    return scoped.service.resolution is Resolution.TOLD and not scoped.service.external
 
 
 def build_listener(name: str, route: str, origin: Key) -> XdsResource:

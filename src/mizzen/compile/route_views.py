@@ -9,7 +9,7 @@ from mizzen.compile import names
 from mizzen.compile.clusters import balancers
 from mizzen.compile.routes import RoutesView, Source, VirtualHostView, domains_of, mentioned_labels
 from mizzen.compile.seats import ALONE, Seat
-from mizzen.mesh.model import Host, Instance, VirtualService
+from mizzen.mesh.model import Host, Instance, Service, VirtualService
 from mizzen.mesh.scope import DEFAULT_HTTP_PORT, Scope, ScopedService
 from mizzen.resources.hosts import resolve
 from mizzen.resources.key import Key
@@ -63,7 +63,8 @@ class RouteViews:
         hosts = self._all(self.by_port.get(number, ()), _Asked(number, source))
         hosts += [self._literal(host, port, rules, source) for host, port, rules in self._literals() if port == number]
         ordered = self._in_order_of_claim(hosts)
-        return RoutesView(self._seat.named(str(number)), ordered, passthrough=True, seat=self._seat)
+        name, blocked = self._seat.named(str(number)), self._scope.registry_only
+        return RoutesView(name, ordered, passthrough=True, blocked=blocked, seat=self._seat)
 
     def of_services(self, ports: Iterable[tuple[Host, int]], source: Source) -> list[RoutesView]:
         """The routes of ports of services, whatever a request calls them: those of their own loopback ports."""
@@ -87,7 +88,8 @@ class RouteViews:
         ]
         hosts += [self._literal(host, port, rules, source, with_port=True) for host, port, rules in self._literals()]
         ordered = self._in_order_of_claim(hosts)
-        return RoutesView(names.HTTP_PROXY, ordered, passthrough=True, ignore_port=False)
+        blocked = self._scope.registry_only
+        return RoutesView(names.HTTP_PROXY, ordered, passthrough=True, blocked=blocked, ignore_port=False)
 
     def of_proxyless(self, host: Host, number: int, source: Source) -> RoutesView:
         """The routes of one port of one service, for a gRPC client that asks for exactly these."""
@@ -123,7 +125,7 @@ class RouteViews:
     def _service(self, scoped: ScopedService, asked: _Asked) -> VirtualHostView:
         service, rules, domains = scoped.service, scoped.virtual_services, asked.domains
         client = self._scope.namespace
-        own = domains or domains_of(service.host, service.name, service.namespace, client, service.address)
+        own = domains or _domains(service, client)
         if not domains and service.namespace == client:
             own += tuple(alias.lower() for alias in service.aliases)
         return VirtualHostView(
@@ -169,6 +171,13 @@ class RouteViews:
                 for _, destination in destinations(http)
             ]
         return self._destinations[rule.key]
+
+
+def _domains(service: Service, client: str) -> tuple[str, ...]:
+    if not service.entry:
+        return domains_of(service.host, service.name, service.namespace, client, service.address)
+    addresses = [address for address in (service.address, *service.addresses) if address and "/" not in address]
+    return (service.host, f"{service.host}.", *dict.fromkeys(addresses))
 
 
 def _ports(scope: Scope) -> dict[Host, tuple[int, ...]]:

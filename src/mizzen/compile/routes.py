@@ -31,6 +31,7 @@ from mizzen.stubs.envoy.config.route.v3.route_pb2 import RouteConfiguration
 
 # What a VirtualService may hold at most; Envoy's own limit is 4 kB.
 _LARGEST_DIRECT_RESPONSE = 1 << 20
+_BAD_GATEWAY = 502
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ class VirtualHostView:
 
 @dataclass(frozen=True)
 class RoutesView:
-    """Everything that a route configuration depends on; ``passthrough`` lets hosts that it does not know go on.
+    """Everything that a route configuration depends on; ``passthrough`` lets hosts that it does not know go on, unless
+    they are ``blocked``.
 
     ``hosts`` stand in the order in which they claim their domains: of equal domains the first keeps it, as in Istio.
     """
@@ -85,6 +87,7 @@ class RoutesView:
     name: str
     hosts: tuple[VirtualHostView, ...]
     passthrough: bool = False
+    blocked: bool = False
     ignore_port: bool = True
     seat: Seat = ALONE
 
@@ -143,7 +146,7 @@ def build_routes(view: RoutesView, build: BuildHost = build_host) -> XdsResource
     built = sorted((build(host) for host in _claimed(view.hosts)), key=_name)
     parts = [one.part for one in built]
     if view.passthrough:
-        parts.append(_part(_allow_any(view.seat)))
+        parts.append(_part(_block_all() if view.blocked else _allow_any(view.seat)))
     # Encoded messages that follow each other are one message with the fields of all (protobuf's encoding).
     body = b"".join([config.SerializeToString(deterministic=True), *parts])
     return encoded(view.name, body, dict.fromkeys(key for one in built for key in one.origins))
@@ -169,6 +172,12 @@ def _allow_any(seat: Seat) -> VirtualHost:
     route.route.cluster = seat.named(names.PASSTHROUGH)
     timeouts(route.route, None)
     return VirtualHost(name="allow_any", domains=["*"], routes=[route], include_request_attempt_count=True)
+
+
+def _block_all() -> VirtualHost:
+    route = Route(name="block_all", match=RouteMatch(prefix="/"))
+    route.direct_response.status = _BAD_GATEWAY  # Istio 2.15
+    return VirtualHost(name="block_all", domains=["*"], routes=[route], include_request_attempt_count=True)
 
 
 def _routes(view: VirtualHostView, rule: VirtualService) -> Iterator[Route]:

@@ -76,6 +76,8 @@ class TcpRoutes:
     def __init__(self, scope: Scope, ports: Mapping[Host, tuple[int, ...]], seat: Seat = ALONE) -> None:
         self._seat = seat
         self._ports = ports
+        allowed = names.BLACK_HOLE if scope.registry_only else seat.named(names.PASSTHROUGH)
+        self._elsewhere = TcpRouteView(seat.named(names.ELSEWHERE), allowed, ((allowed, 1),))
         self._services = [
             (scoped, port) for scoped in scope.services for port in scoped.service.ports if not port.protocol.is_http
         ]
@@ -98,8 +100,9 @@ class TcpRoutes:
 
     def views(self, source: Source) -> Iterator[TcpRouteView]:
         """Yields the route of each port that does not speak HTTP, under the name that its listener gives it, and those of
-        the server names of TLS.
+        the server names of TLS; and that of connections to no known service.
         """
+        yield self._elsewhere
         for scoped, port in self._services:
             yield from (self._tls_views if port.protocol.is_tls else self._tcp_views)(scoped, port.number, source)
 

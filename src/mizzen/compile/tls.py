@@ -45,7 +45,7 @@ _ALPN = {
 }
 
 
-def _parameters() -> TlsParameters:
+def parameters() -> TlsParameters:
     # Envoy's client stops at TLS 1.2 unless a maximum is given.
     return TlsParameters(
         tls_minimum_protocol_version=TlsParameters.TLSv1_2, tls_maximum_protocol_version=TlsParameters.TLSv1_3
@@ -55,7 +55,7 @@ def _parameters() -> TlsParameters:
 def _common(accepted: Iterable[StringMatcher], alpn: Iterable[str], secret: str) -> CommonTlsContext:
     sans = [SubjectAltNameMatcher(san_type=SubjectAltNameMatcher.URI, matcher=matcher) for matcher in accepted]
     return CommonTlsContext(
-        tls_params=_parameters(),
+        tls_params=parameters(),
         alpn_protocols=alpn,
         tls_certificate_sds_secret_configs=[SdsSecretConfig(name=secret, sds_config=sds())],
         combined_validation_context=CommonTlsContext.CombinedCertificateValidationContext(

@@ -10,16 +10,22 @@ from typing import Any
 
 from mizzen.control.attachments import Attachments
 from mizzen.mesh.model import Endpoint, Proxy, Service, Snapshot
+from mizzen.mesh.visibility import PRIVATE, PUBLIC
+from mizzen.registry.entries import Entries, automatic_hosts
 from mizzen.registry.processes import build_endpoints, build_proxies
 from mizzen.registry.reports import Desired, DesiredWorkload, Report, ServiceName, WrittenResource
 from mizzen.registry.services import build_services, host_of, services_in, workloads_in
 from mizzen.resources.destination_rule import DestinationRuleSpec
 from mizzen.resources.key import Key
+from mizzen.resources.mesh_config import MeshConfigSpec
+from mizzen.resources.mesh_config_references import mesh_configs
 from mizzen.resources.problems import Problem
 from mizzen.resources.resource import Resource
 from mizzen.resources.virtual_service import VirtualServiceSpec
 from mizzen.resources.workload import WorkloadSpec, working_folder
 from mizzen.store.contents import Contents
+
+_POLICY = (VirtualServiceSpec, DestinationRuleSpec, MeshConfigSpec)
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ class Running:
 
 def running(inputs: Inputs, before: Running | None = None) -> Running:
     """Returns what runs: the very objects of ``before`` if that was made from the same."""
-    resources = [one for one in _in_order(inputs) if not isinstance(one.spec, VirtualServiceSpec | DestinationRuleSpec)]
+    resources = [one for one in _in_order(inputs) if not isinstance(one.spec, _POLICY)]
     report = inputs.report or Report(node="")
     basis = (
         resources,
@@ -71,10 +77,12 @@ def running(inputs: Inputs, before: Running | None = None) -> Running:
         return before
     trust_domain, instances = inputs.trust_domain, report.instances
     services = build_services(resources, instances, inputs.addresses, trust_domain, report.services)
+    entries = Entries(resources, instances, trust_domain)
+    outside = entries.services(inputs.addresses, services)
     return Running(
         basis,
-        services,
-        build_endpoints(resources, instances, trust_domain),
+        dict(sorted((services | outside).items())),
+        build_endpoints(resources, instances, trust_domain) | entries.endpoints(outside),
         build_proxies(resources, instances, services, trust_domain, report.node_proxy),
     )
 
@@ -91,6 +99,7 @@ def build_snapshot(inputs: Inputs, version: int, found: Running | None = None) -
         virtual_services=tuple(one for one in resources if isinstance(one.spec, VirtualServiceSpec)),
         destination_rules=tuple(one for one in resources if isinstance(one.spec, DestinationRuleSpec)),
         proxies=found.proxies,
+        registry_only=any(one.spec.registry_only for one in mesh_configs(resources)[:1]),
     )
 
 
@@ -111,7 +120,7 @@ def build_desired(
         version=version,
         trust_domain=inputs.trust_domain,
         workloads=tuple(_desired(workload, inputs.restarts) for workload in workloads),
-        services=tuple(_name(service) for service in services.values()),
+        services=tuple(_name(service) for service in services.values() if service.callable_by_name),
         problems=tuple(str(problem) for problem in problems),
         written=_written(contents) if contents else (),
         attachments=inputs.attachments.told(),
@@ -161,9 +170,11 @@ def _name(service: Service) -> ServiceName:
         ports=tuple(port.number for port in service.ports),
         port_names=tuple(port.name for port in service.ports),
         aliases=service.aliases,
+        export_to=tuple(service.namespace if one == PRIVATE else one for one in service.export_to if one != PUBLIC),
     )
 
 
 def hosts_of(resources: Iterable[Resource[Any]]) -> list[str]:
-    """Returns the hosts of all Service resources, in order."""
-    return sorted({host_of(service) for service in services_in(resources)})
+    """Returns the hosts of all services that have a virtual address, in order."""
+    resources = list(resources)
+    return sorted({*(host_of(service) for service in services_in(resources)), *automatic_hosts(resources)})

@@ -6,10 +6,11 @@ it alone has the keys.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import PurePath
 
-from mizzen.compile.names import ROOT_SECRET, WORKLOAD_SECRET
-from mizzen.compile.resource import SECRET, Resources, XdsResource, encode
+from mizzen.compile.names import ROOT_SECRET, SYSTEM_ROOTS_SECRET, WORKLOAD_SECRET
+from mizzen.compile.resource import XdsResource, encode
 from mizzen.identity.renewal import KeyMaterial
 from mizzen.stubs.envoy.config.core.v3.base_pb2 import DataSource
 from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.common_pb2 import (
@@ -35,21 +36,25 @@ def roots_secret(roots_pem: str, name: str = ROOT_SECRET) -> XdsResource:
     return encode(name, Secret(name=name, validation_context=context))
 
 
+def system_roots_secret(file: str) -> XdsResource:
+    """Returns the secret with which a proxy checks servers outside the mesh: a file of roots, read again when it changes."""
+    context = CertificateValidationContext(trusted_ca=DataSource(filename=file))
+    context.watched_directory.path = str(PurePath(file).parent)
+    return encode(SYSTEM_ROOTS_SECRET, Secret(name=SYSTEM_ROOTS_SECRET, validation_context=context))
+
+
 def secrets(material: KeyMaterial) -> Mapping[str, XdsResource]:
     """Returns both secrets of a workload by name."""
-    both = (certificate_secret(material.key, material.chain), roots_secret(material.roots))
-    return {secret.name: secret for secret in both}
+    return by_name((certificate_secret(material.key, material.chain), roots_secret(material.roots)))
 
 
 def secrets_by_identity(identity: str, material: KeyMaterial) -> dict[str, XdsResource]:
     """Returns both secrets for a proxy that has several identities: the certificate under the name of its own."""
-    both = (certificate_secret(material.key, material.chain, identity), roots_secret(material.roots))
-    return {secret.name: secret for secret in both}
+    return by_name((certificate_secret(material.key, material.chain, identity), roots_secret(material.roots)))
 
 
-def resources(material: KeyMaterial) -> Resources:
-    """Returns all that an SDS server serves to the proxy of a workload."""
-    return {SECRET: secrets(material)}
+def by_name(given: Iterable[XdsResource]) -> dict[str, XdsResource]:
+    return {secret.name: secret for secret in given}
 
 
 def _inline(text: str) -> DataSource:

@@ -45,32 +45,22 @@ class ServicePort:
     name: str = ""
 
 
-@dataclass(frozen=True)
-class Service:
-    """What clients call: a host and its ports.
-
-    ``address`` is its virtual address, where capture is transparent. ``identities`` are those of all workloads that
-    stand behind it, whether or not they are ready: a client accepts a server with one of them (Istio 2.11), and a
-    replica that comes or goes must not change a cluster. ``aliases`` are other names by which its namespace calls it.
+class Resolution(enum.StrEnum):
+    """Where a proxy finds the endpoints of a service: it is told them, looks all addresses of names up, or one of a name
+    for each connection, or takes the address that the client dialled.
     """
 
-    host: Host
-    name: str
-    namespace: str
-    ports: tuple[ServicePort, ...]
-    address: str = ""
-    identities: tuple[SpiffeId, ...] = ()
-    aliases: tuple[str, ...] = ()
-    origin: Key = field(default=Key("", "", ""), compare=False)
-
-    def port(self, number: int) -> ServicePort | None:
-        return next((port for port in self.ports if port.number == number), None)
+    TOLD = "told"
+    DNS = "dns"
+    DNS_ROUND_ROBIN = "dns round robin"
+    DIALLED = "dialled"
 
 
 class Endpoint(NamedTuple):
     """One ready address of a workload behind a service port; ``tls`` says that a proxy stands before it.
 
-    ``instance`` is the id of the instance that listens there, ``identity`` what that presents as its own.
+    ``instance`` is the id of the instance that listens there, ``identity`` what that presents as its own. The address is a
+    name where proxies look it up.
     """
 
     address: str
@@ -81,6 +71,46 @@ class Endpoint(NamedTuple):
     tls: bool = True
     instance: str = ""
     identity: str = ""
+    weight: int = 1
+
+
+@dataclass(frozen=True)
+class Service:
+    """What clients call: a host and its ports.
+
+    ``address`` is its virtual address, where capture is transparent, and ``addresses`` are all that it has if users wrote
+    some, which may be subnets. ``identities`` are those of all workloads that
+    stand behind it, whether or not they are ready: a client accepts a server with one of them (Istio 2.11), and a
+    replica that comes or goes must not change a cluster. ``aliases`` are other names by which its namespace calls it.
+
+    ``entry`` says that it is a ServiceEntry's, and called by its host alone, which may be a wildcard. What is ``external``
+    does not speak the mesh's TLS. ``named`` are the endpoints that proxies look up, by service port. ``sans`` are further
+    names that its servers prove; ``export_to`` the namespaces that see it, () for all.
+    """
+
+    host: Host
+    name: str
+    namespace: str
+    ports: tuple[ServicePort, ...]
+    address: str = ""
+    addresses: tuple[str, ...] = ()
+    identities: tuple[SpiffeId, ...] = ()
+    aliases: tuple[str, ...] = ()
+    origin: Key = field(default=Key("", "", ""), compare=False)
+    entry: bool = False
+    external: bool = False
+    resolution: Resolution = Resolution.TOLD
+    named: tuple[tuple[int, Endpoint], ...] = ()
+    sans: tuple[str, ...] = ()
+    export_to: tuple[str, ...] = ()
+
+    @property
+    def callable_by_name(self) -> bool:
+        """Whether applications may look its host up in the mesh."""
+        return not self.entry or bool(self.address)
+
+    def port(self, number: int) -> ServicePort | None:
+        return next((port for port in self.ports if port.number == number), None)
 
 
 class Capture(enum.StrEnum):
@@ -176,7 +206,8 @@ class Proxy:
 class Snapshot:
     """One frozen, indexed view of the world.
 
-    ``services`` are sorted by host; ``endpoints`` are by host and service port; policy is sorted by age.
+    ``services`` are sorted by host; ``endpoints`` are by host and service port; policy is sorted by age. ``registry_only``
+    says that nothing may be called but services.
     """
 
     version: int
@@ -186,3 +217,4 @@ class Snapshot:
     virtual_services: tuple[VirtualService, ...] = ()
     destination_rules: tuple[DestinationRule, ...] = ()
     proxies: Mapping[str, Proxy] = field(default_factory=dict)
+    registry_only: bool = False

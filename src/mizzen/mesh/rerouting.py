@@ -22,6 +22,8 @@ def rerouted(scope: Scope, before: Snapshot, now: Snapshot) -> Scope | None:
     """
     if before.services is not now.services or before.destination_rules != now.destination_rules:
         return None
+    if before.registry_only != now.registry_only:
+        return None
     changed = _changed(before.virtual_services, now.virtual_services)
     if changed is None:
         return None

@@ -13,6 +13,7 @@ from mizzen.mesh.delegates import with_delegates
 from mizzen.mesh.destination_rules import DestinationRuleIndex
 from mizzen.mesh.model import DestinationRule, Host, Service, Snapshot, VirtualService
 from mizzen.mesh.virtual_services import VirtualServiceIndex
+from mizzen.mesh.visibility import visibility
 from mizzen.resources.key import Key
 
 DEFAULT_HTTP_PORT = 80
@@ -45,12 +46,16 @@ class LiteralHost:
 
 @dataclass(frozen=True)
 class Scope:
-    """All that a namespace may call, by host; ``claims`` are the VirtualServices that it sees, in their order of claim."""
+    """All that a namespace may call, by host; ``claims`` are the VirtualServices that it sees, in their order of claim.
+
+    With ``registry_only`` it may call nothing else.
+    """
 
     namespace: str
     services: tuple[ScopedService, ...]
     literal_hosts: tuple[LiteralHost, ...]
     claims: tuple[Key, ...] = ()
+    registry_only: bool = False
 
 
 def scope_of(snapshot: Snapshot, namespace: str) -> Scope:
@@ -60,22 +65,24 @@ def scope_of(snapshot: Snapshot, namespace: str) -> Scope:
     services = [
         ScopedService(service, routes.claimants(host), rules.lookup(host, service.namespace))
         for host, service in snapshot.services.items()
+        if visibility(service.export_to, service.namespace, namespace) is not None
     ]
     return Scope(
         namespace=namespace,
         services=tuple(services),
-        literal_hosts=tuple(_literal_hosts(snapshot, routes, services)),
+        literal_hosts=tuple(_literal_hosts(routes, services)),
         claims=tuple(rule.key for rule in routes.rules),
+        registry_only=snapshot.registry_only,
     )
 
 
-def _literal_hosts(snapshot: Snapshot, routes: VirtualServiceIndex, services: list[ScopedService]) -> list[LiteralHost]:
+def _literal_hosts(routes: VirtualServiceIndex, services: list[ScopedService]) -> list[LiteralHost]:
     ports: defaultdict[Key, set[int]] = defaultdict(set)
     for scoped in services:
         for rule in scoped.virtual_services:
             ports[rule.key].update(port.number for port in scoped.service.ports if port.protocol.is_http)
     found: list[LiteralHost] = []
-    for host, claimants in routes.literal_hosts(snapshot.services):
+    for host, claimants in routes.literal_hosts(scoped.service.host for scoped in services):
         served = {rule.key: ports[rule.key] or {DEFAULT_HTTP_PORT} for rule in claimants}
         found += [
             LiteralHost(host, port, tuple(rule for rule in claimants if port in served[rule.key]))

@@ -48,6 +48,7 @@ from mizzen.node.runs import Runs
 from mizzen.node.runtimes import ProcessRuntime, Runtime
 from mizzen.node.sds import Certificates
 from mizzen.node.specs import Workload
+from mizzen.node.system_roots import system_roots
 from mizzen.node.workloads import Workloads
 from mizzen.registry.reports import Desired, IssuedCertificate, ServiceName, WrittenResource
 from mizzen.settings import Settings
@@ -102,7 +103,7 @@ class _Agent:
         self._records = records
         self._client = ControlClient(settings.api_socket)
         self._board = Board(socket.gethostname(), self._client.report)
-        self._certificates = Certificates(self._issue, settings.trust_domain)
+        self._certificates = Certificates(self._issue, settings.trust_domain, system_roots())
         self._refusals: dict[SpiffeId, str] = {}
         self._control = ControlKeeper(settings, records, emit, self._client.up, control_command)
         self._workloads = Workloads(self._make_runner, emit)

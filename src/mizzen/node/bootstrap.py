@@ -16,7 +16,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 
-from mizzen.compile.names import SDS_CLUSTER, UID_METADATA
+from mizzen.compile.names import PROXY_DNS_PORT, SDS_CLUSTER, UID_METADATA
 from mizzen.mesh.model import ProxyKind
 from mizzen.resources.hosts import DEFAULT_DOMAIN
 from mizzen.stubs.envoy.config.bootstrap.v3 import bootstrap_pb2
@@ -33,6 +33,7 @@ from mizzen.stubs.envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from mizzen.stubs.envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 from mizzen.stubs.envoy.config.overload.v3 import overload_pb2
 from mizzen.stubs.envoy.extensions.bootstrap.internal_listener.v3.internal_listener_pb2 import InternalListener
+from mizzen.stubs.envoy.extensions.network.dns_resolver.cares.v3.cares_dns_resolver_pb2 import CaresDnsResolverConfig
 from mizzen.stubs.envoy.extensions.resource_monitors.downstream_connections.v3 import downstream_connections_pb2
 from mizzen.stubs.envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 
@@ -100,7 +101,18 @@ def bootstrap(proxy: BootstrapView) -> bootstrap_pb2.Bootstrap:
         overload_manager=_limits(),
         layered_runtime=_runtime(),
         bootstrap_extensions=_extensions(),
+        typed_dns_resolver_config=_dns(proxy),
     )
+
+
+def _dns(proxy: BootstrapView) -> TypedExtensionConfig | None:
+    """Says where a captured proxy looks names up: not where its application does, to whom a name may mean the proxy."""
+    if proxy.capture != "transparent" or proxy.kind is not ProxyKind.SIDECAR:
+        return None
+    resolver = CaresDnsResolverConfig()
+    address = resolver.resolvers.add().socket_address
+    address.address, address.port_value = "127.0.0.1", PROXY_DNS_PORT
+    return TypedExtensionConfig(name="envoy.network.dns_resolver.cares", typed_config=_pack(resolver))
 
 
 def _extensions() -> list[TypedExtensionConfig]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from pathlib import Path
 
 from mizzen.compile.resource import SECRET, XdsResource
 from mizzen.identity.renewal import KeyMaterial
 from mizzen.identity.renewer import Issue, Renewer
-from mizzen.identity.secrets import resources, secrets_by_identity
+from mizzen.identity.secrets import by_name, secrets, secrets_by_identity, system_roots_secret
 from mizzen.mesh.model import ProxyKind
 from mizzen.mesh.spiffe import SpiffeId
 from mizzen.xds.source import Config, Node
@@ -26,12 +27,14 @@ class Certificates:
     the node's proxy has those of all instances, each under the name of its identity.
     """
 
-    def __init__(self, issue: Issue, trust_domain: str) -> None:
+    def __init__(self, issue: Issue, trust_domain: str, system_roots: Path | None = None) -> None:
         self._trust_domain = trust_domain
         self._renewer = Renewer(issue=issue, publish=self._publish, clock=time.time, chance=random.SystemRandom())
         self._holders: dict[tuple[str, str], SpiffeId] = {}
         self._configs: dict[SpiffeId, Config] = {}
-        self._by_identity: dict[str, XdsResource] = {}
+        # The roots of the operating system, for TLS towards servers outside; what needs them fails where there are none.
+        self._common = by_name([system_roots_secret(str(system_roots))] if system_roots else [])
+        self._by_identity: dict[str, XdsResource] = dict(self._common)
         self._version = 0
         self._changed = asyncio.Condition()
         self._news = asyncio.Event()
@@ -74,7 +77,7 @@ class Certificates:
         return self._version
 
     def _publish(self, identity: SpiffeId, material: KeyMaterial) -> None:
-        self._configs[identity] = Config(0, resources(material))
+        self._configs[identity] = Config(0, {SECRET: {**secrets(material), **self._common}})
         self._by_identity = self._by_identity | secrets_by_identity(str(identity), material)
         self._bump()
 

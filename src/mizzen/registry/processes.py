@@ -24,6 +24,7 @@ from mizzen.mesh.spiffe import SpiffeId
 from mizzen.registry import reports
 from mizzen.registry.selecting import Labelled, Services
 from mizzen.registry.services import host_of, services_in, target_of, workloads_in
+from mizzen.registry.written import behind_service, written_addresses
 from mizzen.resources.key import Key
 from mizzen.resources.protocols import Protocol, declared_protocol
 from mizzen.resources.resource import Resource
@@ -40,31 +41,34 @@ def build_endpoints(
     resources: Iterable[Resource[Any]], instances: Iterable[reports.Instance], trust_domain: str
 ) -> dict[tuple[str, int], tuple[Endpoint, ...]]:
     """Returns the ready endpoints by host and service port; a port that none serves has none."""
+    resources = list(resources)
     ready = Labelled(
         (instance.namespace, instance.labels, instance)
         for instance in instances
         if (instance.ready and instance.phase == RUNNING) or instance.bypassed
     )
+    addresses = written_addresses(resources)
     found: dict[tuple[str, int], tuple[Endpoint, ...]] = {}
     for service in services_in(resources):
-        members = ready.picked(service)
+        members, written = ready.picked(service), addresses.picked(service)
         for port in service.spec.ports:
             target = target_of(port)
             endpoints = [
-                _endpoint(instance, served, trust_domain)
+                instance_endpoint(instance, served, trust_domain)
                 for instance in members
-                for served in _serving(instance.ports, target)
+                for served in serving(instance.ports, target)
             ]
+            endpoints += behind_service(written, port, trust_domain)
             found[host_of(service), port.port] = tuple(sorted(endpoints))
     return found
 
 
-def _serving(ports: Iterable[reports.InstancePort], target: int | str) -> list[reports.InstancePort]:
+def serving(ports: Iterable[reports.InstancePort], target: int | str) -> list[reports.InstancePort]:
     """Returns the ports that a Service's target means, by number or by name (Kubernetes)."""
     return [port for port in ports if target in {port.number, port.name}][:1]
 
 
-def _endpoint(instance: reports.Instance, port: reports.InstancePort, trust_domain: str) -> Endpoint:
+def instance_endpoint(instance: reports.Instance, port: reports.InstancePort, trust_domain: str) -> Endpoint:
     return Endpoint(
         address=instance.address,
         port=port.inbound,

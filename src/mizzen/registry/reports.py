@@ -29,7 +29,7 @@ class ServiceName(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A service that applications may call by name: its host (FQDN), its virtual address, its ports.
 
     ``port_names`` go with ``ports``, one by one; "" is that of a port without a name. ``aliases`` are other names by which
-    its namespace calls it.
+    its namespace calls it. ``export_to`` are the namespaces that may call it, () for all.
     """
 
     host: str
@@ -39,6 +39,7 @@ class ServiceName(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ports: tuple[int, ...]
     port_names: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
+    export_to: tuple[str, ...] = ()
 
 
 class WrittenResource(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -34,11 +34,13 @@ class Labelled(Generic[ItemT]):
 
     def picked(self, service: Resource[ServiceSpec]) -> list[ItemT]:
         """Returns what a Service picks."""
-        candidates = [
-            self._by_label.get((service.namespace, name, value), []) for name, value in service.spec.selector.items()
-        ]
+        return self.with_labels(service.namespace, service.spec.selector)
+
+    def with_labels(self, namespace: str, selector: Mapping[str, str]) -> list[ItemT]:
+        """Returns what has all labels of a selector in a namespace; nothing for an empty one."""
+        candidates = [self._by_label.get((namespace, name, value), []) for name, value in selector.items()]
         fewest = min(candidates, key=len, default=[])
-        return [item for namespace, labels, item in fewest if picks(service, namespace, labels)]
+        return [item for _, labels, item in fewest if selector.items() <= labels.items()]
 
 
 class Services:

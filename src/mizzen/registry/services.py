@@ -10,11 +10,11 @@ from mizzen.mesh.spiffe import SpiffeId
 from mizzen.registry.reports import FoundService, Instance
 from mizzen.registry.selecting import Labelled
 from mizzen.resources.hosts import resolve
-from mizzen.resources.protocols import Protocol, declared_protocol
 from mizzen.resources.resource import Resource
 from mizzen.resources.service import ServicePort as ServicePortSpec
 from mizzen.resources.service import ServiceSpec
 from mizzen.resources.workload import WorkloadSpec
+from mizzen.resources.workload_entry import WorkloadEntrySpec, labelled
 
 
 def host_of(service: Resource[ServiceSpec]) -> str:
@@ -28,6 +28,12 @@ def services_in(resources: Iterable[Resource[Any]]) -> Iterator[Resource[Service
 
 def workloads_in(resources: Iterable[Resource[Any]]) -> Iterator[Resource[WorkloadSpec]]:
     return (resource for resource in resources if isinstance(resource.spec, WorkloadSpec))
+
+
+def _addresses(resources: Iterable[Resource[Any]]) -> Iterator[Resource[WorkloadEntrySpec]]:
+    """Yields the WorkloadEntries that say who is there."""
+    found = (one for one in resources if isinstance(one.spec, WorkloadEntrySpec))
+    return (labelled(one) for one in found if one.spec.service_account)
 
 
 def target_of(port: ServicePortSpec) -> int | str:
@@ -44,7 +50,7 @@ def build_services(
 ) -> dict[str, Service]:
     """Returns the services by host, in order.
 
-    Their identities are those of the Workloads that they pick, of replicas that still run with an earlier one, and of
+    Their identities are those of the Workloads and WorkloadEntries that they pick, of replicas that still run with an earlier one, and of
     the containers that were ``found`` behind what they pick, running or not.
     """
     resources, found = list(resources), list(found)
@@ -52,6 +58,7 @@ def build_services(
         [
             *((one.namespace, one.labels, one.spec.service_account) for one in workloads_in(resources)),
             *((one.namespace, one.labels, one.service_account) for one in instances),
+            *((one.namespace, one.labels, one.spec.service_account) for one in _addresses(resources)),
             *((one.namespace, one.selector, account) for one in found for account in one.accounts),
         ]
     )
@@ -64,10 +71,7 @@ def build_services(
             host=host,
             name=resource.name,
             namespace=resource.namespace,
-            ports=tuple(
-                ServicePort(port.port, declared_protocol(port.name, port.app_protocol) or Protocol.TCP, port.name)
-                for port in resource.spec.ports
-            ),
+            ports=tuple(ServicePort(port.port, port.speaks, port.name) for port in resource.spec.ports),
             address=addresses.get(host, ""),
             identities=tuple(sorted(identities)),
             aliases=aliases.get((resource.namespace, resource.name), ()),

@@ -147,17 +147,17 @@ class OutlierDetection(Model):
 
 
 class ClientTLSSettings(Model):
-    """``mode`` is DISABLE when a ``tls`` block does not say, as in Istio."""
+    """``mode`` is DISABLE when a ``tls`` block does not say, as in Istio. Certificates are absolute paths on the node."""
 
-    mode: Annotated[Literal["DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"], Later(unless={"ISTIO_MUTUAL"})] = "DISABLE"
-    client_certificate: Annotated[str, Later()] = ""
-    private_key: Annotated[str, Later()] = ""
-    ca_certificates: Annotated[str, Later()] = ""
+    mode: Literal["DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"] = "DISABLE"
+    client_certificate: str = ""
+    private_key: str = ""
+    ca_certificates: str = ""
     ca_crl: Annotated[str, Later()] = ""
     credential_name: Annotated[str, Later()] = ""
-    subject_alt_names: Annotated[Many[str], Later()] = ()
-    sni: Annotated[str, Later()] = ""
-    insecure_skip_verify: Annotated[bool | None, Later()] = None
+    subject_alt_names: Many[str] = ()
+    sni: str = ""
+    insecure_skip_verify: bool | None = None
 
 
 class PortTrafficPolicy(Model):

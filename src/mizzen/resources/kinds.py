@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from mizzen.resources.destination_rule import DestinationRuleSpec
+from mizzen.resources.mesh_config import MeshConfigSpec
 from mizzen.resources.model import Model
 from mizzen.resources.service import ServiceSpec
+from mizzen.resources.service_entry import ServiceEntrySpec
 from mizzen.resources.virtual_service import VirtualServiceSpec
 from mizzen.resources.workload import WorkloadSpec
+from mizzen.resources.workload_entry import WorkloadEntrySpec
 
 NETWORKING = "networking.istio.io"
 SECURITY = "security.istio.io"
@@ -80,11 +83,12 @@ KINDS: tuple[Kind, ...] = (
     Kind("Service", "services", CORE, ("v1",), ServiceSpec, ("svc",)),
     Kind("VirtualService", "virtualservices", NETWORKING, _ALL, VirtualServiceSpec, ("vs",)),
     Kind("DestinationRule", "destinationrules", NETWORKING, _ALL, DestinationRuleSpec, ("dr",)),
+    Kind("MeshConfig", "meshconfigs", MIZZEN, ("v1alpha1",), MeshConfigSpec, ("mc",)),
     Kind("Gateway", "gateways", NETWORKING, _ALL, short_names=("gw",)),
-    Kind("ServiceEntry", "serviceentries", NETWORKING, _ALL, short_names=("se",)),
+    Kind("ServiceEntry", "serviceentries", NETWORKING, _ALL, ServiceEntrySpec, ("se",)),
     Kind("Sidecar", "sidecars", NETWORKING, _ALL),
     Kind("EnvoyFilter", "envoyfilters", NETWORKING, ("v1alpha3",)),
-    Kind("WorkloadEntry", "workloadentries", NETWORKING, _ALL, short_names=("we",)),
+    Kind("WorkloadEntry", "workloadentries", NETWORKING, _ALL, WorkloadEntrySpec, ("we",)),
     Kind("WorkloadGroup", "workloadgroups", NETWORKING, _ALL, short_names=("wg",)),
     Kind("ProxyConfig", "proxyconfigs", NETWORKING, ("v1beta1",)),
     Kind(

@@ -61,7 +61,7 @@ def useless_routes(
                 position=rule.source.position(path),
                 resource=rule.key,
                 path=path,
-                hint=f"name the port {kind.port}, or set `appProtocol`, in {service.source.position('spec.ports')}",
+                hint=f"name the port {kind.port}, or set `{_field(service)}`, in {service.source.position('spec.ports')}",
             )
 
 
@@ -98,6 +98,10 @@ def _balancers(spec: DestinationRuleSpec) -> Iterator[tuple[str, set[int], LoadB
         for index, level in enumerate(policy.port_level_settings if policy else ()):
             if level.load_balancer and level.port:
                 yield join(f"{path}.portLevelSettings", index), {level.port.number}, level.load_balancer
+
+
+def _field(service: Resource[ServiceSpec]) -> str:
+    return "protocol" if service.key.kind == "ServiceEntry" else "appProtocol"
 
 
 def undeclared_ports(service: Resource[ServiceSpec]) -> Iterator[Problem]:

@@ -15,15 +15,20 @@ from typing import Any
 from mizzen.resources import hosts
 from mizzen.resources.delegate_references import check_delegates
 from mizzen.resources.destination_rule import DestinationRuleSpec
+from mizzen.resources.entry_references import as_services, entry_problems, unreachable_names, written_labels
 from mizzen.resources.exports import visible
+from mizzen.resources.mesh_config_references import several
 from mizzen.resources.paths import join
 from mizzen.resources.problems import Level, Problem
 from mizzen.resources.protocol_references import hashed_bytes, undeclared_ports, useless_routes
 from mizzen.resources.resource import Resource
 from mizzen.resources.schema import nearest
 from mizzen.resources.service import ServicePort, ServiceSpec
+from mizzen.resources.service_entry import ServiceEntrySpec
+from mizzen.resources.tls_references import unfit_tls
 from mizzen.resources.virtual_service import Destination, VirtualServiceSpec, all_destinations
 from mizzen.resources.workload import WorkloadSpec
+from mizzen.resources.workload_entry import WorkloadEntrySpec, labelled
 
 NOT_FOUND = "IST0101"
 CONFLICTING_HOSTS = "IST0109"
@@ -40,23 +45,27 @@ class _World:
     services: dict[str, Resource[ServiceSpec]] = field(default_factory=dict)
     names: dict[str, Resource[ServiceSpec]] = field(default_factory=dict)
     meant: dict[str, str | None] = field(default_factory=dict)
-    workloads: dict[tuple[str, str, str], list[Resource[WorkloadSpec]]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
+    workloads: dict[tuple[str, str, str], list[Resource[Any]]] = field(default_factory=lambda: defaultdict(list))
     rules: dict[str, list[Resource[DestinationRuleSpec]]] = field(default_factory=lambda: defaultdict(list))
     wildcard_rules: list[tuple[str, Resource[DestinationRuleSpec]]] = field(default_factory=list)
     routes: list[Resource[VirtualServiceSpec]] = field(default_factory=list)
+    entries: list[Resource[ServiceEntrySpec]] = field(default_factory=list)
+    outside: dict[str, Resource[ServiceSpec]] = field(default_factory=dict)
 
     def add(self, resource: Resource[Any]) -> None:
         match resource.spec:
             case ServiceSpec():
                 self.services[hosts.resolve(resource.name, resource.namespace, self.domain)] = resource
                 self.names[resource.name] = resource
-            case WorkloadSpec():
-                for key, value in resource.labels.items():
-                    self.workloads[resource.namespace, key, value].append(resource)
+            case WorkloadEntrySpec() | WorkloadSpec() as spec:
+                one = labelled(resource) if isinstance(spec, WorkloadEntrySpec) else resource
+                for key, value in one.labels.items():
+                    self.workloads[one.namespace, key, value].append(one)
             case VirtualServiceSpec():
                 self.routes.append(resource)
+            case ServiceEntrySpec():
+                self.entries.append(resource)
+                self.outside |= as_services(resource) | self.outside
             case DestinationRuleSpec(host=host):
                 full = hosts.resolve(host, resource.namespace, self.domain)
                 if hosts.is_wildcard(full):
@@ -75,8 +84,13 @@ class _World:
     def services_of(self, host: str) -> list[Resource[ServiceSpec]]:
         """Returns the services that a VirtualService's host means."""
         if not hosts.is_wildcard(host):
-            return [self.services[host]] if host in self.services else []
-        return [service for name, service in self.services.items() if hosts.subset_of(name, host)]
+            return [found] if (found := self.service_of(host)) else []
+        every = (self.outside | self.services).items()
+        return [service for name, service in every if hosts.subset_of(name, host)]
+
+    def service_of(self, host: str) -> Resource[ServiceSpec] | None:
+        """Returns the owner of a host: a Service, or a ServiceEntry in the form of one."""
+        return self.services.get(host) or self.outside.get(host.lower())
 
     def rules_for(self, host: str, client: str) -> list[Resource[DestinationRuleSpec]]:
         """Returns the rules for a host that a client's namespace may see, wherever they stand."""
@@ -86,8 +100,8 @@ class _World:
         ]
         return [rule for rule in found if visible(rule.namespace, rule.spec.export_to, client)]
 
-    def selected(self, service: Resource[ServiceSpec]) -> list[Resource[WorkloadSpec]]:
-        """Returns the workloads behind a service: those of its namespace with all labels of its selector."""
+    def selected(self, service: Resource[ServiceSpec]) -> list[Resource[Any]]:
+        """Returns the Workloads and WorkloadEntries behind a service: of its namespace, with the labels of its selector."""
         selector = service.spec.selector
         candidates = [self.workloads.get((service.namespace, key, value), []) for key, value in selector.items()]
         fewest = min(candidates, key=len, default=[])
@@ -96,7 +110,7 @@ class _World:
 
 def check_references(resources: Iterable[Resource[Any]], *, domain: str = hosts.DEFAULT_DOMAIN) -> list[Problem]:
     """Returns what is wrong among resources that are right by themselves, ordered by where it stands."""
-    world = _World(domain)
+    resources, world = list(resources), _World(domain)
     for resource in resources:
         world.add(resource)
     problems = [
@@ -105,8 +119,9 @@ def check_references(resources: Iterable[Resource[Any]], *, domain: str = hosts.
         *_conflicting_hosts(world),
         *(problem for rules in world.rules.values() for rule in rules for problem in _destination_rule(rule, world)),
         *(problem for service in world.services.values() for problem in _service(service, world)),
+        *entry_problems(world.entries, world.services, world.selected),
     ]
-    return sorted(problems, key=_order)
+    return sorted([*problems, *several(resources)], key=_order)
 
 
 def _order(problem: Problem) -> tuple[str, int, int, str]:
@@ -137,7 +152,7 @@ def _destination(
     resource: Resource[VirtualServiceSpec], path: str, destination: Destination, world: _World
 ) -> Iterator[Problem]:
     host = hosts.resolve(destination.host, resource.namespace, world.domain)
-    service = world.services.get(host)
+    service = world.service_of(host)
     if service is None:
         yield _unknown_host(resource, f"{path}.host", host, world)
     else:
@@ -230,14 +245,17 @@ def _destination_rule(resource: Resource[DestinationRuleSpec], world: _World) ->
     host = hosts.resolve(resource.spec.host, resource.namespace, world.domain)
     if hosts.is_wildcard(host):
         return
-    service = world.services.get(host)
+    service = world.service_of(host)
     if service is None:
         yield _unknown_host(resource, "spec.host", host, world, UNKNOWN_RULE_HOST)
         return
     yield from hashed_bytes(resource, service)
     workloads = world.selected(service)
+    if host in world.services and any(isinstance(one.spec, WorkloadSpec) for one in workloads):
+        yield from unfit_tls(resource)
+    behind = [*(workload.labels for workload in workloads), *written_labels(world.entries, service.key)]
     for index, subset in enumerate(resource.spec.subsets):
-        if not any(_selects(subset.labels, workload.labels) for workload in workloads):
+        if not any(_selects(subset.labels, labels) for labels in behind):
             shown = ", ".join(f"{key}: {value}" for key, value in subset.labels.items())
             message = f"subset {subset.name!r} selects no workload of {service.key} (labels {shown})"
             hint = "requests to it will fail until a workload has these labels"
@@ -257,8 +275,9 @@ def _service(resource: Resource[ServiceSpec], world: _World) -> Iterator[Problem
         message = f"the selector matches no Workload in namespace {resource.namespace}"
         hint = "compare it with the labels in the metadata of the workloads"
         yield _problem(resource, "NoWorkload", "spec.selector", message, hint, Level.WARNING)
+    yield from unreachable_names(resource, workloads)
     for index, port in enumerate(resource.spec.ports):
-        for workload in workloads:
+        for workload in (one for one in workloads if isinstance(one.spec, WorkloadSpec)):
             yield from _target_port(resource, join("spec.ports", index), port, workload)
 
 

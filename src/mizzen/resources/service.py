@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from mizzen.resources.model import Later, Many, Model, StringMap
+from mizzen.resources.protocols import Protocol, declared_protocol
 
 
 class ServicePort(Model):
@@ -20,6 +21,11 @@ class ServicePort(Model):
     protocol: Annotated[Literal["TCP", "UDP", "SCTP"], Later(unless={"TCP"})] = "TCP"
     app_protocol: str | None = None
     node_port: Annotated[int | None, Later()] = None
+
+    @property
+    def speaks(self) -> Protocol:
+        """What the port speaks; Mizzen never guesses, so one that says nothing carries bytes."""
+        return declared_protocol(self.name, self.app_protocol) or Protocol.TCP
 
 
 class ClientIPConfig(Model):

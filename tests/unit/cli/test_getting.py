@@ -158,7 +158,7 @@ def test_a_kind_that_is_not_implemented_is_named(api: FakeApi) -> None:
     result = run("get", "gateways")
     assert result.stderr == (
         "error: Gateway is not implemented yet\n"
-        "  Implemented: workloads, services, virtualservices, destinationrules.\n"
+        "  Implemented: workloads, services, virtualservices, destinationrules, meshconfigs, serviceentries, workloadentries.\n"
     )
 
 

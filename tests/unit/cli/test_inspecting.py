@@ -12,9 +12,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.unit.cli.envoy_answers import HOSTS, dump
 from tests.unit.cli.fakes import FakeApi, instance, out, run
 
+from mizzen.cli import envoy_dump, envoy_tables
 from mizzen.cli.envoy_tables import route_match
 
 PROXY = "reviews-v1-0.default"
+ADMIN = "type.googleapis.com/envoy.admin.v3."
 
 
 @pytest.fixture
@@ -217,3 +219,25 @@ def _certificate(before: dt.datetime, after: dt.datetime) -> bytes:
     name = x509.Name([])
     builder = x509.CertificateBuilder(name, name, key.public_key(), 0xFF01, before, after)
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def test_what_takes_the_rest_of_a_listener_may_come_by_itself() -> None:
+    given = {"name": "virtual", "default_filter_chain": {"filters": [{"name": "elsewhere"}]}}
+    arrived = {"name": "elsewhere", "typed_config": {"cluster": "PassthroughCluster"}}
+    (found,) = envoy_dump.listeners(
+        {
+            "configs": [
+                {"@type": f"{ADMIN}ListenersConfigDump", "dynamic_listeners": [{"active_state": {"listener": given}}]},
+                {"@type": f"{ADMIN}EcdsConfigDump", "ecds_filters": [{"ecds_filter": arrived}]},
+            ]
+        }
+    )
+    assert found["default_filter_chain"]["filters"] == [arrived]
+
+
+@pytest.mark.parametrize(
+    ("config", "kind"), [({}, "STRICT_DNS"), ({"all_addresses_in_single_endpoint": True}, "LOGICAL_DNS")]
+)
+def test_names_are_looked_up_in_istioctls_words(config: dict[str, Any], kind: str) -> None:
+    cluster = {"name": "outbound|80||a.com", "cluster_type": {"name": "envoy.cluster.dns", "typed_config": config}}
+    assert envoy_tables.clusters([cluster]).splitlines()[1].split()[4] == kind

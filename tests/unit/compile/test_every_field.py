@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -18,10 +18,13 @@ from tests.support.written import destination_rule, service, virtual_service, wo
 
 from mizzen.compile.compiler import Compiler
 from mizzen.resources.destination_rule import DestinationRuleSpec
+from mizzen.resources.mesh_config import MeshConfigSpec
 from mizzen.resources.model import Model
 from mizzen.resources.service import ServiceSpec
+from mizzen.resources.service_entry import ServiceEntrySpec
 from mizzen.resources.virtual_service import VirtualServiceSpec
 from mizzen.resources.workload import WorkloadSpec
+from mizzen.resources.workload_entry import WorkloadEntrySpec
 
 SERVICES = (
     service("reviews", ("http", 9080), ("grpc", 9081), ("tcp", 9082)),
@@ -286,6 +289,22 @@ def rest_of_policy() -> dict[str, Any]:
     }
 
 
+def tls() -> list[dict[str, Any]]:
+    outward = {
+        "clientCertificate": Two("/a.pem", "/b.pem"),
+        "privateKey": Two("/a.key", "/b.key"),
+        "caCertificates": Two("/ca.pem", ABSENT),
+        "sni": Two("a.example.com", ABSENT),
+        "subjectAltNames": Two(["a.example.com"], ["b.example.com"]),
+    }
+    one: list[dict[str, Any]] = [
+        {"mode": Two("SIMPLE", "DISABLE")},
+        {"mode": "SIMPLE", "insecureSkipVerify": Two(True, False)},
+        {"mode": "MUTUAL", **outward},
+    ]
+    return [{"tls": settings} for settings in one]
+
+
 def hashing() -> list[dict[str, Any]]:
     cookie = {
         "name": Two("a", "b"),
@@ -322,7 +341,7 @@ def rule(**fields: Any) -> dict[str, Any]:
 
 DESTINATION_RULES = [
     rule(**where)
-    for settings in [policy(), rest_of_policy(), *hashing()]
+    for settings in [policy(), rest_of_policy(), *tls(), *hashing()]
     for where in (
         {"trafficPolicy": settings},
         {"trafficPolicy": by_port(settings)},
@@ -330,6 +349,56 @@ DESTINATION_RULES = [
         in_subset(by_port(settings)),
     )
 ]
+
+ISTIO_TLS = {"security.istio.io/tlsMode": "istio"}
+SERVICE_ENTRIES = [
+    {
+        "hosts": [Two("a.example.com", "*.b.example.com")],
+        "addresses": Two(["192.0.2.1"], ["192.0.2.0/24"]),
+        "ports": [
+            {"number": Two(9180, 9181), "name": "a", "protocol": Two("HTTP", "TCP")},
+            {"number": 9182, "name": Two("tcp-b", "http-b")},
+        ],
+        "exportTo": Two(["*"], ["."]),
+        "resolution": "NONE",
+    },
+    {
+        "hosts": ["a.example.com"],
+        "ports": [{"number": 9180, "name": "http", "targetPort": Two(80, 81)}],
+        "resolution": Two("DNS", "DNS_ROUND_ROBIN"),
+    },
+    {
+        "hosts": ["a.example.com"],
+        "ports": [{"number": 9180, "name": "http"}],
+        "location": Two("MESH_INTERNAL", "MESH_EXTERNAL"),
+        "subjectAltNames": [Two("spiffe://a/ns/b/sa/c", "spiffe://a/ns/b/sa/d")],
+        "resolution": "STATIC",
+        "endpoints": [
+            {
+                "address": Two("192.0.2.1", "192.0.2.2"),
+                "ports": {"http": Two(80, 81)},
+                "labels": Two(ISTIO_TLS, ABSENT),
+                "weight": Two(1, 2),
+                "serviceAccount": Two("a", "b"),
+            }
+        ],
+    },
+    {
+        "hosts": ["a.example.com"],
+        "ports": [{"number": 9080, "name": "http"}],
+        "resolution": "STATIC",
+        "workloadSelector": {"labels": {"app": Two("ratings", "reviews")}},
+    },
+]
+
+# Its port is that of the service "reviews".
+WORKLOAD_ENTRY = {
+    "address": Two("192.0.2.1", "192.0.2.2"),
+    "ports": {"http": Two(80, 81)},
+    "labels": Two({"app": "reviews"}, {"app": "ratings"}),
+    "weight": Two(1, 2),
+    "serviceAccount": Two("a", "b"),
+}
 
 SERVICE = {
     "selector": {"app": Two("reviews", "ratings")},
@@ -356,9 +425,10 @@ class Subject:
     api_version: str
     kind: str
     template: Mapping[str, Any]
+    labels: Mapping[str, str] = field(default_factory=lambda: {"app": "subject"})
 
     def written(self, spec: Mapping[str, Any]) -> str:
-        metadata = {"name": "subject", "namespace": "default", "labels": {"app": "subject"}}
+        metadata = {"name": "subject", "namespace": "default", "labels": dict(self.labels)}
         return json.dumps({"apiVersion": self.api_version, "kind": self.kind, "metadata": metadata, "spec": spec})
 
 
@@ -366,7 +436,15 @@ SUBJECTS = [
     *(Subject(VirtualServiceSpec, "networking.istio.io/v1", "VirtualService", one) for one in VIRTUAL_SERVICES),
     *(Subject(DestinationRuleSpec, "networking.istio.io/v1", "DestinationRule", one) for one in DESTINATION_RULES),
     Subject(ServiceSpec, "v1", "Service", SERVICE),
+    *(Subject(ServiceEntrySpec, "networking.istio.io/v1", "ServiceEntry", one) for one in SERVICE_ENTRIES),
     Subject(WorkloadSpec, "mizzen.dev/v1alpha1", "Workload", WORKLOAD),
+    Subject(
+        MeshConfigSpec,
+        "mizzen.dev/v1alpha1",
+        "MeshConfig",
+        {"outboundTrafficPolicy": {"mode": Two("REGISTRY_ONLY", "ALLOW_ANY")}},
+    ),
+    Subject(WorkloadEntrySpec, "networking.istio.io/v1", "WorkloadEntry", WORKLOAD_ENTRY, labels={}),
 ]
 VARIANTS = [
     pytest.param(subject, variant, id=f"{subject.kind}-{number}-{variant.path}-{index}")
@@ -412,7 +490,9 @@ def test_a_field_has_an_effect(mesh: Mesh, subject: Subject, variant: Variant) -
     assert mesh.receives(subject.kind, subject.written(variant.spec)) != before
 
 
-@pytest.mark.parametrize("model", [VirtualServiceSpec, DestinationRuleSpec, ServiceSpec])
+@pytest.mark.parametrize(
+    "model", [VirtualServiceSpec, DestinationRuleSpec, ServiceSpec, ServiceEntrySpec, WorkloadEntrySpec, MeshConfigSpec]
+)
 def test_every_field_that_is_implemented_is_looked_at(model: type[Model]) -> None:
     varied = {
         variant.path for subject in SUBJECTS if subject.model is model for variant in variants(model, subject.template)

@@ -6,7 +6,7 @@ import contextlib
 import msgspec
 import pytest
 from tests.support.worlds import instances_of, read
-from tests.support.written import to, virtual_service
+from tests.support.written import service_entry, to, virtual_service
 from tests.unit.control.apis import FILES, TEXTS, Api, codes
 
 from mizzen.control.api.nodes import _desired
@@ -43,6 +43,15 @@ async def test_apply_list_delete(api: Api) -> None:
     assert codes(await api.post("/v1/resources/delete", {"keys": [key]}, 404))
     history = await api.get("/v1/resources/history", kind="Service", namespace="default", name="a")
     assert [one["action"] for one in history["items"]] == ["deleted", "created"]
+
+
+async def test_a_service_entry_says_which_addresses_its_hosts_have(api: Api) -> None:
+    entry = service_entry("api", resolution="DNS")
+    await api.post("/v1/resources/apply", {"files": [{"name": "e.yaml", "text": entry}]})
+    (item,) = (await api.get("/v1/resources", kind="ServiceEntry"))["items"]
+    (address,) = item["status"]["addresses"]
+    assert address["host"] == "api.example.com"
+    assert address["value"].startswith("240.240.")
 
 
 async def test_a_change_that_is_refused_says_where(api: Api) -> None:

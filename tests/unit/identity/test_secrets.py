@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from mizzen.compile.resource import SECRET
 from mizzen.identity import KeyMaterial
 from mizzen.identity import secrets as sds
 from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
@@ -10,7 +9,6 @@ MATERIAL = KeyMaterial("key", "chain", "roots")
 
 def test_the_secrets_of_a_workload_have_istios_names() -> None:
     assert set(sds.secrets(MATERIAL)) == {"default", "ROOTCA"}
-    assert sds.resources(MATERIAL) == {SECRET: sds.secrets(MATERIAL)}
 
 
 def test_the_certificate_is_inline() -> None:

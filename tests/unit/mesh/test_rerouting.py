@@ -92,6 +92,7 @@ def test_more_or_fewer_of_anything_is_looked_at_in_full() -> None:
     assert rerouted(earlier, before, fewer) is None
     others = dataclasses.replace(before, services=dict(before.services))
     assert rerouted(earlier, before, others) is None
+    assert rerouted(earlier, before, dataclasses.replace(before, registry_only=True)) is None
 
 
 def test_nothing_has_changed() -> None:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
+from mizzen.mesh.model import ProxyKind
 from mizzen.node.bootstrap import BootstrapView, bootstrap, bootstrap_json, node_id
 
 SIDECAR = BootstrapView(
@@ -64,3 +66,10 @@ def test_regular_expressions_and_paths_have_istios_limits() -> None:
         "re2.max_program_size.error_level": 32768,
         "envoy.reloadable_features.http_reject_path_with_fragment": False,
     }
+
+
+def test_a_captured_sidecar_looks_names_up_where_they_do_not_mean_itself() -> None:
+    (resolver,) = json.loads(bootstrap_json(SIDECAR))["typed_dns_resolver_config"]["typed_config"]["resolvers"]
+    assert resolver == {"socket_address": {"address": "127.0.0.1", "port_value": 15054}}
+    for other in ({"capture": "explicit"}, {"kind": ProxyKind.NODE}):
+        assert "typed_dns_resolver_config" not in json.loads(bootstrap_json(dataclasses.replace(SIDECAR, **other)))

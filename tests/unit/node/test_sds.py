@@ -53,3 +53,24 @@ async def test_each_proxy_gets_the_secrets_of_its_own_account_and_only_while_it_
         certificates.release("default", "unknown")
         task.cancel()
     assert asked == ["web", "api"]
+
+
+async def test_every_proxy_has_the_roots_of_the_operating_system(tmp_path: Path) -> None:
+    authority = Authority.open(tmp_path / "ca", "cluster.local", clock=time.time)
+
+    async def issue(csr: str, identity: SpiffeId) -> IssuedCertificate:
+        return authority.sign(csr, identity, 3600.0)
+
+    certificates = Certificates(issue, "cluster.local", tmp_path / "roots.pem")
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        task = group.create_task(certificates.run())
+        await certificates.hold("default", "web-0", "web")
+        own = certificates.config(node("web-0"))
+        shared = certificates.config(Node("node~127.0.0.1~host.mizzen-system~...", "node", "", "host", "mizzen-system"))
+        assert own
+        assert shared
+        for config in (own, shared):
+            secret = Secret.FromString(config.resources[SECRET]["file-root:system"].body)
+            assert secret.validation_context.trusted_ca.filename == str(tmp_path / "roots.pem")
+            assert secret.validation_context.watched_directory.path == str(tmp_path)
+        task.cancel()

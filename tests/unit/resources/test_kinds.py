@@ -61,4 +61,7 @@ def test_every_implemented_kind_has_a_model() -> None:
         "Service",
         "VirtualService",
         "DestinationRule",
+        "MeshConfig",
+        "ServiceEntry",
+        "WorkloadEntry",
     }

@@ -176,7 +176,7 @@ def test_all_problems_are_reported_at_once_and_the_good_documents_are_kept(read:
             "apiVersion: example.com/v1\nkind: Elephant",
             (
                 "f:2:7: error: kind: unknown kind 'Elephant' in 'example.com/v1' (the kinds that can be used are Workload, "
-                "Service, VirtualService, DestinationRule) [UnknownKind]"
+                "Service, VirtualService, DestinationRule, MeshConfig, ServiceEntry, WorkloadEntry) [UnknownKind]"
             ),
         ),
         (
@@ -192,7 +192,7 @@ def test_all_problems_are_reported_at_once_and_the_good_documents_are_kept(read:
             (
                 "f:2:7: error: Gateway default/g: kind: kind Gateway is part of Istio's API but not implemented yet in "
                 "this version of Mizzen (the kinds that can be used are Workload, Service, VirtualService, "
-                "DestinationRule) [NotImplemented]"
+                "DestinationRule, MeshConfig, ServiceEntry, WorkloadEntry) [NotImplemented]"
             ),
         ),
         (
@@ -208,7 +208,7 @@ def test_all_problems_are_reported_at_once_and_the_good_documents_are_kept(read:
             (
                 "f:2:7: error: HTTPRoute default/r: kind: kind HTTPRoute is part of the Gateway API but not implemented "
                 "yet in this version of Mizzen (the kinds that can be used are Workload, Service, VirtualService, "
-                "DestinationRule) [NotImplemented]"
+                "DestinationRule, MeshConfig, ServiceEntry, WorkloadEntry) [NotImplemented]"
             ),
         ),
         (

@@ -22,6 +22,7 @@ from mizzen.resources.problems import Problem, errors
 from mizzen.resources.problems_json import problem_to_json
 from mizzen.resources.resource import Resource
 from mizzen.resources.service import ServiceSpec
+from mizzen.resources.service_entry import ServiceEntrySpec
 from mizzen.store.stores import Stores
 
 
@@ -149,6 +150,9 @@ def _status(resource: Resource[Any], published: Published) -> dict[str, Any]:
     if isinstance(resource.spec, ServiceSpec) and (service := published.snapshot.services.get(host_of(resource))):
         # What the mesh answers to whoever asks for the service's name; where capture is explicit its proxies know it, too.
         status["address"] = service.address
+    if isinstance(resource.spec, ServiceEntrySpec):
+        mine = (one for one in published.snapshot.services.values() if one.origin == resource.key)
+        status["addresses"] = [{"value": one.address, "host": one.host} for one in mine if one.address]
     return status
 
 

@@ -36,12 +36,16 @@ _SMALLEST_UDP_ANSWER = 512  # RFC 1035 4.2.1; more only if the client says so wi
 class NameTable:
     """The names to answer: ``addresses`` from full lower-case name to IPv4 address, "" for a service that has none.
 
-    ``branches`` are the names under ``domain`` that have names below them and are none themselves.
+    ``seen_by`` are the namespaces in which a name is known, for those that are not known in all. ``branches`` are the names under ``domain`` that have names below them and are none themselves.
     """
 
     addresses: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     branches: frozenset[str] = frozenset()
     domain: str = DEFAULT_DOMAIN
+    seen_by: Mapping[str, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
+
+    def knows(self, name: str, client_namespace: str) -> bool:
+        return name in self.addresses and client_namespace in self.seen_by.get(name, (client_namespace,))
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,10 @@ def name_table(services: Iterable[ServiceName], domain: str = DEFAULT_DOMAIN) ->
     }
     addresses |= {service.host.rstrip(".").lower(): service.address for service in services}
     branches = {branch for name in addresses for branch in _branches(name) if _inside(branch, domain)}
-    return NameTable(MappingProxyType(addresses), frozenset(branches - addresses.keys()), domain)
+    seen_by = {service.host.lower(): frozenset(service.export_to) for service in services if service.export_to}
+    return NameTable(
+        MappingProxyType(addresses), frozenset(branches - addresses.keys()), domain, MappingProxyType(seen_by)
+    )
 
 
 def answer(query: bytes, table: NameTable, client_namespace: str, searched: Sequence[str] = ()) -> bytes | Forward:
@@ -124,7 +131,7 @@ def _find(name: str, table: NameTable, client_namespace: str, searched: Sequence
     """Returns the address of a name in any of its forms, None if it is unknown; the full name wins."""
     for candidate in (name, *_without_domains(name, searched)):
         for full in _full_names(candidate, table.domain, client_namespace):
-            if full in table.addresses:
+            if table.knows(full, client_namespace):
                 return table.addresses[full]
     return None
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_address
@@ -22,7 +21,7 @@ import structlog
 from mizzen.node.capture import connections, foreign, links, rules
 from mizzen.node.capture.blocking import ended, finished
 from mizzen.node.capture.foreign import ForeignNamespace, Held
-from mizzen.node.capture.nameserver import Names, NameServer
+from mizzen.node.capture.nameserver import DnsSockets, Names, NameServers
 from mizzen.node.capture.paths import NamespacePaths, number_of
 from mizzen.node.capture.places import captured_ports, check_ports
 from mizzen.node.capture.rules import Stage
@@ -36,7 +35,7 @@ Result = TypeVar("Result")
 _OTHERWISE = "leave it out of the mesh"
 
 
-_Made = tuple[Held, tuple[socket.socket, socket.socket]]
+_Made = tuple[Held, DnsSockets]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +50,7 @@ class Prepared:
 class _Attached:
     place: Place
     held: Held
-    server: NameServer
+    server: NameServers
     resolvers: Resolvers
     # One change at a time: a container may end while its proxy becomes ready.
     changing: asyncio.Lock
@@ -246,13 +245,13 @@ class Attachments:
                 raise CaptureError(f"the rules for {place.instance} cannot be changed: {error}") from error
 
     async def _serve(self, wanted: ForeignNamespace, made: _Made, resolvers: Resolvers) -> _Attached:
-        held, (udp, tcp) = made
+        held, sockets = made
         upstream = Upstream(lambda: _servers(resolvers), new_socket=held.new_resolver_socket)
-        server = NameServer(
+        server = NameServers(
             wanted.namespace, self._names, upstream, self._tasks, lambda: resolvers.configuration().searched
         )
         try:
-            await server.start(udp, tcp)
+            await server.start(sockets)
             path = self._paths.add(wanted.instance, wanted.namespace, held)
         except BaseException:
             await server.stop()

@@ -23,7 +23,7 @@ import structlog
 
 from mizzen.node.capture import claims, flows, links, nft, rules, sysctls
 from mizzen.node.capture.entering import in_namespace, namespace_path, socket_in
-from mizzen.node.capture.nameserver import dns_sockets
+from mizzen.node.capture.nameserver import DnsSockets, dns_sockets
 from mizzen.node.capture.rules import Stage
 from mizzen.node.capturing import CaptureError, DeclaredPort, TakenError
 from mizzen.registry.addresses import BLOCK
@@ -167,7 +167,7 @@ def clean_up(path: str) -> bool:
     return True
 
 
-_Sockets = tuple[socket.socket, socket.socket]
+_Sockets = DnsSockets
 
 
 def _check(descriptor: int, path: str) -> None:

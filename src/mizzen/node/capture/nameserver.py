@@ -1,7 +1,7 @@
-"""The DNS server of one namespace: UDP and TCP, on sockets that were opened inside it.
+"""The DNS servers of one namespace: UDP and TCP, on sockets that were opened inside it.
 
-It runs in the node's process, answers from the mesh's names at once and passes other questions to ``upstream.py``.
-Its tasks belong to the group of whoever opened it.
+They run in the node's process, answer from the mesh's names at once and pass other questions to ``upstream.py``.
+Their tasks belong to the group of whoever opened them.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import socket
 import struct
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import structlog
 
+from mizzen.compile.names import PROXY_DNS_PORT
 from mizzen.node.capture import answers, rules
 from mizzen.node.capture.answers import Forward, MalformedQueryError, NameTable
 from mizzen.node.capture.upstream import Upstream
@@ -45,8 +46,27 @@ class Counts:
     dropped: int = 0
 
 
-def dns_sockets() -> tuple[socket.socket, socket.socket]:
-    """Makes the sockets of a server in the namespace of the calling thread, UDP and TCP, where the rules send questions."""
+class DnsSockets(NamedTuple):
+    """The sockets of both servers of a namespace, UDP and TCP: the application's, and its proxy's."""
+
+    udp: socket.socket
+    tcp: socket.socket
+    proxy_udp: socket.socket
+    proxy_tcp: socket.socket
+
+
+def dns_sockets() -> DnsSockets:
+    """Makes the sockets in the namespace of the calling thread: where the rules send questions, and where Envoy asks."""
+    with contextlib.ExitStack() as undo:
+        own = _sockets(rules.DNS_PORT)
+        for opened in own:
+            undo.callback(opened.close)
+        sockets = DnsSockets(*own, *_sockets(PROXY_DNS_PORT))
+        undo.pop_all()
+    return sockets
+
+
+def _sockets(port: int) -> tuple[socket.socket, socket.socket]:
     with contextlib.ExitStack() as undo:
         udp = undo.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         tcp = undo.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
@@ -54,8 +74,8 @@ def dns_sockets() -> tuple[socket.socket, socket.socket]:
         tcp.setblocking(False)
         # A server that has gone leaves closed connections, which must not keep the next one from starting.
         tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        udp.bind(("127.0.0.1", rules.DNS_PORT))
-        tcp.bind(("127.0.0.1", rules.DNS_PORT))
+        udp.bind(("127.0.0.1", port))
+        tcp.bind(("127.0.0.1", port))
         tcp.listen()
         undo.pop_all()
     return udp, tcp
@@ -182,6 +202,33 @@ class NameServer(asyncio.DatagramProtocol):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+class NameServers:
+    """Both servers of a namespace. The proxy's knows no name of the mesh: what leads the application into its proxy would
+    lead the proxy nowhere, so that one is answered as the world outside is.
+    """
+
+    def __init__(
+        self,
+        client_namespace: str,
+        names: Names,
+        upstream: Upstream,
+        group: asyncio.TaskGroup,
+        searched: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
+        self._own = NameServer(client_namespace, names, upstream, group, searched)
+        self._proxys = NameServer(client_namespace, Names(), upstream, group)
+
+    async def start(self, sockets: DnsSockets) -> None:
+        """Serves on the sockets, which are closed by :meth:`stop`."""
+        await self._own.start(sockets.udp, sockets.tcp)
+        await self._proxys.start(sockets.proxy_udp, sockets.proxy_tcp)
+
+    async def stop(self) -> None:
+        """See :meth:`NameServer.stop`."""
+        await self._own.stop()
+        await self._proxys.stop()
 
 
 async def _read(reader: asyncio.StreamReader) -> bytes | None:

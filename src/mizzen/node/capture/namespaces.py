@@ -9,25 +9,23 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from mizzen.node.capture import links, nft, rules, sysctls
 from mizzen.node.capture.addresses import hardware_address
 from mizzen.node.capture.entering import in_namespace, new_namespace
-from mizzen.node.capture.nameserver import dns_sockets
+from mizzen.node.capture.nameserver import DnsSockets, dns_sockets
 
 
 @dataclass(frozen=True)
 class Namespace:
-    """The network of one instance. ``udp`` and ``tcp`` are the DNS server's sockets, opened inside it."""
+    """The network of one instance. ``sockets`` are those of its DNS servers, opened inside it."""
 
     descriptor: int
     address: IPv4Address
     outer_link: str
-    udp: socket.socket
-    tcp: socket.socket
+    sockets: DnsSockets
 
 
 def open_namespace(bridge: str, subnet: IPv4Network, address: IPv4Address) -> Namespace:
@@ -41,13 +39,13 @@ def open_namespace(bridge: str, subnet: IPv4Network, address: IPv4Address) -> Na
         links.add_pair(pair, descriptor)
         undo.callback(links.delete_link, pair.outer)
         inner = IPv4Interface((address, subnet.prefixlen))
-        udp, tcp = in_namespace(descriptor, lambda: _furnish(inner, subnet[1]))
-        undo.callback(udp.close)
-        undo.callback(tcp.close)
+        sockets = in_namespace(descriptor, lambda: _furnish(inner, subnet[1]))
+        for opened in sockets:
+            undo.callback(opened.close)
         sysctls.disable_ipv6(pair.outer)
         links.attach(pair.outer, bridge)
         undo.pop_all()
-    return Namespace(descriptor, address, pair.outer, udp, tcp)
+    return Namespace(descriptor, address, pair.outer, sockets)
 
 
 def close_namespace(namespace: Namespace) -> None:
@@ -63,7 +61,7 @@ def outer_name(address: IPv4Address) -> str:
     return f"mv{int(address):08x}"
 
 
-def _furnish(address: IPv4Interface, gateway: IPv4Address) -> tuple[socket.socket, socket.socket]:
+def _furnish(address: IPv4Interface, gateway: IPv4Address) -> DnsSockets:
     """Runs inside: the rules first, so that no packet ever goes past them."""
     nft.apply(rules.namespace_rules(gateway))
     links.configure_inside(rules.INSIDE_LINK, address, gateway)

@@ -21,7 +21,7 @@ from mizzen.node.capture import answers, host, rules
 from mizzen.node.capture.addresses import AddressesExhaustedError, AddressPool
 from mizzen.node.capture.blocking import ended, finished
 from mizzen.node.capture.entering import namespace_path, socket_in
-from mizzen.node.capture.nameserver import Names, NameServer
+from mizzen.node.capture.nameserver import Names, NameServers
 from mizzen.node.capture.namespaces import Namespace, close_namespace, open_namespace
 from mizzen.node.capture.places import captured_ports, check_ports
 from mizzen.node.capture.upstream import Resolvers, Upstream
@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 class _Open:
     place: Place
     namespace: Namespace
-    server: NameServer
+    server: NameServers
     resolv_conf: Path
 
 
@@ -145,10 +145,10 @@ class TransparentCapture:
 
     async def _furnish(self, namespace: str, instance: str, ports: Sequence[DeclaredPort], made: Namespace) -> _Open:
         file = self._folder / f"{instance}.{namespace}.conf"
-        server = NameServer(namespace, self._names, self._upstream, self._tasks)
+        server = NameServers(namespace, self._names, self._upstream, self._tasks)
         try:
             self._write_resolv_conf(file, namespace)
-            await server.start(made.udp, made.tcp)
+            await server.start(made.sockets)
         except BaseException:
             file.unlink(missing_ok=True)
             await server.stop()
@@ -190,6 +190,6 @@ def _take(pool: AddressPool) -> IPv4Address:
 
 
 def _discard(made: Namespace) -> None:
-    made.udp.close()
-    made.tcp.close()
+    for opened in made.sockets:
+        opened.close()
     close_namespace(made)

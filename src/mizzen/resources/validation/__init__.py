@@ -11,16 +11,22 @@ from collections.abc import Iterator
 from mizzen.resources.destination_rule import DestinationRuleSpec
 from mizzen.resources.findings import Finding
 from mizzen.resources.manifest import ObjectMeta
+from mizzen.resources.mesh_config import MeshConfigSpec
 from mizzen.resources.model import Model
 from mizzen.resources.paths import join
 from mizzen.resources.service import ServiceSpec
+from mizzen.resources.service_entry import ServiceEntrySpec
 from mizzen.resources.validation import names
 from mizzen.resources.validation.destination_rule import destination_rule
+from mizzen.resources.validation.mesh_config import mesh_config
 from mizzen.resources.validation.service import service
+from mizzen.resources.validation.service_entry import service_entry
 from mizzen.resources.validation.virtual_service import virtual_service
 from mizzen.resources.validation.workload import workload
+from mizzen.resources.validation.workload_entry import workload_entry
 from mizzen.resources.virtual_service import VirtualServiceSpec
 from mizzen.resources.workload import WorkloadSpec
+from mizzen.resources.workload_entry import WorkloadEntrySpec
 
 
 def validate(spec: Model, namespace: str) -> Iterator[Finding]:
@@ -30,10 +36,16 @@ def validate(spec: Model, namespace: str) -> Iterator[Finding]:
             yield from virtual_service(spec, namespace)
         case DestinationRuleSpec():
             yield from destination_rule(spec, namespace)
+        case MeshConfigSpec():
+            yield from mesh_config(spec)
         case ServiceSpec():
             yield from service(spec)
+        case ServiceEntrySpec():
+            yield from service_entry(spec, namespace)
         case WorkloadSpec():
             yield from workload(spec)
+        case WorkloadEntrySpec():
+            yield from workload_entry("spec", spec)
         case _:
             raise TypeError(f"no rules for {type(spec).__name__}")
 

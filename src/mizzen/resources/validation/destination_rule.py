@@ -62,4 +62,4 @@ def _common(path: str, policy: TrafficPolicy | PortTrafficPolicy) -> Iterator[Fi
     yield from connection_pool(f"{path}.connectionPool", policy.connection_pool)
     yield from load_balancer(f"{path}.loadBalancer", policy.load_balancer, detects=policy.outlier_detection is not None)
     yield from outlier_detection(f"{path}.outlierDetection", policy.outlier_detection)
-    yield from tls(f"{path}.tls", policy.tls)
+    yield from tls(f"{path}.tls", policy.tls, of_port=isinstance(policy, PortTrafficPolicy))

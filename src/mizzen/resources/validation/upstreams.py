@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mizzen.resources.destination_rule import ClientTLSSettings, OutlierDetection, TunnelSettings
-from mizzen.resources.findings import Finding
+from mizzen.resources.findings import Finding, warning
+from mizzen.resources.model import alias_of
 from mizzen.resources.paths import join
 from mizzen.resources.validation import names
 
@@ -31,9 +32,23 @@ def outlier_detection(path: str, given: OutlierDetection | None) -> Iterator[Fin
             yield Finding(join(f"{path}.outlierDetectionHttpErrorCodes", index), f"{code} is not an HTTP status code")
 
 
-def tls(path: str, given: ClientTLSSettings | None) -> Iterator[Finding]:
+# With which modes each field has an effect; elsewhere Istio reads it and does nothing.
+_OUTWARD = frozenset({"SIMPLE", "MUTUAL"})
+_TLS_FIELDS: tuple[tuple[str, frozenset[str]], ...] = (
+    ("client_certificate", frozenset({"MUTUAL"})),
+    ("private_key", frozenset({"MUTUAL"})),
+    ("ca_certificates", _OUTWARD),
+    ("insecure_skip_verify", _OUTWARD),
+    ("subject_alt_names", _OUTWARD | {"ISTIO_MUTUAL"}),
+    ("sni", _OUTWARD | {"ISTIO_MUTUAL"}),
+)
+_FILES = ("client_certificate", "private_key", "ca_certificates")
+
+
+def tls(path: str, given: ClientTLSSettings | None, *, of_port: bool = False) -> Iterator[Finding]:
     if given is None:
         return
+    yield from _tls_fields(path, given)
     if given.credential_name and (
         given.client_certificate or given.ca_certificates or given.private_key or given.ca_crl
     ):
@@ -46,6 +61,26 @@ def tls(path: str, given: ClientTLSSettings | None) -> Iterator[Finding]:
             yield Finding(path, "private key required for mutual tls")
     if given.insecure_skip_verify and (given.ca_certificates or given.subject_alt_names):
         yield Finding(path, "cannot specify CA certificates or SANs if insecureSkipVerify is set to true")
+    elif given.insecure_skip_verify and given.mode in _OUTWARD:
+        message = "nobody checks who answers: whoever is on the way can read and change what is sent"
+        code = "IST0129" if of_port else "IST0128"
+        yield warning(f"{path}.insecureSkipVerify", message, "give `caCertificates` instead", code)
+
+
+def _tls_fields(path: str, given: ClientTLSSettings) -> Iterator[Finding]:
+    for name, modes in _TLS_FIELDS:
+        value, alias = getattr(given, name), alias_of(ClientTLSSettings, name)
+        if value and given.mode not in modes:
+            message = f"{alias} has no effect with mode {given.mode}"
+            yield Finding(f"{path}.{alias}", message, hint=f"remove it, or write `mode: {max(modes)}`")
+        elif value and name in _FILES and not value.startswith("/"):
+            yield Finding(
+                f"{path}.{alias}", f"{value!r} is no absolute path", hint="proxies run in a folder of their own"
+            )
+    for index, name in enumerate(given.subject_alt_names):
+        if given.mode == "ISTIO_MUTUAL" and not name.startswith("spiffe://"):
+            hint = "write `spiffe://<trust domain>/ns/<namespace>/sa/<service account>`"
+            yield Finding(join(f"{path}.subjectAltNames", index), "members of the mesh have no such name", hint=hint)
 
 
 def tunnel(path: str, given: TunnelSettings) -> Iterator[Finding]:

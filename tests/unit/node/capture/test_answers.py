@@ -220,3 +220,12 @@ def test_resolv_conf() -> None:
     assert resolv_conf("shop", IPv4Address("10.0.0.1"), ("corp.example", "cluster.local")) == (
         "nameserver 10.0.0.1\nsearch shop.svc.cluster.local svc.cluster.local cluster.local corp.example\noptions ndots:5\n"
     )
+
+
+def test_a_name_that_is_not_exported_is_asked_outside() -> None:
+    private = ServiceName(
+        host="api.example.com", name="api.example.com", namespace="a", address="240.240.0.9", ports=(), export_to=("a",)
+    )
+    query = dns.message.make_query("api.example.com", "A").to_wire()
+    assert isinstance(answer(query, name_table([private]), "b"), Forward)
+    assert not isinstance(answer(query, name_table([private]), "a"), Forward)

@@ -6,7 +6,7 @@ import pytest
 from mizzen.node.capture import attaching
 from mizzen.node.capture.attaching import Attachments, Prepared, _resolver_inside, _servers
 from mizzen.node.capture.foreign import ForeignNamespace, Held
-from mizzen.node.capture.nameserver import Names
+from mizzen.node.capture.nameserver import DnsSockets, Names
 from mizzen.node.capture.upstream import Resolvers
 from mizzen.node.capturing import CaptureError, DeclaredPort
 
@@ -66,7 +66,7 @@ async def test_what_cannot_be_attached_and_not_be_put_back_either_is_an_error_of
     monkeypatch.setattr(attaching, "_discard", fail)
     async with Attachments(Names(), tmp_path / "netns") as attachments:
         number = netns.stat().st_ino
-        attachments._prepared[number] = Prepared(number, (Held(-1), (socket.socket(), socket.socket())))
+        attachments._prepared[number] = Prepared(number, (Held(-1), DnsSockets(*(socket.socket() for _ in range(4)))))
         made = attachments._prepared[number].made
         with pytest.raises(CaptureError, match="web cannot be attached: nft does not answer"):
             await attachments.attach(wanted)

@@ -9,11 +9,12 @@ from contextlib import asynccontextmanager
 import dns.flags
 import dns.message
 import dns.rcode
+import msgspec
 import pytest
 
 from mizzen.node.capture import nameserver
 from mizzen.node.capture.answers import failure, name_table
-from mizzen.node.capture.nameserver import Names, NameServer
+from mizzen.node.capture.nameserver import DnsSockets, Names, NameServer, NameServers
 from mizzen.node.capture.upstream import Upstream
 from mizzen.registry.reports import ServiceName
 
@@ -219,3 +220,24 @@ async def test_stopping_ends_connections(connected: bool) -> None:
             await server.stop()
         with pytest.raises(OSError):
             await asyncio.open_connection(*address)
+
+
+async def test_the_proxy_is_answered_as_the_world_outside_is() -> None:
+    query = dns.message.make_query("api.example.com.", "A")
+    names = Names(name_table([msgspec.structs.replace(REVIEWS, host="api.example.com")]))
+    opened = [socket.socket(socket.AF_INET, kind) for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM) * 2]
+    for one in opened:
+        one.setblocking(False)
+        one.bind(("127.0.0.1", 0))
+    sockets = DnsSockets(*opened)
+    for one in (sockets.tcp, sockets.proxy_tcp):
+        one.listen()
+    own, proxys = (one.getsockname() for one in (sockets.udp, sockets.proxy_udp))
+    async with asyncio.TaskGroup() as group:
+        servers = NameServers("default", names, FakeUpstream(failure(query.to_wire())), group)
+        await servers.start(sockets)
+        for address, code in ((own, dns.rcode.NOERROR), (proxys, dns.rcode.SERVFAIL)):
+            async with udp_client(address) as (send, receive):
+                send(query.to_wire())
+                assert dns.message.from_wire(await receive()).rcode() == code
+        await servers.stop()

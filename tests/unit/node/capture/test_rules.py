@@ -2,7 +2,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from inline_snapshot import snapshot
 
-from mizzen.compile.names import OUTBOUND_CAPTURE_PORT, RESERVED_PORTS
+from mizzen.compile.names import OUTBOUND_CAPTURE_PORT, PROXY_DNS_PORT, RESERVED_PORTS
 from mizzen.node.capture import rules
 from mizzen.node.capture.rules import Stage
 
@@ -242,4 +242,4 @@ insert rule inet filter forward oifname "mz-a" counter accept comment "mizzen-a"
 
 
 def test_the_proxys_own_ports_are_reserved() -> None:
-    assert {OUTBOUND_CAPTURE_PORT, rules.DNS_PORT, *rules.PROXY_PORTS} == RESERVED_PORTS
+    assert {OUTBOUND_CAPTURE_PORT, rules.DNS_PORT, PROXY_DNS_PORT, *rules.PROXY_PORTS} == RESERVED_PORTS

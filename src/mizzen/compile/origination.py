@@ -1,0 +1,92 @@
+"""TLS that a proxy begins for its application, towards servers that are no members (SIMPLE and MUTUAL, Istio 1.2).
+
+Who answers is always checked unless the rule says otherwise. Which name the server is asked for (SNI) and must prove is,
+where requests are read, the host that the request is for, as in Istio. Bytes name no host, so there it is the service's own;
+Istio sends no name there and checks none. The same if a rule gives an ``sni`` and no names: what is asked for is checked.
+
+Certificates of rules are files, which Envoy reads when the cluster is made: where one is missing it refuses the cluster, and
+the rule is set aside. The operating system's roots come by SDS from the node, which knows where they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from mizzen.compile import names
+from mizzen.compile.pools import HTTP_OPTIONS, Codec
+from mizzen.compile.protos import duration, sds
+from mizzen.compile.resource import pack
+from mizzen.compile.tls import parameters
+from mizzen.resources.destination_rule import ClientTLSSettings
+from mizzen.resources.hosts import is_ip_address, is_wildcard
+from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
+from mizzen.stubs.envoy.config.core.v3.base_pb2 import DataSource, TransportSocket
+from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.common_pb2 import (
+    CertificateValidationContext,
+    SubjectAltNameMatcher,
+    TlsCertificate,
+)
+from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.secret_pb2 import SdsSecretConfig
+from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext, UpstreamTlsContext
+from mizzen.stubs.envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
+from mizzen.stubs.envoy.type.matcher.v3.string_pb2 import StringMatcher
+
+MODES = frozenset({"SIMPLE", "MUTUAL"})
+# A node without roots must not keep a proxy from starting: what needs them then fails by itself.
+_ROOTS_TIMEOUT = 5.0
+
+
+def apply(cluster: Cluster, given: ClientTLSSettings, host: str, sans: Sequence[str], codec: Codec) -> None:
+    """Has a cluster's connections begin with TLS, as ``given`` says, towards ``host``.
+
+    ``sans`` are names that the service itself says its servers have. The cluster has its HTTP options already.
+    """
+    fixed = "" if codec is not Codec.BYTES or is_wildcard(host) else host
+    server = given.sni or fixed
+    accepted = tuple(given.subject_alt_names) or tuple(sans) or ((server,) if server else ())
+    context = UpstreamTlsContext(common_tls_context=_common(given, accepted, codec))
+    if server and not is_ip_address(server):
+        context.sni = server
+    if codec is not Codec.BYTES and not server:
+        _take_from_host(cluster, checked=not (accepted or given.insecure_skip_verify))
+    cluster.transport_socket.CopyFrom(TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context)))
+
+
+def _take_from_host(cluster: Cluster, *, checked: bool) -> None:
+    options = HttpProtocolOptions()
+    cluster.typed_extension_protocol_options[HTTP_OPTIONS].Unpack(options)
+    options.upstream_http_protocol_options.auto_sni = True
+    options.upstream_http_protocol_options.auto_san_validation = checked
+    cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))
+
+
+def _common(given: ClientTLSSettings, accepted: Iterable[str], codec: Codec) -> CommonTlsContext:
+    common = CommonTlsContext(tls_params=parameters(), alpn_protocols=("h2",) if codec is Codec.HTTP2 else ())
+    if given.mode == "MUTUAL":
+        certificate = TlsCertificate(
+            certificate_chain=DataSource(filename=given.client_certificate),
+            private_key=DataSource(filename=given.private_key),
+        )
+        common.tls_certificates.append(certificate)
+    if given.insecure_skip_verify:
+        return common
+    validation = CertificateValidationContext(match_typed_subject_alt_names=map(san_matcher, accepted))
+    if given.ca_certificates:
+        validation.trusted_ca.filename = given.ca_certificates
+        common.validation_context.CopyFrom(validation)
+        return common
+    roots = SdsSecretConfig(name=names.SYSTEM_ROOTS_SECRET, sds_config=sds())
+    roots.sds_config.initial_fetch_timeout.CopyFrom(duration(_ROOTS_TIMEOUT))
+    common.combined_validation_context.default_validation_context.CopyFrom(validation)
+    common.combined_validation_context.validation_context_sds_secret_config.CopyFrom(roots)
+    return common
+
+
+def san_matcher(name: str) -> SubjectAltNameMatcher:
+    """Returns what fits a name that a rule gives to a server, which may be a host, an address or a URI."""
+    kind = SubjectAltNameMatcher.DNS
+    if "://" in name:
+        kind = SubjectAltNameMatcher.URI
+    elif is_ip_address(name):
+        kind = SubjectAltNameMatcher.IP_ADDRESS
+    return SubjectAltNameMatcher(san_type=kind, matcher=StringMatcher(exact=name))

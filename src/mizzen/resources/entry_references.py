@@ -1,0 +1,154 @@
+"""Checks ServiceEntries against Services and each other. Pure; a part of :mod:`mizzen.resources.references`.
+
+A host has one owner, and a connection must say which service it is for: Istio lets the older one win and tells nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+from mizzen.resources.hosts import is_ip_address, is_wildcard
+from mizzen.resources.key import Key
+from mizzen.resources.paths import join
+from mizzen.resources.problems import Level, Problem
+from mizzen.resources.resource import Resource
+from mizzen.resources.service import ServicePort, ServiceSpec
+from mizzen.resources.service_entry import AUTO_ADDRESS_LABEL, EntryPort, ServiceEntrySpec
+from mizzen.resources.workload_entry import WorkloadEntrySpec
+
+HOST_OWNED = "HostOwned"
+PORT_TAKEN = "PortTaken"
+ADDRESS_REQUIRED = "IST0134"
+
+Entry: TypeAlias = Resource[ServiceEntrySpec]
+
+
+def as_services(entry: Entry) -> dict[str, Resource[ServiceSpec]]:
+    """Returns the services of an entry by host, in the form of a Service, for whoever looks at hosts and ports alone."""
+    selector = entry.spec.workload_selector.labels if entry.spec.workload_selector else {}
+    ports = tuple(
+        ServicePort(
+            name=port.name, port=port.number, target_port=port.target_port or None, app_protocol=str(port.speaks)
+        )
+        for port in entry.spec.ports
+    )
+    spec = ServiceSpec(selector=selector, ports=ports)
+    made: Resource[ServiceSpec] = Resource(
+        entry.key, entry.api_version, entry.digest, spec, entry.labels, created=entry.created, source=entry.source
+    )
+    return {host.rstrip(".").lower(): made for host in entry.spec.hosts}
+
+
+def entry_problems(
+    entries: Iterable[Entry],
+    services: Mapping[str, Resource[ServiceSpec]],
+    selected: Callable[[Resource[ServiceSpec]], Iterable[Resource[Any]]],
+) -> Iterator[Problem]:
+    """Yields what is wrong with ServiceEntries among ``services`` (by host) and each other.
+
+    ``selected`` returns the Workloads and WorkloadEntries behind a service.
+    """
+    ordered = sorted(entries, key=lambda entry: entry.age)
+    yield from _owners(ordered, services)
+    yield from _addresses(ordered)
+    http = _http_ports(ordered, services.values())
+    takers: dict[int, Entry] = {}
+    for entry in ordered:
+        behind = [one for service in list(as_services(entry).values())[:1] for one in selected(service)]
+        yield from _unselected(entry, behind)
+        if not entry.spec.by_name:
+            yield from unreachable_names(entry, behind)
+        for index, port in enumerate(entry.spec.ports):
+            if not is_told_apart(entry, port):
+                yield from _taker(entry, join("spec.ports", index), port, http, takers)
+
+
+def _owners(entries: Iterable[Entry], services: Mapping[str, Resource[Any]]) -> Iterator[Problem]:
+    owners: dict[str, Resource[Any]] = dict(services)
+    for entry in entries:
+        for index, host in enumerate(entry.spec.hosts):
+            owner = owners.setdefault(host.rstrip(".").lower(), entry)
+            if owner is not entry:
+                message = f"{host} is another resource's: {owner.key} at {owner.source.position()} has it too"
+                hint = "a host has one owner: put them into one, or delete one of them"
+                yield _problem(entry, HOST_OWNED, join("spec.hosts", index), message, hint)
+
+
+def _addresses(entries: Iterable[Entry]) -> Iterator[Problem]:
+    """Yields an error for each address and port that two entries have, if one of them takes bytes there: TLS is told apart
+    by server names, requests by their host.
+    """
+    taken: dict[tuple[str, int], tuple[Entry, bool]] = {}
+    for entry in entries:
+        ports = [(index, port) for index, port in enumerate(entry.spec.ports) if not port.speaks.is_http]
+        for index, port in ports:
+            for address in entry.spec.addresses:
+                other, tls = taken.setdefault((address, port.number), (entry, port.speaks.is_tls))
+                if other is not entry and not (tls and port.speaks.is_tls):
+                    message = (
+                        f"nothing says which connections to {address}, port {port.number}, are for {entry.spec.hosts[0]}: "
+                        f"{other.key} at {other.source.position()} has them too"
+                    )
+                    yield _problem(entry, PORT_TAKEN, join("spec.ports", index), message, "write other addresses")
+
+
+def _http_ports(entries: Iterable[Entry], services: Iterable[Resource[Any]]) -> dict[int, Resource[Any]]:
+    """Returns the ports on which requests are read, each with a resource that has it."""
+    found: dict[int, Resource[Any]] = {}
+    for entry in entries:
+        found |= {port.number: entry for port in entry.spec.ports if port.speaks.is_http}
+    for service in services:
+        found |= {port.port: service for port in service.spec.ports if port.speaks.is_http}
+    return found
+
+
+def is_told_apart(entry: Entry, port: EntryPort) -> bool:
+    """Tells whether something says which connections to a port are for this service: requests, server names, addresses."""
+    if port.speaks.is_http or port.speaks.is_tls or entry.spec.addresses:
+        return True
+    automatic = entry.spec.resolution != "NONE" and entry.labels.get(AUTO_ADDRESS_LABEL) != "false"
+    return automatic and not all(is_wildcard(host) for host in entry.spec.hosts)
+
+
+def _taker(
+    entry: Entry, path: str, port: EntryPort, http: Mapping[int, Resource[Any]], takers: dict[int, Entry]
+) -> Iterator[Problem]:
+    """Yields what is wrong with a port that takes all connections; only one may (Istio 2.7)."""
+    other = http.get(port.number) or takers.setdefault(port.number, entry)
+    if other is not entry:
+        message = (
+            f"nothing says which connections to port {port.number} are for {entry.spec.hosts[0]}: {other.key} at "
+            f"{other.source.position()} has the port too"
+        )
+        yield _problem(entry, PORT_TAKEN, path, message, "write `addresses`, or another resolution than NONE")
+    else:
+        message = f"connections to any address with port {port.number} are taken for {entry.spec.hosts[0]}"
+        yield _problem(entry, ADDRESS_REQUIRED, path, message, "write `addresses`", Level.WARNING)
+
+
+def _unselected(entry: Entry, behind: Collection[object]) -> Iterator[Problem]:
+    if entry.spec.workload_selector and not behind:
+        message = f"the selector matches no workload in namespace {entry.namespace}"
+        hint = "compare it with the labels in the metadata of the workloads"
+        yield _problem(entry, "NoWorkload", "spec.workloadSelector", message, hint, Level.WARNING)
+
+
+def unreachable_names(service: Resource[Any], behind: Iterable[Resource[Any]]) -> Iterator[Problem]:
+    """Yields an error for each WorkloadEntry behind a service that has a name, where proxies are told addresses."""
+    for one in behind:
+        if isinstance(one.spec, WorkloadEntrySpec) and not is_ip_address(one.spec.address):
+            message = f"{one.spec.address!r} is no IP address, and names are not looked up for {service.key}"
+            hint = "write its address, or use a ServiceEntry with `resolution: DNS`"
+            yield _problem(one, "NamedAddress", "spec.address", message, hint)
+
+
+def _problem(
+    resource: Resource[Any], code: str, path: str, message: str, hint: str = "", level: Level = Level.ERROR
+) -> Problem:
+    return Problem(code, message, level, resource.source.position(path), resource.key, path, hint)
+
+
+def written_labels(entries: Iterable[Entry], key: Key) -> list[Mapping[str, str]]:
+    """Returns the labels of the endpoints that are written in the entry of this key."""
+    return [endpoint.labels for entry in entries if entry.key == key for endpoint in entry.spec.endpoints]

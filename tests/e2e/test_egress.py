@@ -1,0 +1,114 @@
+"""What leaves the mesh: examples/egress, with a server on this host in the place of the Internet."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.e2e.conftest import RUNTIMES
+from tests.support import small
+from tests.support.meshes import ROOT, Mesh, running
+from tests.support.outside import HOST, Outside, outside
+
+pytestmark = [pytest.mark.e2e, pytest.mark.envoy, pytest.mark.timeout(120)]
+
+EXAMPLE = ROOT / "examples" / "egress"
+REGISTRY_ONLY, EXAMPLE_COM, TIMEOUT, ORIGINATION = (
+    (EXAMPLE / "networking" / f"{name}.yaml").read_text()
+    for name in ("registry-only", "example-com", "timeout", "tls-origination")
+)
+
+# Prints the status and the body of what it gets, or 0 where it gets nothing.
+FETCH = """
+import ssl, sys, urllib.error, urllib.request
+request = urllib.request.Request(sys.argv[1], headers={"Host": sys.argv[3]} if sys.argv[3] else {})
+try:
+    with urllib.request.urlopen(request, timeout=10, context=ssl.create_default_context(cadata=sys.argv[2])) as answer:
+        print(answer.status, answer.read().decode())
+except urllib.error.HTTPError as error:
+    print(error.code)
+except OSError:
+    print(0)
+"""
+
+
+def started(runtime: str, folder: Path) -> contextlib.AbstractContextManager[Mesh]:
+    if runtime.startswith("container-"):
+        return small.running_servers(small.Server("client"), capture=runtime, folder=folder)
+    return running(EXAMPLE / "mesh.yaml", capture=runtime)
+
+
+@pytest.fixture(scope="module", params=RUNTIMES)
+def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Mesh, Outside]]:
+    folder: Path = tmp_path_factory.mktemp("egress")
+    with started(request.param, folder) as mesh:
+        netns = mesh.engine.host.netns if mesh.engine else ""
+        with outside(folder, captured=request.param != "explicit", netns=netns) as servers:
+            yield mesh, servers
+
+
+def fetched(world: tuple[Mesh, Outside], url: str, host: str = "") -> str:
+    mesh, servers = world
+    root = Path(servers.chain).read_text()  # a container does not see the file
+    return mesh.cli("exec", "client-0", "--", "python3", "-c", FETCH, url, root, host).stdout.strip()
+
+
+def test_only_what_is_known_may_be_called_if_the_mesh_says_so(world: tuple[Mesh, Outside]) -> None:
+    mesh, servers = world
+    unknown = f"http://{servers.address}:{servers.http}/"
+    answer = f"200 http {servers.address}:{servers.http}"
+    assert fetched(world, unknown) == answer
+    mesh.apply_text(REGISTRY_ONLY)
+    # Where requests are read they are answered, elsewhere the connection is closed.
+    assert fetched(world, unknown) == ("502" if mesh.capture == "explicit" else "0")
+    mesh.apply_text(servers.here(EXAMPLE_COM))
+    mesh.apply_text(TIMEOUT)
+    assert fetched(world, f"http://{HOST}/") == f"200 http {HOST}"
+    assert fetched(world, f"http://{servers.address}/", "www.example.org") == "502"
+    if mesh.capture != "explicit":  # HTTPS passes an explicit proxy by
+        assert fetched(world, f"https://{HOST}/") == f"200 https {HOST}"
+        assert fetched(world, f"https://{servers.address}:{servers.https}/", HOST) == "0"
+    mesh.cli("delete", "meshconfig", "mesh", "--wait")
+    assert fetched(world, unknown) == answer
+
+
+def test_what_the_application_says_in_plaintext_goes_out_by_tls(world: tuple[Mesh, Outside]) -> None:
+    mesh, servers = world
+    mesh.apply_text(servers.here(ORIGINATION))
+    assert fetched(world, f"http://{HOST}/") == f"200 https {HOST}"
+    files = {"mode": "MUTUAL", "clientCertificate": servers.chain, "privateKey": f"{servers.folder}/key.pem"}
+    mesh.apply_text(servers.here(ORIGINATION, **files))
+    assert fetched(world, f"http://{HOST}/") == f"200 https {HOST} known"
+    if mesh.capture != "explicit":
+        assert fetched(world, f"https://{HOST}/") == f"200 https {HOST}"
+
+
+def test_who_does_not_prove_the_name_is_not_spoken_to(world: tuple[Mesh, Outside]) -> None:
+    mesh, servers = world
+    mesh.apply_text(servers.here(ORIGINATION))
+    other = servers.here(ORIGINATION).replace(HOST, "www.example.org").replace("example-com", "example-org")
+    mesh.apply_text(other)
+    assert fetched(world, "http://www.example.org/") == "503"
+    assert fetched(world, f"http://{HOST}/") == f"200 https {HOST}"
+
+
+def test_a_certificate_that_is_not_there_has_the_rule_set_aside(world: tuple[Mesh, Outside]) -> None:
+    mesh, servers = world
+    mesh.apply_text(servers.here(ORIGINATION))
+    wrong = servers.here(ORIGINATION).replace(servers.chain, "/nothing/there.pem")
+    refused = mesh.apply_text(wrong, check=False)
+    assert refused.returncode != 0
+    assert "/nothing/there.pem" in refused.stdout + refused.stderr
+    assert fetched(world, f"http://{HOST}/") == f"200 https {HOST}"
+
+
+def test_a_server_of_the_internet_is_not_believed_by_a_root_that_the_system_has_not(
+    world: tuple[Mesh, Outside],
+) -> None:
+    mesh, servers = world
+    mesh.apply_text(servers.here(ORIGINATION).replace(f"caCertificates: {servers.chain}", ""))
+    assert fetched(world, f"http://{HOST}/") == "503"
+    mesh.apply_text(servers.here(ORIGINATION))
+    assert fetched(world, f"http://{HOST}/") == f"200 https {HOST}"

@@ -1,0 +1,122 @@
+"""What stands for the world outside a mesh: a server of HTTP and HTTPS at an address of this host."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import ssl
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from tests.support.programs import write_certificate
+
+from mizzen.node.capture.entering import in_namespace
+
+ResultT = TypeVar("ResultT")
+
+HOST = "www.example.com"
+# Of a block that is for tests of networks (RFC 2544): nobody else has it.
+_ADDRESS = "198.18.53.1"
+# Not 127.0.0.1, for which no proxy is asked.
+_LOOPBACK = "127.0.53.1"
+
+
+@dataclass(frozen=True)
+class Outside:
+    """``folder`` has a certificate for ``HOST`` (chain.pem, key.pem), which is its own root."""
+
+    address: str
+    http: int
+    https: int
+    folder: Path
+
+    @property
+    def chain(self) -> str:
+        return str(self.folder / "chain.pem")
+
+    def here(self, text: str, **tls: str) -> str:
+        """Returns resources that are for a host of the Internet as they are for this server; ``tls`` is added to a rule."""
+        documents = [one for one in yaml.safe_load_all(text) if one]
+        for document in documents:
+            spec = document["spec"]
+            if document["kind"] == "ServiceEntry":
+                ports = {port["name"]: self._port(port) for port in spec["ports"]}
+                spec |= {"resolution": "STATIC", "endpoints": [{"address": self.address, "ports": ports}]}
+            if document["kind"] == "DestinationRule":
+                for port in spec["trafficPolicy"]["portLevelSettings"]:
+                    port["tls"] |= {"caCertificates": self.chain, **tls}
+        return yaml.safe_dump_all(documents)
+
+    def _port(self, port: dict[str, Any]) -> int:
+        return self.https if 443 in (port["number"], port.get("targetPort")) else self.http
+
+
+class _Answer(http.server.BaseHTTPRequestHandler):
+    """Tells how it was asked, for which host, and whether it was shown a certificate."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        secure = isinstance(self.connection, ssl.SSLSocket)
+        shown = isinstance(self.connection, ssl.SSLSocket) and self.connection.getpeercert(binary_form=True)
+        body = f"{'https' if secure else 'http'} {self.headers['Host']}{' known' if shown else ''}".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def outside(folder: Path, *, captured: bool, netns: str = "") -> Iterator[Outside]:
+    """Runs the server while the context lasts, on the host with this network namespace or on this one.
+
+    Where traffic is ``captured`` it is not at loopback, which is the caller's own.
+    """
+    write_certificate(folder, HOST)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "chain.pem", folder / "key.pem")
+    context.load_verify_locations(folder / "chain.pem")
+    context.verify_mode = ssl.CERT_OPTIONAL
+    with contextlib.ExitStack() as stack:
+        address = stack.enter_context(_address(netns)) if captured else _LOOPBACK
+        plain, secure = (stack.enter_context(_server(address, netns)) for _ in range(2))
+        secure.socket = context.wrap_socket(secure.socket, server_side=True, do_handshake_on_connect=False)
+        for server in (plain, secure):
+            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+            thread.start()
+            stack.callback(thread.join)
+            stack.callback(server.shutdown)
+        yield Outside(address, plain.server_port, secure.server_port, folder)
+
+
+@contextlib.contextmanager
+def _server(address: str, netns: str) -> Iterator[http.server.ThreadingHTTPServer]:
+    with _inside(netns, lambda: http.server.ThreadingHTTPServer((address, 0), _Answer)) as server:
+        server.daemon_threads = True
+        yield server
+
+
+@contextlib.contextmanager
+def _address(netns: str) -> Iterator[str]:
+    own = (f"{_ADDRESS}/32", "dev", "lo")
+    _inside(netns, lambda: subprocess.run(["ip", "address", "replace", *own], check=True))
+    try:
+        yield _ADDRESS
+    finally:
+        _inside(netns, lambda: subprocess.run(["ip", "address", "delete", *own], check=True))
+
+
+def _inside(netns: str, work: Callable[[], ResultT]) -> ResultT:
+    """Does something in a network namespace; what is opened there stays there."""
+    if not netns:
+        return work()
+    with Path(netns).open("rb") as namespace:
+        return in_namespace(namespace.fileno(), work)

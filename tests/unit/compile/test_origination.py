@@ -1,0 +1,135 @@
+"""TLS that a proxy begins by itself: which name it asks for, and what it makes the server prove."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.support.compiled import compiled
+from tests.support.written import destination_rule, service, subset, workload
+
+from mizzen.compile.pools import HTTP_OPTIONS
+from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
+from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.common_pb2 import (
+    CertificateValidationContext,
+    SubjectAltNameMatcher,
+)
+from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.tls_pb2 import UpstreamTlsContext
+from mizzen.stubs.envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
+
+HOST = "shop.default.svc.cluster.local"
+PORTS = {"http": 80, "tcp": 90, "http2": 100}
+
+
+def cluster(port: str = "http", version: str = "", **policy: Any) -> Cluster:
+    rule = destination_rule("shop", subsets=[subset("v1")], trafficPolicy=policy)
+    made = compiled(service("shop", *PORTS.items()), workload("client"), rule)
+    return made.clusters[f"outbound|{PORTS[port]}|{version}|{HOST}"]
+
+
+def simple(port: str = "http", **tls: Any) -> Cluster:
+    return cluster(port, tls={"mode": "SIMPLE", **tls})
+
+
+def context(made: Cluster) -> UpstreamTlsContext:
+    found = UpstreamTlsContext()
+    assert made.transport_socket.typed_config.Unpack(found)
+    return found
+
+
+def validation(made: Cluster) -> CertificateValidationContext:
+    common = context(made).common_tls_context
+    if common.HasField("validation_context"):
+        return common.validation_context
+    return common.combined_validation_context.default_validation_context
+
+
+def names(made: Cluster) -> list[str]:
+    return [one.matcher.exact for one in validation(made).match_typed_subject_alt_names]
+
+
+def from_host(made: Cluster) -> tuple[bool, bool]:
+    """Whether the server name, and what the server must prove, come from each request's host."""
+    options = HttpProtocolOptions()
+    made.typed_extension_protocol_options[HTTP_OPTIONS].Unpack(options)
+    return (
+        options.upstream_http_protocol_options.auto_sni,
+        options.upstream_http_protocol_options.auto_san_validation,
+    )
+
+
+@pytest.mark.parametrize("tls", [{}, {"mode": "DISABLE"}])
+def test_disabled_is_plaintext_whatever_endpoints_can(tls: dict[str, str]) -> None:
+    made = cluster(tls=tls)
+    assert not made.HasField("transport_socket")
+    assert not made.transport_socket_matches
+
+
+def test_without_roots_of_its_own_a_rule_trusts_those_of_the_system() -> None:
+    roots = context(simple()).common_tls_context.combined_validation_context.validation_context_sds_secret_config
+    assert roots.name == "file-root:system"
+    assert roots.sds_config.initial_fetch_timeout.seconds > 0, "a proxy must start without them"
+
+
+def test_roots_of_its_own_are_a_file() -> None:
+    assert validation(simple(caCertificates="/ca.pem")).trusted_ca.filename == "/ca.pem"
+
+
+@pytest.mark.parametrize(
+    ("port", "tls", "sni", "proven", "taken"),
+    [
+        ("http", {}, "", [], (True, True)),
+        ("http", {"subjectAltNames": ["a.com"]}, "", ["a.com"], (True, False)),
+        ("http", {"sni": "a.com"}, "a.com", ["a.com"], (False, False)),
+        ("http", {"sni": "a.com", "subjectAltNames": ["b.com"]}, "a.com", ["b.com"], (False, False)),
+        ("http", {"insecureSkipVerify": True}, "", [], (True, False)),
+        ("tcp", {}, HOST, [HOST], (False, False)),
+        ("tcp", {"sni": "a.com"}, "a.com", ["a.com"], (False, False)),
+        ("tcp", {"insecureSkipVerify": True}, HOST, [], (False, False)),
+    ],
+)
+def test_the_name_that_is_asked_for_is_the_one_that_must_be_proven(
+    port: str, tls: dict[str, Any], sni: str, proven: list[str], taken: tuple[bool, bool]
+) -> None:
+    made = simple(port, **tls)
+    assert (context(made).sni, names(made), from_host(made)) == (sni, proven, taken)
+
+
+def test_who_skips_the_check_trusts_anybody() -> None:
+    common = context(simple(insecureSkipVerify=True)).common_tls_context
+    assert common.WhichOneof("validation_context_type") is None
+
+
+def test_mutual_shows_a_certificate_and_simple_none() -> None:
+    files = {"clientCertificate": "/cert.pem", "privateKey": "/key.pem"}
+    (shown,) = context(cluster(tls={"mode": "MUTUAL", **files})).common_tls_context.tls_certificates
+    assert (shown.certificate_chain.filename, shown.private_key.filename) == ("/cert.pem", "/key.pem")
+    assert not context(simple()).common_tls_context.tls_certificates
+
+
+def test_http2_is_offered_where_it_is_spoken() -> None:
+    assert list(context(simple("http2")).common_tls_context.alpn_protocols) == ["h2"]
+    assert not context(simple()).common_tls_context.alpn_protocols
+
+
+def test_names_may_be_hosts_addresses_and_uris() -> None:
+    found = validation(simple(subjectAltNames=["a.com", "10.0.0.1", "spiffe://a/b"])).match_typed_subject_alt_names
+    assert [one.san_type for one in found] == [
+        SubjectAltNameMatcher.DNS,
+        SubjectAltNameMatcher.IP_ADDRESS,
+        SubjectAltNameMatcher.URI,
+    ]
+
+
+def test_the_meshs_own_tls_may_ask_for_another_name_and_identity() -> None:
+    identity = "spiffe://cluster.local/ns/a/sa/b"
+    made = cluster(tls={"mode": "ISTIO_MUTUAL", "sni": "a.com", "subjectAltNames": [identity]})
+    assert context(made).sni == "a.com"
+    assert names(made) == [identity]
+
+
+def test_a_port_and_a_subset_have_their_own() -> None:
+    ports = [{"port": {"number": 80}, "tls": {"mode": "SIMPLE"}}]
+    made = {port: cluster(port, "v1", tls={"mode": "DISABLE"}, portLevelSettings=ports) for port in ("http", "tcp")}
+    assert made["http"].HasField("transport_socket")
+    assert not made["tcp"].HasField("transport_socket")

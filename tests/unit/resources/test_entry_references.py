@@ -1,0 +1,117 @@
+"""What is said of ServiceEntries among other resources."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.support.worlds import read
+from tests.support.written import (
+    destination_rule,
+    service,
+    service_entry,
+    subset,
+    to,
+    virtual_service,
+    workload,
+    workload_entry,
+)
+
+from mizzen.resources.references import check_references
+
+HOST = "api.example.com"
+API = service_entry("api", resolution="DNS")
+
+
+def said(*texts: str) -> list[str]:
+    return [f"{one.level} {one.code} {one.resource} {one.path}" for one in check_references(read(*texts))]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        service_entry("other", hosts=["API.example.com"], resolution="DNS"),
+        service_entry("api", namespace="far", resolution="DNS"),
+    ],
+)
+def test_a_host_has_one_owner(other: str) -> None:
+    (found,) = said(API, other)
+    assert found.startswith("error HostOwned ServiceEntry ")
+    assert found.endswith(" spec.hosts[0]")
+
+
+def test_a_services_host_is_its_own() -> None:
+    entry = service_entry("api", hosts=["web.default.svc.cluster.local"], resolution="DNS")
+    assert said(entry, service("web"), workload("web")) == ["error HostOwned ServiceEntry default/api spec.hosts[0]"]
+
+
+def test_rules_and_routes_know_its_hosts_ports_and_subsets() -> None:
+    endpoints = [{"address": "192.0.2.1", "labels": {"version": "v1"}}]
+    entry = service_entry("api", resolution="STATIC", endpoints=endpoints)
+    rule = destination_rule("api", host=HOST, subsets=[subset("v1"), subset("v2")])
+    route = virtual_service("api", to(HOST, "v1"), hosts=[HOST])
+    assert said(entry, rule, route) == ["warning IST0173 DestinationRule default/api spec.subsets[1]"]
+    wrong = {"route": [{"destination": {"host": HOST, "port": {"number": 81}}}]}
+    assert said(entry, virtual_service("api", wrong, hosts=[HOST])) == [
+        "error IST0101 VirtualService default/api spec.http[0].route[0].destination.port.number"
+    ]
+
+
+def test_tls_towards_it_is_nobodys_concern() -> None:
+    rule = destination_rule("api", host=HOST, trafficPolicy={"tls": {"mode": "SIMPLE"}})
+    assert said(API, rule) == []
+
+
+def test_one_takes_all_connections_to_a_port_and_only_where_nobody_reads_requests() -> None:
+    taking = service_entry("all", ("TCP", 90))
+    warned = "warning IST0134 ServiceEntry default/all spec.ports[0]"
+    assert said(taking) == [warned]
+    assert said(service_entry("all", ("TCP", 90), addresses=["192.0.2.1"])) == []
+    assert said(service_entry("all", ("TCP", 90), resolution="DNS")) == []
+    assert said(taking, service_entry("more", ("TCP", 90))) == [
+        warned,
+        "error PortTaken ServiceEntry default/more spec.ports[0]",
+    ]
+    web = service("web", ("http", 90))
+    assert "error PortTaken ServiceEntry default/all spec.ports[0]" in said(taking, web)
+
+
+def test_routes_must_suit_its_ports() -> None:
+    entry = service_entry("api", ("TCP", 90), resolution="DNS")
+    (found,) = check_references(read(entry, virtual_service("api", hosts=[HOST])))
+    assert found.code == "HTTPRouteForTCPPort"
+    assert "`protocol`" in found.hint
+
+
+def test_a_selector_that_picks_nothing() -> None:
+    entry = service_entry("api", resolution="STATIC", workloadSelector={"labels": {"app": "web"}})
+    assert said(entry) == ["warning NoWorkload ServiceEntry default/api spec.workloadSelector"]
+    assert said(entry, workload("web")) == []
+
+
+def test_workload_entries_are_behind_services_too() -> None:
+    rule = destination_rule("web", subsets=[subset("v1")], trafficPolicy={"tls": {"mode": "DISABLE"}})
+    assert said(service("web"), workload_entry("web", "192.0.2.1", labels={"app": "web", "version": "v1"}), rule) == []
+    entry = service_entry("api", resolution="STATIC", workloadSelector={"labels": {"app": "web"}})
+    assert said(entry, workload_entry("web", "192.0.2.1")) == []
+
+
+def test_names_are_looked_up_only_for_entries_that_say_so() -> None:
+    named = workload_entry("web", "web.example.com")
+    selecting: dict[str, Any] = {"workloadSelector": {"labels": {"app": "web"}}}
+    refused = ["error NamedAddress WorkloadEntry default/web spec.address"]
+    assert said(service("web"), named) == refused
+    assert said(service_entry("api", resolution="STATIC", **selecting), named) == refused
+    assert said(service_entry("api", resolution="DNS", **selecting), named) == []
+
+
+def test_bytes_to_an_address_are_for_one_and_tls_is_told_apart_by_names() -> None:
+    at: dict[str, Any] = {"addresses": ["192.0.2.1"]}
+    entries = [
+        service_entry(f"{kind.lower()}-{number}", (kind, 90), **at) for kind in ("TCP", "TLS") for number in "ab"
+    ]
+    taken = "error PortTaken ServiceEntry default/{} spec.ports[0]"
+    assert said(*entries[:2]) == [taken.format("tcp-b")]
+    assert said(*entries[2:]) == []
+    assert said(entries[0], entries[2]) == [taken.format("tls-a")]
+    assert said(service_entry("a", ("HTTP", 90), **at), service_entry("b", ("HTTP", 90), **at)) == []

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.support.worlds import read
+from tests.support.written import mesh_config
+
+from mizzen.resources.loading import load
+from mizzen.resources.mesh_config import MeshConfigSpec
+from mizzen.resources.mesh_config_references import mesh_configs
+from mizzen.resources.references import check_references
+
+
+@pytest.mark.parametrize(
+    ("spec", "registry_only", "problems"),
+    [
+        ({}, False, []),
+        ({"outboundTrafficPolicy": {"mode": "ALLOW_ANY"}}, False, []),
+        ({"outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"}}, True, []),
+        ({"outboundTrafficPolicy": {}}, True, ["warning spec.outboundTrafficPolicy"]),
+    ],
+)
+def test_trap_20_a_policy_without_a_mode_is_the_strict_one(
+    spec: dict[str, Any], registry_only: bool, problems: list[str]
+) -> None:
+    loaded = load(mesh_config(**spec), "f")
+    (one,) = loaded.resources
+    assert isinstance(one.spec, MeshConfigSpec)
+    assert one.spec.registry_only == registry_only
+    assert [f"{problem.level} {problem.path}" for problem in loaded.problems] == problems
+
+
+@pytest.mark.parametrize(
+    ("spec", "path"),
+    [
+        ({"trustDomain": "example.org"}, "spec.trustDomain"),
+        ({"meshMTLS": {"minProtocolVersion": "TLSV1_3"}}, "spec.meshMTLS"),
+        ({"defaultConfig": {"concurrency": 2}}, "spec.defaultConfig"),
+        ({"outboundTrafficPolicy": {"mode": "ALLOW_ANY_DYNAMIC_DNS"}}, "spec.outboundTrafficPolicy.mode"),
+        ({"outboundTrafficPolicy": {"mode": "ALLOW_ANY", "tls": {}}}, "spec.outboundTrafficPolicy.tls"),
+    ],
+)
+def test_what_else_istio_has_is_refused_by_name(spec: dict[str, Any], path: str) -> None:
+    (problem,) = load(mesh_config(**spec), "f").problems
+    assert (problem.code, problem.path) == ("NotImplemented", path)
+
+
+def test_a_mesh_has_one() -> None:
+    resources = read(mesh_config("b"), mesh_config("a"))
+    (problem,) = check_references(resources)
+    assert (problem.code, str(problem.resource)) == ("SeveralMeshConfigs", "MeshConfig default/a")
+    assert mesh_configs(resources)[0].name == "b"
