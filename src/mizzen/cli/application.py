@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import click
 
 from mizzen.cli import (
+    INTERRUPTED,
     analyzing,
     attaching,
     changing,
@@ -30,8 +31,6 @@ from mizzen.cli import (
 )
 from mizzen.cli.options import mesh_selection
 from mizzen.cli.output import Complaint
-
-_INTERRUPTED = 130  # 128 + SIGINT, as shells report it.
 
 _SECTIONS: Mapping[str, tuple[click.Command, ...]] = {
     "A mesh": (starting.up, stopping.down, stopping.list_, status.status, version.version),
@@ -101,7 +100,7 @@ class Application(click.Group):
             error.show()
             code = error.exit_code
         except (click.Abort, KeyboardInterrupt):
-            code = _INTERRUPTED
+            code = INTERRUPTED
         except OSError as error:
             code = _failed(error)
         sys.exit(code if isinstance(code, int) else 0)

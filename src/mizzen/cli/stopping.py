@@ -64,6 +64,8 @@ def list_(output: str | None) -> None:
         click.echo(table(("NAME", "PID", "CAPTURE", "AGE", "STATE DIRECTORY"), rows))
     else:
         note("No mesh is running.")
+    for mesh in all_killed():
+        note(f"Mesh {mesh.name} was killed. Start it again, or be rid of it: mizzen down --name {mesh.name}")
 
 
 def _meant(choice: Choice) -> Mesh:

@@ -73,8 +73,8 @@ class Members:
 
     @property
     def count(self) -> int:
-        """How many members there are."""
-        return len(self._members)
+        """How many containers are attached."""
+        return sum(one.runner.settled for one in self._members.values())
 
     def take(self, attachments: Sequence[Attachment], version: int) -> None:
         """Takes which containers are members of the mesh."""
