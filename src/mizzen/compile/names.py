@@ -47,5 +47,10 @@ def service_route(host: str, port: int) -> str:
     return f"{host}:{port}"
 
 
+def gateway_route(number: int, bind: str = "") -> str:
+    """The route configuration of all servers that speak HTTP without TLS on one socket of a gateway."""
+    return f"http.{number}.{bind}" if bind else f"http.{number}"
+
+
 def listener(address: str, port: int) -> str:
     return f"{address}_{port}"

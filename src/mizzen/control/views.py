@@ -10,16 +10,21 @@ from typing import Any
 
 from mizzen.control.attachments import Attachments
 from mizzen.mesh.model import Endpoint, Proxy, Service, Snapshot
+from mizzen.registry.gateways import wanted_sockets
 from mizzen.registry.processes import build_endpoints, build_proxies
 from mizzen.registry.reports import Desired, DesiredWorkload, Report, ServiceName, WrittenResource
 from mizzen.registry.services import build_services, host_of, services_in, workloads_in
 from mizzen.resources.destination_rule import DestinationRuleSpec
+from mizzen.resources.gateway import GatewaySpec
 from mizzen.resources.key import Key
 from mizzen.resources.problems import Problem
 from mizzen.resources.resource import Resource
 from mizzen.resources.virtual_service import VirtualServiceSpec
 from mizzen.resources.workload import WorkloadSpec, working_folder
 from mizzen.store.contents import Contents
+
+# What says how proxies behave, and nothing of what runs.
+_POLICY = (VirtualServiceSpec, DestinationRuleSpec, GatewaySpec)
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ class Running:
 
 def running(inputs: Inputs, before: Running | None = None) -> Running:
     """Returns what runs: the very objects of ``before`` if that was made from the same."""
-    resources = [one for one in _in_order(inputs) if not isinstance(one.spec, VirtualServiceSpec | DestinationRuleSpec)]
+    resources = [one for one in _in_order(inputs) if not isinstance(one.spec, _POLICY)]
     report = inputs.report or Report(node="")
     basis = (
         resources,
@@ -90,6 +95,7 @@ def build_snapshot(inputs: Inputs, version: int, found: Running | None = None) -
         endpoints=found.endpoints,
         virtual_services=tuple(one for one in resources if isinstance(one.spec, VirtualServiceSpec)),
         destination_rules=tuple(one for one in resources if isinstance(one.spec, DestinationRuleSpec)),
+        gateways=tuple(one for one in resources if isinstance(one.spec, GatewaySpec)),
         proxies=found.proxies,
     )
 
@@ -107,10 +113,11 @@ def build_desired(
 ) -> Desired:
     """Returns what a node should run, and the names that applications may call."""
     workloads = sorted(workloads_in(inputs.resources.values()), key=lambda workload: workload.key)
+    gateways = [one for one in inputs.resources.values() if isinstance(one.spec, GatewaySpec)]
     return Desired(
         version=version,
         trust_domain=inputs.trust_domain,
-        workloads=tuple(_desired(workload, inputs.restarts) for workload in workloads),
+        workloads=tuple(_desired(workload, inputs.restarts, gateways) for workload in workloads),
         services=tuple(_name(service) for service in services.values()),
         problems=tuple(str(problem) for problem in problems),
         written=_written(contents) if contents else (),
@@ -128,7 +135,9 @@ def _written(contents: Contents) -> tuple[WrittenResource, ...]:
     )
 
 
-def _desired(workload: Resource[WorkloadSpec], restarts: Mapping[tuple[str, str], int]) -> DesiredWorkload:
+def _desired(
+    workload: Resource[WorkloadSpec], restarts: Mapping[tuple[str, str], int], gateways: Iterable[Resource[GatewaySpec]]
+) -> DesiredWorkload:
     spec = workload.spec.to_document()
     spec["workingDir"] = str(working_folder(workload.spec, workload.source.file))
     return DesiredWorkload(
@@ -138,6 +147,7 @@ def _desired(workload: Resource[WorkloadSpec], restarts: Mapping[tuple[str, str]
         spec=spec,
         labels=dict(workload.labels),
         restarts=restarts.get((workload.namespace, workload.name), 0),
+        sockets=wanted_sockets(gateways, workload.labels) if workload.spec.gateway else (),
     )
 
 

@@ -11,6 +11,7 @@ from mizzen.node.announcing import Board
 from mizzen.node.backoff import Backoff
 from mizzen.node.capturing import Capture
 from mizzen.node.events import Event
+from mizzen.node.gateway_ports import GatewayPorts
 from mizzen.node.leftovers import Records
 from mizzen.registry.reports import ServiceName
 from mizzen.settings import Settings
@@ -59,6 +60,7 @@ class Host:
     starting: Callable[[], bool]
     services: Callable[[], tuple[ServiceName, ...]]
     env: Mapping[str, str]
+    gateway_ports: GatewayPorts = field(default_factory=GatewayPorts)
     backoff: Backoff = field(default_factory=Backoff)
     chance: random.Random = field(default_factory=random.Random)
 

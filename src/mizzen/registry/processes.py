@@ -10,6 +10,7 @@ from typing import Any
 from mizzen.mesh.model import (
     Capture,
     Endpoint,
+    GatewaySocket,
     InboundPort,
     Instance,
     OutboundPort,
@@ -102,7 +103,7 @@ def build_proxies(
         workload = written.get((instance.namespace, instance.workload))
         inbound = tuple(_inbound(port, behind, services, workload) for port in instance.ports)
         for proxy in proxies_of(instance):
-            kinds[proxy] = ProxyKind.SIDECAR if proxy == _id(instance) else ProxyKind.NODE
+            kinds[proxy] = _kind(instance, proxy)
             made = _instance(instance, kinds[proxy], inbound, trust_domain)
             served[proxy].append(replace(made, closing=proxy == instance.closing))
     return {
@@ -121,6 +122,12 @@ def proxies_of(instance: reports.Instance) -> tuple[str, ...]:
     if instance.capture == OUTSIDE:
         return ()
     return instance.proxies or (_id(instance),)
+
+
+def _kind(instance: reports.Instance, proxy: str) -> ProxyKind:
+    if instance.gateway:
+        return ProxyKind.GATEWAY
+    return ProxyKind.SIDECAR if proxy == _id(instance) else ProxyKind.NODE
 
 
 def _id(instance: reports.Instance) -> str:
@@ -148,6 +155,7 @@ def _instance(
         # A sidecar is inside; a path in its configuration would only change when its node starts anew.
         netns=instance.netns if kind is ProxyKind.NODE else "",
         around=Surroundings(instance.networks, instance.gateways),
+        sockets=tuple(GatewaySocket(one.bind, one.number, one.local) for one in instance.sockets if one.local),
         origin=Key("Workload", instance.namespace, instance.workload),
     )
 

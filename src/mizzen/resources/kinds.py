@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from mizzen.resources.destination_rule import DestinationRuleSpec
+from mizzen.resources.gateway import GatewaySpec
 from mizzen.resources.model import Model
 from mizzen.resources.service import ServiceSpec
 from mizzen.resources.virtual_service import VirtualServiceSpec
@@ -80,7 +81,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("Service", "services", CORE, ("v1",), ServiceSpec, ("svc",)),
     Kind("VirtualService", "virtualservices", NETWORKING, _ALL, VirtualServiceSpec, ("vs",)),
     Kind("DestinationRule", "destinationrules", NETWORKING, _ALL, DestinationRuleSpec, ("dr",)),
-    Kind("Gateway", "gateways", NETWORKING, _ALL, short_names=("gw",)),
+    Kind("Gateway", "gateways", NETWORKING, _ALL, GatewaySpec, ("gw",)),
     Kind("ServiceEntry", "serviceentries", NETWORKING, _ALL, short_names=("se",)),
     Kind("Sidecar", "sidecars", NETWORKING, _ALL),
     Kind("EnvoyFilter", "envoyfilters", NETWORKING, ("v1alpha3",)),

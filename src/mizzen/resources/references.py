@@ -16,6 +16,8 @@ from mizzen.resources import hosts
 from mizzen.resources.delegate_references import check_delegates
 from mizzen.resources.destination_rule import DestinationRuleSpec
 from mizzen.resources.exports import visible
+from mizzen.resources.gateway import GatewaySpec
+from mizzen.resources.gateway_references import check_gateways, for_mesh
 from mizzen.resources.paths import join
 from mizzen.resources.problems import Level, Problem
 from mizzen.resources.protocol_references import hashed_bytes, undeclared_ports, useless_routes
@@ -46,13 +48,18 @@ class _World:
     rules: dict[str, list[Resource[DestinationRuleSpec]]] = field(default_factory=lambda: defaultdict(list))
     wildcard_rules: list[tuple[str, Resource[DestinationRuleSpec]]] = field(default_factory=list)
     routes: list[Resource[VirtualServiceSpec]] = field(default_factory=list)
+    gateways: list[Resource[GatewaySpec]] = field(default_factory=list)
+    running: list[Resource[WorkloadSpec]] = field(default_factory=list)
 
     def add(self, resource: Resource[Any]) -> None:
         match resource.spec:
             case ServiceSpec():
                 self.services[hosts.resolve(resource.name, resource.namespace, self.domain)] = resource
                 self.names[resource.name] = resource
+            case GatewaySpec():
+                self.gateways.append(resource)
             case WorkloadSpec():
+                self.running.append(resource)
                 for key, value in resource.labels.items():
                     self.workloads[resource.namespace, key, value].append(resource)
             case VirtualServiceSpec():
@@ -103,6 +110,7 @@ def check_references(resources: Iterable[Resource[Any]], *, domain: str = hosts.
         *(problem for route in world.routes for problem in _virtual_service(route, world)),
         *check_delegates(world.routes),
         *_conflicting_hosts(world),
+        *check_gateways(world.gateways, world.routes, world.running),
         *(problem for rules in world.rules.values() for rule in rules for problem in _destination_rule(rule, world)),
         *(problem for service in world.services.values() for problem in _service(service, world)),
     ]
@@ -125,7 +133,7 @@ def _problem(
 
 
 def _virtual_service(resource: Resource[VirtualServiceSpec], world: _World) -> Iterator[Problem]:
-    for index, host in enumerate(resource.spec.hosts):
+    for index, host in enumerate(resource.spec.hosts if for_mesh(resource) else ()):
         yield from useless_routes(
             resource, index, world.services_of(hosts.resolve(host, resource.namespace, world.domain))
         )
@@ -194,7 +202,7 @@ def _conflicting_hosts(world: _World) -> Iterator[Problem]:
     """Yields an error for each mesh host that two VirtualServices claim: the oldest would win, and nobody be told."""
     claimed: dict[str, list[tuple[Resource[VirtualServiceSpec], str]]] = defaultdict(list)
     for resource in sorted(world.routes, key=lambda resource: resource.age):
-        if resource.spec.gateways and "mesh" not in resource.spec.gateways:
+        if not for_mesh(resource):
             continue
         for index, host in enumerate(resource.spec.hosts):
             path = join("spec.hosts", index)
@@ -267,7 +275,8 @@ def _target_port(
 ) -> Iterator[Problem]:
     target = port.port if port.target_port is None else port.target_port
     declared = workload.spec.ports
-    if any(target in (one.container_port, one.name) for one in declared):
+    # On which ports a gateway listens, Gateways say.
+    if workload.spec.gateway or any(target in (one.container_port, one.name) for one in declared):
         return
     where = workload.source.position("spec.ports")
     shown = _listed([one.name or one.container_port for one in declared])

@@ -155,10 +155,10 @@ def test_a_kind_of_another_group_is_unknown(api: FakeApi) -> None:
 
 
 def test_a_kind_that_is_not_implemented_is_named(api: FakeApi) -> None:
-    result = run("get", "gateways")
+    result = run("get", "serviceentries")
     assert result.stderr == (
-        "error: Gateway is not implemented yet\n"
-        "  Implemented: workloads, services, virtualservices, destinationrules.\n"
+        "error: ServiceEntry is not implemented yet\n"
+        "  Implemented: workloads, services, virtualservices, destinationrules, gateways.\n"
     )
 
 

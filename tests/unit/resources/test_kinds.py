@@ -61,4 +61,5 @@ def test_every_implemented_kind_has_a_model() -> None:
         "Service",
         "VirtualService",
         "DestinationRule",
+        "Gateway",
     }

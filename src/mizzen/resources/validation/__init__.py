@@ -10,12 +10,14 @@ from collections.abc import Iterator
 
 from mizzen.resources.destination_rule import DestinationRuleSpec
 from mizzen.resources.findings import Finding
+from mizzen.resources.gateway import GatewaySpec
 from mizzen.resources.manifest import ObjectMeta
 from mizzen.resources.model import Model
 from mizzen.resources.paths import join
 from mizzen.resources.service import ServiceSpec
 from mizzen.resources.validation import names
 from mizzen.resources.validation.destination_rule import destination_rule
+from mizzen.resources.validation.gateway import gateway
 from mizzen.resources.validation.service import service
 from mizzen.resources.validation.virtual_service import virtual_service
 from mizzen.resources.validation.workload import workload
@@ -30,6 +32,8 @@ def validate(spec: Model, namespace: str) -> Iterator[Finding]:
             yield from virtual_service(spec, namespace)
         case DestinationRuleSpec():
             yield from destination_rule(spec, namespace)
+        case GatewaySpec():
+            yield from gateway(spec)
         case ServiceSpec():
             yield from service(spec)
         case WorkloadSpec():
