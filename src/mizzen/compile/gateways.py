@@ -13,6 +13,7 @@ from mizzen.compile import clusters, gateway_listeners, gateway_routes
 from mizzen.compile.gateway_views import GatewayViews
 from mizzen.compile.outbound import Named, Outbound, by_name, kept, remember
 from mizzen.compile.resource import CLUSTER, ENDPOINTS, FILTERS, LISTENER, ROUTES, Resources
+from mizzen.compile.tcp_routes import build_tcp_route
 from mizzen.mesh.delegates import with_delegates
 from mizzen.mesh.model import Instance, Snapshot
 
@@ -26,6 +27,7 @@ class Builder:
         self._listener = remember(gateway_listeners.build_gateway_listener)
         host = lru_cache(maxsize=_REMEMBERED)(gateway_routes.build_gateway_host)
         self._routes = remember(partial(gateway_routes.build_gateway_routes, build=host))
+        self._filter = remember(build_tcp_route)
         self._made: dict[str, tuple[Sequence[object], Resources]] = {}
 
     def keep(self, proxies: Collection[str]) -> None:
@@ -37,13 +39,15 @@ class Builder:
         before, earlier = self._made.get(instance.id, ((), {}))
         if len(before) == len(basis) and all(a is b for a, b in zip(before, basis, strict=True)):
             return earlier
-        views = GatewayViews(instance, outbound, snapshot.gateways, with_delegates(snapshot.virtual_services))
+        views = GatewayViews(
+            instance, outbound, snapshot.gateways, with_delegates(snapshot.virtual_services), snapshot.trust_domain
+        )
         made = {
             CLUSTER: {**outbound.clusters, **by_name([clusters.build_black_hole()])},
             ENDPOINTS: assigned,
             LISTENER: by_name(map(self._listener, views.listeners())),
             ROUTES: by_name(map(self._routes, views.routes())),
-            FILTERS: {},
+            FILTERS: by_name(map(self._filter, views.filters())),
         }
         resources = {type_url: kept(named, earlier.get(type_url)) for type_url, named in made.items()}
         self._made[instance.id] = (basis, resources)

@@ -10,7 +10,7 @@ from typing import Any
 
 from mizzen.control.attachments import Attachments
 from mizzen.mesh.model import Endpoint, Proxy, Service, Snapshot
-from mizzen.registry.gateways import wanted_sockets
+from mizzen.registry.gateways import wanted_secrets, wanted_sockets
 from mizzen.registry.processes import build_endpoints, build_proxies
 from mizzen.registry.reports import Desired, DesiredWorkload, Report, ServiceName, WrittenResource
 from mizzen.registry.services import build_services, host_of, services_in, workloads_in
@@ -148,6 +148,7 @@ def _desired(
         labels=dict(workload.labels),
         restarts=restarts.get((workload.namespace, workload.name), 0),
         sockets=wanted_sockets(gateways, workload.labels) if workload.spec.gateway else (),
+        secrets=wanted_secrets(gateways, workload.labels) if workload.spec.gateway else (),
     )
 
 

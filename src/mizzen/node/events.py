@@ -145,20 +145,6 @@ class InstanceReady(InstanceEvent):
 
 
 @dataclass(frozen=True)
-class GatewayListens(InstanceEvent):
-    """A gateway has a port for one that Gateways ask for; ``url`` is "" where none can be had."""
-
-    number: int
-    url: str
-
-    @property
-    def line(self) -> str:
-        if not self.url:
-            return f"{self.who}: neither port {self.number} nor any of those tried in its place is free"
-        return f"{self.who} takes port {self.number} at {self.url}"
-
-
-@dataclass(frozen=True)
 class InstanceNotReady(InstanceEvent):
     level: ClassVar[str] = "warning"
     message: str

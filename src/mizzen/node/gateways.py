@@ -15,11 +15,11 @@ import msgspec
 from mizzen.mesh.model import ProxyKind
 from mizzen.node.capturing import Place
 from mizzen.node.envoys import EnvoyKeeper, sidecar
-from mizzen.node.events import GatewayListens
+from mizzen.node.gateway_events import GatewayFilesUnusable, GatewayListens
 from mizzen.node.host import Host
 from mizzen.node.specs import Workload
 from mizzen.registry.gateway_urls import url
-from mizzen.registry.reports import GatewaySocket
+from mizzen.registry.reports import FileSecret, GatewaySocket
 
 KIND = "gateway"
 """The kind of proxy that serves a gateway: its own."""
@@ -76,15 +76,18 @@ def proxy(host: Host, workload: Workload, place: Place, uid: str, changed: Calla
     return sidecar(host, workload, place, uid, changed, ProxyKind.GATEWAY)
 
 
-class Sockets:
-    """The ports of one gateway: gives them out, and tells users of each when it gets one."""
+class GatewayState:
+    """What is reported of one gateway: its ports, which are given out here and told of, and what is wrong with it."""
 
-    def __init__(self, host: Host, name: str) -> None:
+    def __init__(self, host: Host, name: str, changed: Callable[[], None]) -> None:
         self._host = host
         self._name = name
+        self._changed = changed
         self._told: set[GatewaySocket] = set()
+        self._secrets: tuple[FileSecret, ...] = ()
+        self._problem = ""
 
-    def of(self, workload: Workload) -> tuple[GatewaySocket, ...]:
+    def sockets(self, workload: Workload) -> tuple[GatewaySocket, ...]:
         """Returns the sockets that a gateway is to have, each with its port; one that cannot be had has none."""
         assert workload.spec.gateway
         address = workload.spec.gateway.address
@@ -97,3 +100,20 @@ class Sockets:
                 self._host.emit(GatewayListens(workload.namespace, self._name, socket.number, url(socket, address)))
             found.append(socket)
         return tuple(found)
+
+    def problem(self, workload: Workload) -> str:
+        """Has the files of a gateway's certificates served, and returns what is wrong with them, or ""."""
+        files, key = self._host.identities.files, (workload.namespace, self._name)
+        if workload.secrets != self._secrets:
+            self._secrets = workload.secrets
+            files.want(key, workload.secrets, self._changed)
+        problem = files.problem(key)
+        if problem and problem != self._problem:
+            self._host.emit(GatewayFilesUnusable(workload.namespace, self._name, problem))
+        self._problem = problem
+        return problem
+
+    def forget(self, namespace: str) -> None:
+        """The gateway is gone."""
+        if self._secrets:
+            self._host.identities.files.forget((namespace, self._name))

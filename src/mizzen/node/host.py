@@ -11,6 +11,7 @@ from mizzen.node.announcing import Board
 from mizzen.node.backoff import Backoff
 from mizzen.node.capturing import Capture
 from mizzen.node.events import Event
+from mizzen.node.file_secrets import FileSecrets
 from mizzen.node.gateway_ports import GatewayPorts
 from mizzen.node.leftovers import Records
 from mizzen.registry.reports import ServiceName
@@ -22,7 +23,10 @@ class StartError(Exception):
 
 
 class Identities(Protocol):
-    """Holds certificates for proxies: see sds.py."""
+    """Holds certificates for proxies: see sds.py. ``files`` are those that users keep, for gateways."""
+
+    @property
+    def files(self) -> FileSecrets: ...
 
     async def hold(self, namespace: str, instance: str, service_account: str) -> None:
         """Returns when the proxy of an instance can have its certificate, and keeps it fresh from then on."""

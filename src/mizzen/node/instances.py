@@ -75,7 +75,7 @@ class InstanceRunner:
         self._is_gone = False
         self._has_left = False
         self._standing = (False, "")
-        self._sockets = gateways.Sockets(host, name)
+        self._gateway = gateways.GatewayState(host, name, self._update)
         self._ready = False
         self._was_ready = False
         self._began = asyncio.get_running_loop().time()
@@ -186,6 +186,7 @@ class InstanceRunner:
             self._host.board.remove(namespace, self.name)
             await self._acknowledged(_ACKNOWLEDGE)
         self._host.identities.release(namespace, self.name)
+        self._gateway.forget(namespace)
         if self._place:
             await self._runtime.close(self._place)
         self._host.board.remove(namespace, self.name)
@@ -292,6 +293,7 @@ class InstanceRunner:
     def _state(self, place: Place) -> Instance:
         proxy, application = self._serving.current, self._application
         gateway = self.workload.spec.gateway is not None
+        problem = self._gateway.problem(self.workload) if gateway else ""
         return Instance(
             name=self.name,
             namespace=self.workload.namespace,
@@ -302,7 +304,7 @@ class InstanceRunner:
             labels=dict(self.workload.labels),
             service_account=self.workload.spec.service_account,
             ready=self._ready,
-            message="" if self._ready else self.message,
+            message=problem if self._ready else self.message,
             address=place.address,
             capture=place.capture,
             ports=place.ports,
@@ -320,7 +322,7 @@ class InstanceRunner:
             networks=place.networks,
             gateways=place.gateways,
             gateway=gateway,
-            sockets=self._sockets.of(self.workload) if gateway else (),
+            sockets=self._gateway.sockets(self.workload) if gateway else (),
         )
 
     def _exec_context(self, place: Place) -> ExecContext | None:

@@ -15,7 +15,7 @@ class GatewaySocket(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A port of Gateways on which a gateway is to listen, and with ``local`` the port that its host gave it.
 
     ``bind`` is an address that Gateways ask for, or "" for the gateway's own. ``scheme`` is what clients speak there:
-    ``http``, ``https`` or ``tcp``.
+    ``http``, ``https``, ``tls`` or ``tcp``.
     """
 
     number: int
@@ -24,11 +24,20 @@ class GatewaySocket(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     local: int = 0
 
 
+class FileSecret(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A secret of a gateway that is read from files: a certificate and its key, or ``roots`` that certify clients."""
+
+    name: str
+    certificate: str = ""
+    key: str = ""
+    roots: str = ""
+
+
 class DesiredWorkload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A Workload resource that this node should run; ``spec`` is the resource's spec in its YAML form (camelCase).
 
     ``digest`` changes when a running instance must be replaced; ``restarts`` counts the restarts that users asked for.
-    ``sockets`` are those of a gateway; they change while it runs.
+    ``sockets`` and ``secrets`` are those of a gateway; they change while it runs.
     """
 
     namespace: str
@@ -38,6 +47,7 @@ class DesiredWorkload(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     labels: dict[str, str] = {}
     restarts: int = 0
     sockets: tuple[GatewaySocket, ...] = ()
+    secrets: tuple[FileSecret, ...] = ()
 
 
 class ServiceName(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -17,11 +17,34 @@ TlsVersion = Literal["TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3"]
 TlsMode = Literal["PASSTHROUGH", "SIMPLE", "MUTUAL", "AUTO_PASSTHROUGH", "ISTIO_MUTUAL", "OPTIONAL_MUTUAL"]
 
 
+# What Envoy's TLS library knows for TLS 1.2 and below, by the names that OpenSSL gives it; TLS 1.3 has its own, fixed ones.
+CIPHERS = frozenset(
+    {
+        "ECDHE-ECDSA-AES128-GCM-SHA256",
+        "ECDHE-RSA-AES128-GCM-SHA256",
+        "ECDHE-ECDSA-AES256-GCM-SHA384",
+        "ECDHE-RSA-AES256-GCM-SHA384",
+        "ECDHE-ECDSA-CHACHA20-POLY1305",
+        "ECDHE-RSA-CHACHA20-POLY1305",
+        "ECDHE-ECDSA-AES128-SHA",
+        "ECDHE-RSA-AES128-SHA",
+        "ECDHE-ECDSA-AES256-SHA",
+        "ECDHE-RSA-AES256-SHA",
+        "AES128-GCM-SHA256",
+        "AES256-GCM-SHA384",
+        "AES128-SHA",
+        "AES256-SHA",
+        "DES-CBC3-SHA",
+    }
+)
+_PASSING = frozenset({"PASSTHROUGH", "AUTO_PASSTHROUGH"})
+
+
 class Port(Model):
     """``target_port`` is of no use in a Gateway, and refused as in Istio."""
 
     number: int = 0
-    protocol: Annotated[str, Later(only={"HTTPS", "TLS", "TCP", "MONGO"})] = ""
+    protocol: str = ""
     name: str = ""
     target_port: int | None = None
 
@@ -33,24 +56,27 @@ class TLSCertificate(Model):
 
 
 class ServerTLSSettings(Model):
-    """Paths are those of files on the gateway's host, relative to the file in which the Gateway stands."""
+    """Paths are those of files on the gateway's host, relative to the file in which the Gateway stands.
+
+    Names of credentials are those of Kubernetes' Secrets, which validation refuses.
+    """
 
     https_redirect: bool = False
     mode: Annotated[TlsMode, Later(only={"AUTO_PASSTHROUGH"})] = "PASSTHROUGH"
-    server_certificate: Annotated[str, Later()] = ""
-    private_key: Annotated[str, Later()] = ""
-    ca_certificates: Annotated[str, Later()] = ""
+    server_certificate: str = ""
+    private_key: str = ""
+    ca_certificates: str = ""
     ca_crl: Annotated[str, Later()] = ""
-    subject_alt_names: Annotated[Many[str], Later()] = ()
-    credential_name: Annotated[str, Later()] = ""
-    credential_names: Annotated[Many[str], Later()] = ()
+    subject_alt_names: Many[str] = ()
+    credential_name: str = ""
+    credential_names: Many[str] = ()
     tls_certificates: Annotated[Many[TLSCertificate], Later()] = ()
-    ca_cert_credential_name: Annotated[str, Later()] = ""
-    verify_certificate_spki: Annotated[Many[str], Later()] = ()
-    verify_certificate_hash: Annotated[Many[str], Later()] = ()
-    min_protocol_version: Annotated[TlsVersion, Later(unless={"TLS_AUTO"})] = "TLS_AUTO"
-    max_protocol_version: Annotated[TlsVersion, Later(unless={"TLS_AUTO"})] = "TLS_AUTO"
-    cipher_suites: Annotated[Many[str], Later()] = ()
+    ca_cert_credential_name: str = ""
+    verify_certificate_spki: Many[str] = ()
+    verify_certificate_hash: Many[str] = ()
+    min_protocol_version: TlsVersion = "TLS_AUTO"
+    max_protocol_version: TlsVersion = "TLS_AUTO"
+    cipher_suites: Many[str] = ()
     insecure_skip_verify: Annotated[bool | None, Later()] = None
 
 
@@ -69,6 +95,11 @@ class Server(Model):
         return self.port.number if self.port else 0
 
     @property
+    def ends_tls(self) -> bool:
+        """Whether clients speak TLS, and with the gateway itself."""
+        return self.protocol.is_tls and self.tls is not None and self.tls.mode not in _PASSING
+
+    @property
     def protocol(self) -> Protocol:
         """What clients speak; validation refuses what is not known."""
         return declared_protocol("", self.port.protocol if self.port else "") or Protocol.TCP
@@ -84,6 +115,16 @@ class GatewaySpec(Model):
 def certificate_file(path: str, file: str) -> str:
     """Returns where a file is that a Gateway names, which is written in ``file``; nothing is looked up on the disk."""
     return posixpath.normpath(posixpath.join(posixpath.dirname(file), path))
+
+
+def certificate_secret(tls: ServerTLSSettings, file: str) -> str:
+    """Returns Istio's name for the secret of a certificate and its key, which its Gateway's file names."""
+    return f"file-cert:{certificate_file(tls.server_certificate, file)}~{certificate_file(tls.private_key, file)}"
+
+
+def roots_secret(tls: ServerTLSSettings, file: str) -> str:
+    """Returns Istio's name for the secret of the authorities that clients are to have a certificate of."""
+    return f"file-root:{certificate_file(tls.ca_certificates, file)}"
 
 
 def host_parts(host: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from mizzen.resources.gateway_names import MESH, gateway_name
 from mizzen.resources.gateway_servers import BoundServer, Conflict, merged, selecting
 from mizzen.resources.paths import join
 from mizzen.resources.problems import Level, Problem
+from mizzen.resources.protocols import Protocol
 from mizzen.resources.resource import Resource
 from mizzen.resources.schema import nearest
 from mizzen.resources.virtual_service import VirtualServiceSpec
@@ -21,6 +22,12 @@ from mizzen.resources.workload import WorkloadSpec
 NOT_FOUND = "IST0101"
 HOST_NOT_IN_GATEWAY = "IST0132"
 CONFLICTING_GATEWAYS = "IST0145"
+ROUTES_WITHOUT_SERVER = "RoutesWithoutServer"
+_SERVERS = {
+    "http": "they are for servers of HTTP, and of HTTPS with `mode: SIMPLE` or a mutual one",
+    "tls": "they are for servers of TLS or HTTPS with `mode: PASSTHROUGH`",
+    "tcp": "they are for servers of TCP, and of TLS with `mode: SIMPLE` or a mutual one",
+}
 
 
 def check_gateways(
@@ -87,11 +94,29 @@ def _bindings(route: Resource[VirtualServiceSpec], by_name: Mapping[str, Resourc
     if not bound or for_mesh(route):
         return
     servers = [BoundServer(one, index) for one in bound for index in range(len(one.spec.servers))]
+    yield from _useless(route, servers)
     for index, host in enumerate(route.spec.hosts):
         if not any(_serves(server, host, route.namespace) for server in servers):
             message = f"no server of {', '.join(str(one.key) for one in bound)} has the host {host}"
             hint = f"its hosts are {', '.join(sorted({name for server in servers for name in server.spec.hosts}))}"
             yield _problem(route, HOST_NOT_IN_GATEWAY, join("spec.hosts", index), message, hint, Level.WARNING)
+
+
+def _useless(route: Resource[VirtualServiceSpec], servers: Sequence[BoundServer]) -> Iterator[Problem]:
+    """Yields a warning for each kind of routes that no server of the gateways reads."""
+    read = {_reads(server) for server in servers}
+    for kind, hint in _SERVERS.items():
+        if getattr(route.spec, kind) and kind not in read:
+            message = f"no server of its gateways is for `{kind}` routes, so they have no effect"
+            yield _problem(route, ROUTES_WITHOUT_SERVER, f"spec.{kind}", message, hint, Level.WARNING)
+
+
+def _reads(server: BoundServer) -> str:
+    """Returns which routes are for a server (Istio 2.18)."""
+    protocol = server.spec.protocol
+    if protocol.is_http or (protocol is Protocol.HTTPS and server.spec.ends_tls):
+        return "http"
+    return "tls" if protocol.is_tls and not server.spec.ends_tls else "tcp"
 
 
 def _serves(server: BoundServer, host: str, namespace: str) -> bool:

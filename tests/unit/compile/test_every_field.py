@@ -355,6 +355,27 @@ SERVICE = {
     ],
 }
 
+
+def tls_files() -> dict[str, Any]:
+    return {"mode": "SIMPLE", "serverCertificate": "a.pem", "privateKey": "a-key.pem"}
+
+
+def secure_server(**tls: Any) -> dict[str, Any]:
+    return {"port": {"number": 443, "name": "a", "protocol": "HTTPS"}, "hosts": ["*"], "tls": {**tls_files(), **tls}}
+
+
+def tls_fields() -> list[dict[str, Any]]:
+    mutual: dict[str, Any] = {"mode": "MUTUAL", "caCertificates": "ca.pem"}
+    return [
+        {"serverCertificate": Two("a.pem", "b.pem"), "privateKey": Two("a-key.pem", "b-key.pem")},
+        {**mutual, "mode": Two("MUTUAL", "OPTIONAL_MUTUAL")},
+        {**mutual, "caCertificates": Two("ca.pem", "other.pem"), "subjectAltNames": [Two("a.example", "b.example")]},
+        {**mutual, "verifyCertificateSpki": [Two("YQ==", "Yg==")], "verifyCertificateHash": [Two("aa", "bb")]},
+        {"minProtocolVersion": Two("TLS_AUTO", "TLSV1_3"), "maxProtocolVersion": Two("TLS_AUTO", "TLSV1_3")},
+        {"cipherSuites": [Two("AES128-SHA", "AES256-SHA")]},
+    ]
+
+
 GATEWAYS: list[dict[str, Any]] = [
     {
         "selector": {"istio": Two("ingressgateway", "other")},
@@ -366,6 +387,16 @@ GATEWAYS: list[dict[str, Any]] = [
                 "tls": {"httpsRedirect": Two(False, True)},
             }
         ],
+    },
+    *({"servers": [secure_server(**fields)]} for fields in tls_fields()),
+    {
+        "servers": [
+            {
+                "port": {"number": 443, "name": Two("a", "b"), "protocol": Two("HTTPS", "TLS")},
+                "hosts": ["*"],
+                "tls": tls_files(),
+            }
+        ]
     },
 ]
 
@@ -406,13 +437,13 @@ VARIANTS = [
     for index, variant in enumerate(variants(subject.model, subject.template))
 ]
 
-# Names are for people; what clients of a gateway speak is HTTP, in whichever version.
+# Names of servers are for people; the others are refused where they stand.
 WITHOUT_EFFECT = {
     "servers.name",
-    "servers.port.name",
-    "servers.port.protocol",
-    "servers.tls.mode",
     "servers.port.targetPort",
+    "servers.tls.credentialName",
+    "servers.tls.credentialNames",
+    "servers.tls.caCertCredentialName",
 }
 
 Received = dict[tuple[str, ...], bytes]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from tests.support.compiled import Compiled, compiled
 from tests.support.written import gateway, gateway_workload, server, service, to, virtual_service, workload
 
@@ -11,6 +12,9 @@ from mizzen.stubs.envoy.config.route.v3.route_components_pb2 import VirtualHost
 from mizzen.stubs.envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
 )
+from mizzen.stubs.envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
+from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.common_pb2 import TlsParameters
+from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsContext
 
 SHOP = (service("a"), service("b"), workload("a"), workload("b"), workload("client"), gateway_workload())
 
@@ -151,3 +155,141 @@ def test_a_server_may_have_an_address_of_its_own() -> None:
         "http.80": ["*.example.com:80"],
         "http.80.127.0.0.9": ["*:80"],
     }
+
+
+def https(number: int = 443, *hosts: str, mode: str = "SIMPLE", protocol: str = "HTTPS", **tls: Any) -> dict[str, Any]:
+    """A server that ends TLS with a certificate from files."""
+    files = (
+        {} if mode in ("ISTIO_MUTUAL", "PASSTHROUGH") else {"serverCertificate": "a.pem", "privateKey": "/a-key.pem"}
+    )
+    return server(number, *hosts, protocol=protocol, tls={"mode": mode, **files, **tls})
+
+
+def ending(given: Compiled, chain: int = 0, listener: str = "127.0.0.1_8443") -> DownstreamTlsContext:
+    context = DownstreamTlsContext()
+    given.listeners[listener].filter_chains[chain].transport_socket.typed_config.Unpack(context)
+    return context
+
+
+def chains(given: Compiled, listener: str = "127.0.0.1_8443") -> dict[str, list[str]]:
+    """Returns the names by which clients get to the filter chains of a listener."""
+    return {
+        chain.name: list(chain.filter_chain_match.server_names) for chain in given.listeners[listener].filter_chains
+    }
+
+
+def test_each_https_server_has_a_chain_for_its_hosts_and_routes_of_its_own() -> None:
+    made = at_gateway(
+        gateway("edge", https(443, "a.example.com", "*.example.org"), https(443, "*")),
+        bound("a", to("a"), hosts=["a.example.com"]),
+        bound("b", to("b"), hosts=["b.example.com"]),
+    )
+    first, second = "https.443.https-443-a.example.com-example.org.edge.default", "https.443.https-443-.edge.default"
+    assert chains(made) == {first: ["*.example.org", "a.example.com"], second: []}
+    assert list(made.hosts(first)) == ["a.example.com:443"]
+    assert list(made.hosts(second)) == ["a.example.com:443", "b.example.com:443"]
+    assert made.listeners["127.0.0.1_8443"].listener_filters[0].name == "envoy.filters.listener.tls_inspector"
+
+
+def test_a_certificate_comes_by_sds_under_the_names_of_its_files() -> None:
+    context = ending(at_gateway(gateway("edge", https())))
+    (certificate,) = context.common_tls_context.tls_certificate_sds_secret_configs
+    assert certificate.name == "file-cert:a.pem~/a-key.pem"
+    assert certificate.sds_config.initial_fetch_timeout.seconds == 1
+    assert list(context.common_tls_context.alpn_protocols) == ["h2", "http/1.1"]
+    assert not context.require_client_certificate.value
+    assert context.common_tls_context.tls_params.tls_minimum_protocol_version == TlsParameters.TLSv1_2
+
+
+@pytest.mark.parametrize(("mode", "required"), [("MUTUAL", True), ("OPTIONAL_MUTUAL", False)])
+def test_clients_may_have_to_have_a_certificate(mode: str, required: bool) -> None:
+    server = https(mode=mode, caCertificates="ca.pem", subjectAltNames=["a.example.com"])
+    context = ending(at_gateway(gateway("edge", server)))
+    combined = context.common_tls_context.combined_validation_context
+    assert combined.validation_context_sds_secret_config.name == "file-root:ca.pem"
+    assert {one.matcher.exact for one in combined.default_validation_context.match_typed_subject_alt_names} == {
+        "a.example.com"
+    }
+    assert context.require_client_certificate.value is required
+
+
+def test_the_mesh_itself_may_certify_both_ends() -> None:
+    context = ending(at_gateway(gateway("edge", https(mode="ISTIO_MUTUAL"))))
+    common = context.common_tls_context
+    assert [one.name for one in common.tls_certificate_sds_secret_configs] == ["default"]
+    accepted = common.combined_validation_context.default_validation_context.match_typed_subject_alt_names
+    assert [one.matcher.prefix for one in accepted] == ["spiffe://cluster.local/"]
+
+
+def test_tls_that_ends_here_may_hold_bytes() -> None:
+    made = at_gateway(
+        gateway("edge", https(443, "db.example.com", protocol="TLS")),
+        virtual_service("a", hosts=["db.example.com"], gateways=["edge"], http=[], tcp=[to("a")]),
+    )
+    (name,) = chains(made)
+    assert made.filters[name].typed_config.type_url.endswith("TcpProxy")
+    assert leads_to(made, name) == "outbound|9080||a.default.svc.cluster.local"
+    assert not ending(made).common_tls_context.alpn_protocols
+
+
+def leads_to(given: Compiled, name: str) -> str:
+    proxy = TcpProxy()
+    given.filters[name].typed_config.Unpack(proxy)
+    return proxy.cluster
+
+
+def test_tls_is_passed_on_by_its_server_name() -> None:
+    passing = server(443, "*.example.com", protocol="TLS", tls={"mode": "PASSTHROUGH"})
+    routes = [
+        {"match": [{"sniHosts": ["*.a.example.com"], "gateways": ["edge"]}], **to("b")},
+        {"match": [{"sniHosts": ["a.example.com"], "port": 443}], **to("a")},
+        {"match": [{"sniHosts": ["b.example.com"], "port": 444}], **to("b")},
+        {"match": [{"sniHosts": ["c.example.com"], "gateways": ["mesh"]}], **to("b")},
+        {"match": [{"sniHosts": ["d.example.org"]}], **to("b")},
+    ]
+    made = at_gateway(
+        gateway("edge", passing, https(443, "*")),
+        bound("a", hosts=["*.example.com", "d.example.org"], http=[], tls=routes),
+        bound("late", hosts=["a.example.com"], http=[], tls=[{"match": [{"sniHosts": ["a.example.com"]}], **to("b")}]),
+    )
+    assert list(chains(made).items())[:2] == [
+        ("tls.443|a.example.com", ["a.example.com"]),
+        ("tls.443|*.a.example.com", ["*.a.example.com"]),
+    ]
+    assert len(chains(made)) == 3
+    assert leads_to(made, "tls.443|a.example.com") == "outbound|9080||a.default.svc.cluster.local"
+
+
+def test_where_no_name_has_a_route_nobody_gets_in() -> None:
+    passing = server(443, protocol="TLS", tls={"mode": "PASSTHROUGH"})
+    listener = at_gateway(gateway("edge", passing)).listeners["127.0.0.1_8443"]
+    assert not listener.filter_chains
+    assert listener.default_filter_chain.filters
+
+
+def test_the_first_virtual_service_with_a_route_has_all_connections_of_a_port() -> None:
+    made = at_gateway(
+        gateway("edge", server(9000, protocol="TCP"), server(9001, protocol="TCP")),
+        bound("a", hosts=["*"], http=[], tcp=[{"match": [{"port": 9000}], **to("a")}]),
+        bound("b", hosts=["*"], http=[], tcp=[{"match": [{"port": 9000}], **to("b")}]),
+    )
+    assert leads_to(made, "tcp.9000.tcp-9000.edge.default") == "outbound|9080||a.default.svc.cluster.local"
+    assert leads_to(made, "tcp.9001.tcp-9001.edge.default") == "BlackHoleCluster"
+    assert "BlackHoleCluster" in made.clusters
+
+
+def test_a_redirect_leads_to_where_https_is() -> None:
+    redirecting = server(80, "a.example.com", tls={"httpsRedirect": True})
+    made = at_gateway(gateway("edge", redirecting, https(443, "a.example.com")))
+    (route,) = made.routes_of("http.80", "a.example.com:80")
+    assert (route.redirect.https_redirect, route.redirect.port_redirect) == (True, 8443)
+
+
+def test_a_redirect_of_a_secure_host_leaves_out_the_port_of_https() -> None:
+    route = {"redirect": {"authority": "b.example.com", "derivePort": "FROM_REQUEST_PORT"}}
+    made = at_gateway(gateway("edge", https(443, "*"), server(80)), bound("a", route, hosts=["a.example.com"]))
+    secure, plain = (
+        made.routes_of(name, f"a.example.com:{port}")[0].redirect.port_redirect
+        for name, port in (("https.443.https-443-.edge.default", 443), ("http.80", 80))
+    )
+    assert (secure, plain) == (0, 0)

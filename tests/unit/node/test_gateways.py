@@ -10,7 +10,8 @@ import pytest
 from tests.unit.node.played import Stage, pause, played
 
 from mizzen.node import gateway_ports, specs
-from mizzen.node.events import GatewayListens, InstanceReady
+from mizzen.node.events import InstanceReady
+from mizzen.node.gateway_events import GatewayListens
 from mizzen.node.gateway_ports import GatewayPorts, candidates
 from mizzen.node.gateways import GatewayRuntime
 from mizzen.node.instances import InstanceRunner

@@ -5,34 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mizzen.resources.findings import Finding, warning
-from mizzen.resources.gateway import Server, ServerTLSSettings
+from mizzen.resources.gateway import CIPHERS, Server, ServerTLSSettings
 from mizzen.resources.model import alias_of
 from mizzen.resources.paths import join
 
 _FILES = ("server_certificate", "private_key", "ca_certificates")
 _CREDENTIALS = (*_FILES, "credential_name", "credential_names", "tls_certificates", "ca_cert_credential_name")
+_OF_CLIENTS = ("ca_certificates", "subject_alt_names", "verify_certificate_spki", "verify_certificate_hash")
 _OLD = frozenset({"TLSV1_0", "TLSV1_1"})
 _ORDER = ("TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3")
-# What Envoy's TLS library knows for TLS 1.2 and below, by the names that OpenSSL gives it; TLS 1.3 has its own, fixed ones.
-_CIPHERS = frozenset(
-    {
-        "ECDHE-ECDSA-AES128-GCM-SHA256",
-        "ECDHE-RSA-AES128-GCM-SHA256",
-        "ECDHE-ECDSA-AES256-GCM-SHA384",
-        "ECDHE-RSA-AES256-GCM-SHA384",
-        "ECDHE-ECDSA-CHACHA20-POLY1305",
-        "ECDHE-RSA-CHACHA20-POLY1305",
-        "ECDHE-ECDSA-AES128-SHA",
-        "ECDHE-RSA-AES128-SHA",
-        "ECDHE-ECDSA-AES256-SHA",
-        "ECDHE-RSA-AES256-SHA",
-        "AES128-GCM-SHA256",
-        "AES256-GCM-SHA384",
-        "AES128-SHA",
-        "AES256-SHA",
-        "DES-CBC3-SHA",
-    }
-)
 
 
 def server_tls(path: str, server: Server) -> Iterator[Finding]:
@@ -68,7 +49,24 @@ def _mode(path: str, tls: ServerTLSSettings) -> Iterator[Finding]:
             alias = alias_of(ServerTLSSettings, name)
             yield warning(f"{path}.{alias}", f"{tls.mode} mode does not use {alias}, it will be ignored", "remove it")
     else:
+        for name in (one for one in _OF_CLIENTS if tls.mode == "SIMPLE" and getattr(tls, one)):
+            alias = alias_of(ServerTLSSettings, name)
+            message = f"{alias} is about clients' certificates, and SIMPLE asks for none"
+            yield warning(f"{path}.{alias}", message, "write `mode: MUTUAL`, or remove it")
+        yield from _secrets(path, tls)
         yield from _files(path, tls)
+
+
+def _secrets(path: str, tls: ServerTLSSettings) -> Iterator[Finding]:
+    for name in ("credential_name", "credential_names", "ca_cert_credential_name"):
+        if getattr(tls, name):
+            alias = alias_of(ServerTLSSettings, name)
+            message = (
+                f"`{alias}` names a Secret of Kubernetes; Mizzen keeps no keys among resources, where histories and"
+            )
+            message += " backups would have them"
+            hint = "write `serverCertificate`, `privateKey` and, for clients' certificates, `caCertificates`: files"
+            yield Finding(f"{path}.{alias}", message, hint=hint, code="NotImplemented")
 
 
 def _files(path: str, tls: ServerTLSSettings) -> Iterator[Finding]:
@@ -95,12 +93,7 @@ def _parameters(path: str, tls: ServerTLSSettings) -> Iterator[Finding]:
         yield Finding(f"{path}.maxProtocolVersion", "TLS max protocol version is lower than the min one")
     for index, suite in enumerate(tls.cipher_suites):
         where = join(f"{path}.cipherSuites", index)
-        if suite not in _CIPHERS:
-            yield warning(where, f"ignoring invalid cipher suite {suite}", f"known are {', '.join(sorted(_CIPHERS))}")
+        if suite not in CIPHERS:
+            yield warning(where, f"ignoring invalid cipher suite {suite}", f"known are {', '.join(sorted(CIPHERS))}")
         elif suite in tls.cipher_suites[:index]:
             yield warning(where, f"ignoring duplicate cipher suite {suite}", "remove it")
-
-
-def known_ciphers(tls: ServerTLSSettings) -> tuple[str, ...]:
-    """Returns the cipher suites that have an effect, in order."""
-    return tuple(dict.fromkeys(suite for suite in tls.cipher_suites if suite in _CIPHERS))

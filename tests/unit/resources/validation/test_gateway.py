@@ -74,3 +74,86 @@ def port(number: int = 80, protocol: str = "HTTP", name: str = "a") -> str:
 )
 def test_rules_of_a_gateway(servers: str, expected: list[str]) -> None:
     assert sorted(said(f"{{servers: [{servers}]}}")) == sorted(expected)
+
+
+FILES = "serverCertificate: a, privateKey: b"
+
+
+@pytest.mark.parametrize(
+    ("protocol", "tls", "expected"),
+    [
+        ("HTTPS", "", ["error: : server must have TLS settings for HTTPS/TLS protocols"]),
+        ("TCP", "{mode: SIMPLE}", ["error: : server cannot have TLS settings for TCP ports"]),
+        (
+            "HTTPS",
+            f"{{mode: SIMPLE, {FILES}, httpsRedirect: true}}",
+            ["warning: .httpsRedirect: tls.httpsRedirect should only be used with http servers"],
+        ),
+        (
+            "HTTPS",
+            "{mode: SIMPLE}",
+            ["error: : SIMPLE TLS requires a private key", "error: : SIMPLE TLS requires a server certificate"],
+        ),
+        ("HTTPS", f"{{mode: MUTUAL, {FILES}}}", ["error: : MUTUAL TLS requires a client CA bundle"]),
+        ("TLS", f"{{mode: OPTIONAL_MUTUAL, {FILES}, caCertificates: c}}", []),
+        (
+            "HTTPS",
+            f"{{mode: ISTIO_MUTUAL, {FILES}}}",
+            [
+                "error: .privateKey: ISTIO_MUTUAL TLS cannot have associated privateKey",
+                "error: .serverCertificate: ISTIO_MUTUAL TLS cannot have associated serverCertificate",
+            ],
+        ),
+        ("HTTPS", "{mode: ISTIO_MUTUAL}", []),
+        ("TLS", "{}", []),
+        (
+            "TLS",
+            "{mode: PASSTHROUGH, privateKey: b}",
+            ["warning: .privateKey: PASSTHROUGH mode does not use privateKey, it will be ignored"],
+        ),
+        (
+            "TLS",
+            "{mode: AUTO_PASSTHROUGH}",
+            [
+                (
+                    "error: .mode: the value `AUTO_PASSTHROUGH` of `mode` is part of Istio's API but not implemented yet in "
+                    "this version of Mizzen"
+                )
+            ],
+        ),
+        (
+            "HTTPS",
+            f"{{mode: SIMPLE, {FILES}, credentialName: x}}",
+            [
+                (
+                    "error: .credentialName: `credentialName` names a Secret of Kubernetes; Mizzen keeps no keys among "
+                    "resources, where histories and backups would have them"
+                ),
+                "error: : only one of credentialName, serverCertificate can be set",
+            ],
+        ),
+        (
+            "HTTPS",
+            f"{{mode: SIMPLE, {FILES}, subjectAltNames: [a]}}",
+            ["warning: .subjectAltNames: subjectAltNames is about clients' certificates, and SIMPLE asks for none"],
+        ),
+        (
+            "HTTPS",
+            f"{{mode: SIMPLE, {FILES}, minProtocolVersion: TLSV1_1, cipherSuites: [AES128-SHA, AES128-SHA, X]}}",
+            [
+                "warning: .minProtocolVersion: TLSV1_1 is not secure, and what Envoy knows of it may go",
+                "warning: .cipherSuites[1]: ignoring duplicate cipher suite AES128-SHA",
+                "warning: .cipherSuites[2]: ignoring invalid cipher suite X",
+            ],
+        ),
+        (
+            "HTTPS",
+            f"{{mode: SIMPLE, {FILES}, minProtocolVersion: TLSV1_3, maxProtocolVersion: TLSV1_2}}",
+            ["error: .maxProtocolVersion: TLS max protocol version is lower than the min one"],
+        ),
+    ],
+)
+def test_rules_of_tls(protocol: str, tls: str, expected: list[str]) -> None:
+    server = f"{port(443, protocol)}, hosts: ['*']" + (f", tls: {tls}" if tls else "")
+    shown = [line.replace("spec.servers[0].tls", "", 1) for line in said(f"{{servers: [{{{server}}}]}}")]
+    assert sorted(shown) == sorted(expected)
