@@ -8,7 +8,9 @@ import shutil
 import socket
 import ssl
 import subprocess
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -36,7 +38,7 @@ class Town:
     def port(self, number: int) -> int:
         """Returns where a port of the gateway is on this host."""
         facts = json.loads(self.mesh.cli("status", "-o", "json").stdout)
-        (found,) = (one for one in facts["instances"] if one["name"] == "ingress-0")
+        (found,) = (one for one in facts["instances"] if one["workload"] == "ingress" and one["phase"] == "Running")
         return int(next(one["local"] for one in found["sockets"] if one["number"] == number))
 
 
@@ -60,7 +62,7 @@ def test_ingress(town: Town) -> None:
     assert town.outside.get(port, "pages.example.com", "/other").status == 404
     assert town.outside.get(port, "other.example.com", "/docs/one").status == 404
     assert re.search(
-        rf"ingress-0\.default +80 +http://127\.0\.0\.1(:{port})?$", town.mesh.cli("status").stdout, re.MULTILINE
+        rf"ingress-\d\.default +80 +http://127\.0\.0\.1(:{port})?$", town.mesh.cli("status").stdout, re.MULTILINE
     )
 
 
@@ -128,6 +130,33 @@ def test_ingress_without_an_end_of_tls(town: Town) -> None:
     answer = town.outside.get(port, "vault.example.com", "/docs/one", secure=True)
     assert answer.body == "vault /docs/one\ncalled by nobody who says so\n"
     assert town.outside.get(port, "pages.example.com", "/docs/one", secure=True).status == 200
+
+
+def test_one_replica_takes_the_place_of_another_and_no_request_fails(town: Town) -> None:
+    town.apply("ingress")
+    port = town.port(80)
+    failures: list[str] = []
+    answered = []
+    ended = threading.Event()
+
+    def call() -> None:
+        while not ended.is_set():
+            try:
+                answered.append(town.outside.get(port, "pages.example.com", "/status").status)
+            except OSError as error:
+                failures.append(repr(error))
+
+    with ThreadPoolExecutor() as pool:
+        calls = [pool.submit(call) for _ in range(2)]
+        try:
+            town.mesh.cli("restart", "ingress", "--wait")
+        finally:
+            ended.set()
+        for one in calls:
+            one.result()
+    assert failures == []
+    assert set(answered) == {200}
+    assert town.port(80) == port
 
 
 def test_bytes(town: Town) -> None:

@@ -48,6 +48,9 @@ class GatewayViews:
         ]
 
     def listeners(self) -> Iterator[GatewayListenerView]:
+        """Yields the listeners: none of a gateway that leaves, so that others with its ports get all that is new."""
+        if self._instance.closing:
+            return
         for socket, servers in self._sockets:
             asks = servers[0].opening is Opening.TLS
             if servers[0].opening is Opening.HTTP:

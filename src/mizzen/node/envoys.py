@@ -109,7 +109,8 @@ class EnvoyKeeper:
     async def drain(self, longest: float, *, outbound: bool = False) -> None:
         """See :meth:`mizzen.node.envoy.Envoy.drain`."""
         if self._envoy and self.ready:
-            await self._envoy.drain(longest, outbound=outbound)
+            # To a gateway its clients' requests are outbound ones.
+            await self._envoy.drain(longest, outbound=outbound or self._bootstrap.kind is ProxyKind.GATEWAY)
 
     def kill(self) -> None:
         self._killed = True

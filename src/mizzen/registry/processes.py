@@ -33,6 +33,7 @@ from mizzen.resources.workload import WorkloadSpec
 
 RUNNING = "Running"
 STOPPED = "Stopped"
+DRAINING = "Draining"
 # The capture of a container that is no member of the mesh, and has no proxy.
 OUTSIDE = "none"
 
@@ -105,7 +106,7 @@ def build_proxies(
         for proxy in proxies_of(instance):
             kinds[proxy] = _kind(instance, proxy)
             made = _instance(instance, kinds[proxy], inbound, trust_domain)
-            served[proxy].append(replace(made, closing=proxy == instance.closing))
+            served[proxy].append(replace(made, closing=proxy == instance.closing or _leaves(instance)))
     return {
         proxy: Proxy(
             id=proxy,
@@ -122,6 +123,11 @@ def proxies_of(instance: reports.Instance) -> tuple[str, ...]:
     if instance.capture == OUTSIDE:
         return ()
     return instance.proxies or (_id(instance),)
+
+
+def _leaves(instance: reports.Instance) -> bool:
+    """Tells whether a gateway is to take no more connections: other replicas listen on the same ports."""
+    return instance.gateway and instance.phase == DRAINING
 
 
 def _kind(instance: reports.Instance, proxy: str) -> ProxyKind:

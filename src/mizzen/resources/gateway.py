@@ -58,11 +58,12 @@ class TLSCertificate(Model):
 class ServerTLSSettings(Model):
     """Paths are those of files on the gateway's host, relative to the file in which the Gateway stands.
 
-    Names of credentials are those of Kubernetes' Secrets, which validation refuses.
+    Names of credentials are those of Kubernetes' Secrets, which validation refuses, as it does
+    ``AUTO_PASSTHROUGH``.
     """
 
     https_redirect: bool = False
-    mode: Annotated[TlsMode, Later(only={"AUTO_PASSTHROUGH"})] = "PASSTHROUGH"
+    mode: TlsMode = "PASSTHROUGH"
     server_certificate: str = ""
     private_key: str = ""
     ca_certificates: str = ""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 from tests.support.compiled import Compiled, compiled
+from tests.support.worlds import read, snapshot_of
 from tests.support.written import gateway, gateway_workload, server, service, to, virtual_service, workload
 
+from mizzen.compile.compiler import Compiler
 from mizzen.stubs.envoy.config.route.v3.route_components_pb2 import VirtualHost
 from mizzen.stubs.envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
@@ -293,3 +296,26 @@ def test_a_redirect_of_a_secure_host_leaves_out_the_port_of_https() -> None:
         for name, port in (("https.443.https-443-.edge.default", 443), ("http.80", 80))
     )
     assert (secure, plain) == (0, 0)
+
+
+def test_a_delegate_may_name_a_gateway_of_its_own_namespace() -> None:
+    delegate = virtual_service(
+        "d", under("/d", "a.default.svc.cluster.local", gateways=["edge"]), hosts=[], namespace="b"
+    )
+    root = {"delegate": {"name": "d", "namespace": "b"}}
+    made = at_gateway(
+        gateway("edge", server(), namespace="b"),
+        bound("a", root, hosts=["example.com"], gateways=["b/edge"]),
+        delegate,
+    )
+    assert [route.match.prefix for route in made.routes_of("http.80", "example.com:80")] == ["/d"]
+
+
+def test_a_gateway_that_leaves_takes_no_more_connections() -> None:
+    snapshot = snapshot_of(read(*SHOP, gateway("edge", server()), bound("a", to("a"), hosts=["*"])))
+    proxy = snapshot.proxies["ingress-0.default"]
+    (instance,) = proxy.instances
+    leaving = dataclasses.replace(proxy, instances=(dataclasses.replace(instance, closing=True),))
+    made = Compiled(Compiler().compile(leaving, snapshot))
+    assert made.listeners == {}
+    assert made.cluster_of("http.80", "*:80")

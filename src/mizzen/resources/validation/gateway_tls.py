@@ -39,6 +39,10 @@ def server_tls(path: str, server: Server) -> Iterator[Finding]:
 
 
 def _mode(path: str, tls: ServerTLSSettings) -> Iterator[Finding]:
+    if tls.mode == "AUTO_PASSTHROUGH":
+        message = "AUTO_PASSTHROUGH joins the networks of one mesh, and a mesh of Mizzen has one network"
+        hint = "write PASSTHROUGH, and `tls` routes in a VirtualService"
+        yield Finding(f"{path}.mode", message, hint=hint, code="NotImplemented")
     given = [name for name in _CREDENTIALS if getattr(tls, name)]
     if tls.mode == "ISTIO_MUTUAL":
         for name in given:

@@ -115,10 +115,7 @@ FILES = "serverCertificate: a, privateKey: b"
             "TLS",
             "{mode: AUTO_PASSTHROUGH}",
             [
-                (
-                    "error: .mode: the value `AUTO_PASSTHROUGH` of `mode` is part of Istio's API but not implemented yet in "
-                    "this version of Mizzen"
-                )
+                "error: .mode: AUTO_PASSTHROUGH joins the networks of one mesh, and a mesh of Mizzen has one network",
             ],
         ),
         (
