@@ -133,7 +133,8 @@ class Compiler:
     def _compile_gateway(self, proxy: Proxy, snapshot: Snapshot) -> Resources:
         (instance,) = proxy.instances
         outbound = self._outbound_of(snapshot, instance.namespace, ALONE)
-        return self._gateways.build(instance, outbound, self._endpoints_of(outbound, frozenset(), snapshot), snapshot)
+        assigned = self._endpoints_of(outbound, frozenset(), snapshot)
+        return self._gateways.build(instance, outbound, assigned, snapshot)
 
     def _compile_instance(
         self, proxy: Proxy, instance: Instance, served: frozenset[str], snapshot: Snapshot

@@ -44,7 +44,7 @@ class Builder:
         )
         made = {
             CLUSTER: {**outbound.clusters, **by_name([clusters.build_black_hole()])},
-            ENDPOINTS: assigned,
+            ENDPOINTS: {**assigned, **outbound.published_endpoints(snapshot.endpoints)},
             LISTENER: by_name(map(self._listener, views.listeners())),
             ROUTES: by_name(map(self._routes, views.routes())),
             FILTERS: by_name(map(self._filter, views.filters())),

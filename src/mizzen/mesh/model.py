@@ -73,6 +73,7 @@ class Endpoint(NamedTuple):
     """One ready address of a workload behind a service port; ``tls`` says that a proxy stands before it.
 
     ``instance`` is the id of the instance that listens there, ``identity`` what that presents as its own.
+    ``published`` says that it takes plaintext from callers of its host, as an engine of containers has promised.
     """
 
     address: str
@@ -83,6 +84,7 @@ class Endpoint(NamedTuple):
     tls: bool = True
     instance: str = ""
     identity: str = ""
+    published: bool = False
 
 
 class Capture(enum.StrEnum):

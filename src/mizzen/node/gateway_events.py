@@ -18,7 +18,7 @@ class GatewayListens(InstanceEvent):
     @property
     def line(self) -> str:
         if not self.url:
-            return f"{self.who}: neither port {self.number} nor any of those tried in its place is free"
+            return f"{self.who}: neither port {self.number} nor any in its place can be had on this host: no listener for it"
         return f"{self.who} takes port {self.number} at {self.url}"
 
 

@@ -76,6 +76,7 @@ def _endpoint(instance: reports.Instance, port: reports.InstancePort, trust_doma
         tls=instance.capture != OUTSIDE,
         instance=_id(instance),
         identity=_identity(instance, trust_domain),
+        published=port.published,
     )
 
 

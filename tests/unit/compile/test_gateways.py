@@ -319,3 +319,19 @@ def test_a_gateway_that_leaves_takes_no_more_connections() -> None:
     made = Compiled(Compiler().compile(leaving, snapshot))
     assert made.listeners == {}
     assert made.cluster_of("http.80", "*:80")
+
+
+def test_a_port_that_an_engine_has_published_is_called_in_plaintext_from_its_host() -> None:
+    snapshot = snapshot_of(read(*SHOP))
+    key = ("a.default.svc.cluster.local", 9080)
+    published = tuple(one._replace(published=True) for one in snapshot.endpoints[key])
+    snapshot = dataclasses.replace(snapshot, endpoints={**snapshot.endpoints, key: published})
+    compiler = Compiler()
+
+    def matched(proxy: str, host: str) -> bool:
+        made = Compiled(compiler.compile(snapshot.proxies[proxy], snapshot))
+        (endpoint,) = made.endpoints[f"outbound|9080||{host}.default.svc.cluster.local"].endpoints[0].lb_endpoints
+        return bool(endpoint.metadata.filter_metadata)
+
+    assert (matched("ingress-0.default", "a"), matched("ingress-0.default", "b")) == (False, True)
+    assert matched("client-0.default", "a")

@@ -121,4 +121,4 @@ async def test_a_gateway_is_ready_with_its_proxy_and_follows_its_gateways(
 
 def test_a_port_for_which_nothing_can_be_had_is_said() -> None:
     line = GatewayListens("default", "edge-0", 80, "").line
-    assert line == "edge-0: neither port 80 nor any of those tried in its place is free"
+    assert line == "edge-0: neither port 80 nor any in its place can be had on this host: no listener for it"
