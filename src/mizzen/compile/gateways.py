@@ -28,16 +28,19 @@ class Builder:
         host = lru_cache(maxsize=_REMEMBERED)(gateway_routes.build_gateway_host)
         self._routes = remember(partial(gateway_routes.build_gateway_routes, build=host))
         self._filter = remember(build_tcp_route)
-        self._made: dict[str, tuple[Sequence[object], Resources]] = {}
+        # The last of each three keeps what the first has the identities of.
+        self._made: dict[str, tuple[object, Resources, Sequence[object]]] = {}
 
     def keep(self, proxies: Collection[str]) -> None:
         """Forgets all gateways but those among these proxies."""
         self._made = {name: made for name, made in self._made.items() if name in proxies}
 
     def build(self, instance: Instance, outbound: Outbound, assigned: Named, snapshot: Snapshot) -> Resources:
-        basis = (instance, outbound, assigned, snapshot.virtual_services, snapshot.gateways, snapshot.trust_domain)
-        before, earlier = self._made.get(instance.id, ((), {}))
-        if len(before) == len(basis) and all(a is b for a, b in zip(before, basis, strict=True)):
+        known = (instance, snapshot.trust_domain, snapshot.gateways, snapshot.virtual_services)
+        # These are compared by identity: there are many of them, and they are the same objects where nothing changed.
+        basis = (known, id(outbound), id(assigned), id(snapshot.endpoints))
+        before, earlier, _ = self._made.get(instance.id, ((), {}, ()))
+        if before == basis:
             return earlier
         views = GatewayViews(
             instance, outbound, snapshot.gateways, with_delegates(snapshot.virtual_services), snapshot.trust_domain
@@ -50,5 +53,5 @@ class Builder:
             FILTERS: by_name(map(self._filter, views.filters())),
         }
         resources = {type_url: kept(named, earlier.get(type_url)) for type_url, named in made.items()}
-        self._made[instance.id] = (basis, resources)
+        self._made[instance.id] = (basis, resources, (outbound, assigned, snapshot.endpoints))
         return resources

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any
 
 from mizzen.control.attachments import Attachments
@@ -95,9 +97,15 @@ def build_snapshot(inputs: Inputs, version: int, found: Running | None = None) -
         endpoints=found.endpoints,
         virtual_services=tuple(one for one in resources if isinstance(one.spec, VirtualServiceSpec)),
         destination_rules=tuple(one for one in resources if isinstance(one.spec, DestinationRuleSpec)),
-        gateways=tuple(one for one in resources if isinstance(one.spec, GatewaySpec)),
+        gateways=tuple(_placed(one) for one in resources if isinstance(one.spec, GatewaySpec)),
         proxies=found.proxies,
     )
+
+
+def _placed(gateway: Resource[GatewaySpec]) -> Resource[GatewaySpec]:
+    """Returns a Gateway that is another one in another folder: the files that it names are others there."""
+    text = f"{gateway.digest} {PurePath(gateway.source.file).parent}"
+    return dataclasses.replace(gateway, digest=hashlib.sha256(text.encode()).hexdigest()[:16])
 
 
 def _in_order(inputs: Inputs) -> list[Resource[Any]]:

@@ -11,6 +11,8 @@ from tests.support.worlds import read, snapshot_of
 from tests.support.written import gateway, gateway_workload, server, service, to, virtual_service, workload
 
 from mizzen.compile.compiler import Compiler
+from mizzen.compile.resource import LISTENER, ROUTES, Resources
+from mizzen.resources.resource import Source
 from mizzen.stubs.envoy.config.route.v3.route_components_pb2 import VirtualHost
 from mizzen.stubs.envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
@@ -335,3 +337,27 @@ def test_a_port_that_an_engine_has_published_is_called_in_plaintext_from_its_hos
 
     assert (matched("ingress-0.default", "a"), matched("ingress-0.default", "b")) == (False, True)
     assert matched("client-0.default", "a")
+
+
+def test_what_did_not_change_is_the_same_object_and_what_did_is_made_anew() -> None:
+    compiler = Compiler()
+    texts = [*SHOP, gateway("edge", server()), bound("a", to("a"), hosts=["*"])]
+
+    def resources(*texts: str) -> Resources:
+        snapshot = snapshot_of(read(*texts))
+        return compiler.compile(snapshot.proxies["ingress-0.default"], snapshot)
+
+    first = resources(*texts)
+    again = resources(*texts)
+    other = resources(*texts[:-1], bound("a", to("b"), hosts=["*"]))
+    assert [again[kind] is first[kind] for kind in (LISTENER, ROUTES)] == [True, True]
+    assert [other[kind] is first[kind] for kind in (LISTENER, ROUTES)] == [True, False]
+
+
+def test_a_gateway_in_another_folder_names_other_files() -> None:
+    (written,) = (one for one in read(gateway("edge", https())) if one.key.kind == "Gateway")
+    folders = [dataclasses.replace(written, source=Source(f"/{name}/edge.yaml", 1, "")) for name in ("a", "b", "b")]
+    made = [snapshot_of([*read(*SHOP), folder]) for folder in folders]
+    assert [one.gateways == made[1].gateways for one in made] == [False, True, True]
+    context = ending(Compiled(Compiler().compile(made[0].proxies["ingress-0.default"], made[0])))
+    assert context.common_tls_context.tls_certificate_sds_secret_configs[0].name == "file-cert:/a/a.pem~/a-key.pem"
