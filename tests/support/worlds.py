@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from mizzen.control.views import Inputs, build_snapshot, hosts_of
 from mizzen.mesh.model import Snapshot
 from mizzen.registry.addresses import allocate
 from mizzen.registry.entries import automatic_hosts, entries_in, hosts_in
+from mizzen.registry.gateways import wanted_sockets
 from mizzen.registry.reports import Instance, InstancePort, OutboundPort, Report
 from mizzen.registry.services import host_of, services_in, workloads_in
 from mizzen.resources import load
+from mizzen.resources.gateway import GatewaySpec
 from mizzen.resources.problems import errors
 from mizzen.resources.resource import Resource
+from mizzen.resources.workload import WorkloadSpec
 
 TRUST_DOMAIN = "cluster.local"
 NODE_PROXY = "host.mizzen-system"
@@ -42,6 +47,9 @@ def instances_of(resources: list[Resource[Any]], capture: str = "explicit") -> t
         for port in entry.spec.ports
     ]
     for number, workload in enumerate(workloads_in(resources)):
+        if workload.spec.gateway:
+            made.append(_gateway(workload, workload.spec.gateway.address, resources))
+            continue
         for replica in range(workload.spec.replicas):
             base = 20000 + 100 * number + 1000 * replica
             transparent = capture != "explicit"
@@ -79,6 +87,27 @@ def instances_of(resources: list[Resource[Any]], capture: str = "explicit") -> t
                 )
             )
     return tuple(made)
+
+
+def _gateway(workload: Resource[WorkloadSpec], address: str, resources: list[Resource[Any]]) -> Instance:
+    """A gateway that listens on the ports that Gateways ask for; instead of those below 1024 on ones above 8000."""
+    gateways = [one for one in resources if isinstance(one.spec, GatewaySpec)]
+    sockets = wanted_sockets(gateways, workload.labels)
+    return Instance(
+        name=f"{workload.name}-0",
+        namespace=workload.namespace,
+        workload=workload.name,
+        digest=workload.digest,
+        phase="Running",
+        ready=True,
+        labels=dict(workload.labels),
+        service_account=workload.spec.service_account,
+        address=address,
+        gateway=True,
+        sockets=tuple(
+            msgspec.structs.replace(one, local=one.number + (8000 if one.number < 1024 else 0)) for one in sockets
+        ),
+    )
 
 
 def snapshot_of(resources: list[Resource[Any]], capture: str = "explicit", version: int = 1) -> Snapshot:

@@ -53,6 +53,25 @@ def virtual_service(
     )
 
 
+def gateway_workload(name: str = "ingress", namespace: str = "default", **spec: Any) -> str:
+    """A gateway with the label ``istio: <name>gateway``."""
+    labels = {"istio": f"{name}gateway"}
+    return _resource("mizzen.dev/v1alpha1", "Workload", name, namespace, {"gateway": {}, **spec}, labels=labels)
+
+
+def gateway(name: str, *servers: Mapping[str, Any], namespace: str = "default", **spec: Any) -> str:
+    """A Gateway for the gateway ``ingress``."""
+    spec = {"selector": {"istio": "ingressgateway"}, "servers": list(servers), **spec}
+    return _resource("networking.istio.io/v1", "Gateway", name, namespace, spec)
+
+
+def server(number: int = 80, *hosts: str, protocol: str = "HTTP", **fields: Any) -> dict[str, Any]:
+    """A server of a Gateway, for all hosts unless some are named."""
+    name = "-".join([protocol.lower(), str(number), *(host.strip("*./") for host in hosts)])
+    port = {"number": number, "name": name, "protocol": protocol}
+    return {"port": port, "hosts": list(hosts) or ["*"], **fields}
+
+
 def destination_rule(name: str, *, host: str | None = None, namespace: str = "default", **spec: Any) -> str:
     """A DestinationRule for the host of its own name."""
     return _resource("networking.istio.io/v1", "DestinationRule", name, namespace, {"host": host or name, **spec})

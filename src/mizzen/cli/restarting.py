@@ -61,10 +61,11 @@ def _until_replaced(
     deadline: float,
     show: Callable[[str], None],
 ) -> None:
-    old = {instance.pid for instance in before}
+    # A gateway has no application, and so no process of its own but a proxy.
+    old = {(instance.pid, instance.uid) for instance in before}
     while True:
         now = _instances(client, namespace, workload)
-        new = [instance for instance in now if instance.ready and instance.pid not in old]
+        new = [instance for instance in now if instance.ready and (instance.pid, instance.uid) not in old]
         if len(new) >= len(before) and len(new) == len(now):
             return
         waiting = ", ".join(_state(instance) for instance in now if instance not in new) or "no instance runs"

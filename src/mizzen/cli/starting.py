@@ -22,7 +22,7 @@ from mizzen.cli.progress import Event, Show, showing
 from mizzen.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 # SPIFFE-ID, 2.1: the characters of a trust domain's name.
 _TRUST_DOMAIN = re.compile(r"[a-z0-9._-]{1,255}")
@@ -163,6 +163,7 @@ class Starting:
         self._show = show
         self._capture = settings.capture
         self._ready: dict[str, None] = {}
+        self._gateways: dict[tuple[str, int], str] = {}
 
     def show(self, event: Event) -> None:
         self._show(event)
@@ -171,12 +172,23 @@ class Starting:
             self._capture = event["capture"]
         elif kind == "InstanceReady":
             self._ready[event["instance"]] = None
+        elif kind == "GatewayListens":
+            self._gateways[event["instance"], event["number"]] = event["url"]
         elif kind == "MeshReady":
-            click.echo(welcome(self._settings, self._capture, sorted(self._ready), detached=self._detached))
+            click.echo(
+                welcome(self._settings, self._capture, sorted(self._ready), self._gateways, detached=self._detached)
+            )
 
 
-def welcome(settings: Settings, capture: str, instances: Sequence[str], *, detached: bool) -> str:
-    """Returns what a user reads when a mesh is ready: what runs, and how to go on."""
+def welcome(
+    settings: Settings,
+    capture: str,
+    instances: Sequence[str],
+    gateways: Mapping[tuple[str, int], str],
+    *,
+    detached: bool,
+) -> str:
+    """Returns what a user reads when a mesh is ready: what runs, where it is called from outside, and how to go on."""
     name = settings.name
     option = "" if name == choosing.DEFAULT_NAME else f" --name {name}"
     containers = [(f"mizzen containers{option}", "which containers are in the mesh, and why others are not")]
@@ -188,7 +200,9 @@ def welcome(settings: Settings, capture: str, instances: Sequence[str], *, detac
         (f"mizzen down{option}" if detached else "Ctrl-C", "stop it"),
     ]
     width = max(len(command) for command, _ in steps)
-    lines = [f"Running in mesh {name} ({capture} capture): {', '.join(instances) or 'no workload yet'}", ""]
+    lines = [f"Running in mesh {name} ({capture} capture): {', '.join(instances) or 'no workload yet'}"]
+    lines += [f"Gateway {name}: port {number} at {url}" for (name, number), url in sorted(gateways.items()) if url]
+    lines.append("")
     return "\n".join([*lines, *(f"  {command.ljust(width)}   {purpose}" for command, purpose in steps)])
 
 

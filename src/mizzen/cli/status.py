@@ -75,6 +75,7 @@ def status(choice: Choice, output: str | None) -> None:
         _proxies(facts.proxies, now),
         *_refusals(facts.proxies),
         _workloads(facts.members, now),
+        _gateways(facts.members),
         containers.short_table(troubled) if troubled else "",
     ]
     click.echo("\n\n".join(block for block in blocks if block))
@@ -144,3 +145,15 @@ def _workloads(instances: Sequence[Instance], now: float) -> str:
         for instance in sorted(instances, key=lambda instance: (instance.namespace, instance.name))
     ]
     return table(("INSTANCE", "PHASE", "READY", "RESTARTS (APP/PROXY)", "AGE", "MESSAGE"), rows)
+
+
+def _gateways(instances: Sequence[Instance]) -> str:
+    """Returns where gateways are called, if there are any."""
+    from mizzen.registry.gateway_urls import url
+
+    rows = [
+        (f"{one.name}.{one.namespace}", str(socket.number), url(socket, one.address) or "no port is free")
+        for one in sorted(instances, key=lambda one: (one.namespace, one.name))
+        for socket in one.sockets
+    ]
+    return table(("GATEWAY", "PORT", "URL"), rows) if rows else ""

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from mizzen.compile import clusters, listener_views, listeners, proxyless
+from mizzen.compile import clusters, gateways, listener_views, listeners, proxyless
 from mizzen.compile.listener_views import Target
 from mizzen.compile.listeners import OutboundView
 from mizzen.compile.outbound import Builders, Named, Outbound, by_name, kept, remember
@@ -60,6 +60,7 @@ class Compiler:
         self._inbound_listener = remember(listeners.build_inbound)
         self._inside_listener = remember(listeners.build_inside)
         self._proxyless = proxyless.Builder()
+        self._gateways = gateways.Builder()
 
     def compile(self, proxy: Proxy, snapshot: Snapshot) -> Resources:
         """Returns all resources of a proxy, by type and name."""
@@ -67,6 +68,8 @@ class Compiler:
             self._turn_to(snapshot)
         if proxy.kind is ProxyKind.PROXYLESS:
             return self._compile_proxyless(proxy.namespace, snapshot)
+        if proxy.kind is ProxyKind.GATEWAY:
+            return self._compile_gateway(proxy, snapshot)
         served = _neighbours(proxy)
         parts = [self._compile_instance(proxy, instance, served, snapshot) for instance in proxy.instances]
         return parts[0] if proxy.kind is ProxyKind.SIDECAR else self._together(proxy.id, parts)
@@ -76,6 +79,7 @@ class Compiler:
         self._endpoints = {}
         served = {(proxy.id, one.id) for proxy in snapshot.proxies.values() for one in proxy.instances}
         self._compiled = {key: one for key, one in self._compiled.items() if key in served}
+        self._gateways.keep(snapshot.proxies)
         self._whole = {name: one for name, one in self._whole.items() if name in snapshot.proxies}
         if before is None or not _same_policy(before, snapshot):
             # Those that nobody has asked for since the last change are dropped.
@@ -125,6 +129,12 @@ class Compiler:
         resources = {type_url: kept(named, before.get(type_url)) for type_url, named in made.items()}
         self._for_grpc[namespace] = resources
         return resources
+
+    def _compile_gateway(self, proxy: Proxy, snapshot: Snapshot) -> Resources:
+        (instance,) = proxy.instances
+        outbound = self._outbound_of(snapshot, instance.namespace, ALONE)
+        assigned = self._endpoints_of(outbound, frozenset(), snapshot)
+        return self._gateways.build(instance, outbound, assigned, snapshot)
 
     def _compile_instance(
         self, proxy: Proxy, instance: Instance, served: frozenset[str], snapshot: Snapshot

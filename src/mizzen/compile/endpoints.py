@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mizzen.compile.protos import metadata, socket_address, uint32
@@ -40,6 +41,11 @@ def endpoints_view(
     chosen = tuple(endpoint for endpoint in endpoints if selects(labels, endpoint.labels)) if labels else endpoints
     neighbours = frozenset(endpoint.instance for endpoint in chosen if endpoint.instance in served)
     return EndpointsView(cluster, chosen, neighbours, caller if neighbours else "")
+
+
+def from_host(endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
+    """Returns the endpoints as callers on the host find them: published ones in plaintext."""
+    return tuple(one._replace(tls=False) if one.published else one for one in endpoints)
 
 
 def build_endpoints(view: EndpointsView) -> XdsResource:

@@ -43,6 +43,27 @@ def outbound(route: str, *, forward_proxy: bool = False) -> Filter:
     return _filter(manager)
 
 
+def gateway(route: str) -> Filter:
+    """Builds the connection manager of a gateway: whoever calls is outside the mesh, and not believed (Istio 2.22)."""
+    manager = _defaults(f"outbound_{route};")
+    manager.rds.route_config_name = route
+    manager.rds.config_source.CopyFrom(ads())
+    manager.use_remote_address.value = True
+    manager.server_name = "istio-envoy"
+    manager.forward_client_cert_details = HttpConnectionManager.SANITIZE_SET
+    _tell_all(manager)
+    manager.http_filters.extend([fault_filter(), cors_filter(), _router()])
+    return _filter(manager)
+
+
+def _tell_all(manager: HttpConnectionManager) -> None:
+    """Has the application told all of a client's certificate that Istio tells."""
+    details = manager.set_current_client_cert_details
+    details.subject.value = True
+    details.dns = True
+    details.uri = True
+
+
 def inbound(port: InboundPort, seat: Seat = ALONE, *, inside: bool = False) -> Filter:
     """Builds the connection manager before an application; it tells the application who calls (XFCC).
 
@@ -55,10 +76,7 @@ def inbound(port: InboundPort, seat: Seat = ALONE, *, inside: bool = False) -> F
         manager.forward_client_cert_details = HttpConnectionManager.ALWAYS_FORWARD_ONLY
     else:
         manager.forward_client_cert_details = HttpConnectionManager.APPEND_FORWARD
-        details = manager.set_current_client_cert_details
-        details.subject.value = True
-        details.dns = True
-        details.uri = True
+        _tell_all(manager)
     manager.local_reply_config.mappers.append(_undelivered())
     manager.route_config.CopyFrom(_inbound_routes(cluster, port))
     manager.http_filters.append(_router())

@@ -52,5 +52,20 @@ def service_route(host: str, port: int) -> str:
     return f"{host}:{port}"
 
 
+def gateway_route(number: int, bind: str = "") -> str:
+    """The route configuration of all servers that speak HTTP without TLS on one socket of a gateway."""
+    return f"http.{number}.{bind}" if bind else f"http.{number}"
+
+
+def gateway_server_route(reads: bool, number: int, port: str, gateway: str, namespace: str) -> str:
+    """What routes the clients of one server of a Gateway: requests if it ``reads`` them, else connections."""
+    return f"{'https' if reads else 'tcp'}.{number}.{port}.{gateway}.{namespace}"
+
+
+def gateway_name_route(number: int, bind: str, sni: str) -> str:
+    """The filter that passes on the connections to a gateway whose clients ask for one server name."""
+    return f"tls.{number}.{bind}|{sni}" if bind else f"tls.{number}|{sni}"
+
+
 def listener(address: str, port: int) -> str:
     return f"{address}_{port}"

@@ -166,6 +166,20 @@ class Outbound:
         self._endpoints = kept(made, self._endpoints)
         return self._endpoints
 
+    def published_endpoints(self, ready: Mapping[tuple[Host, int], tuple[Endpoint, ...]]) -> Named:
+        """Returns the load assignments that are others for callers who stand on the host, outside all networks of members.
+
+        What a published port takes from there is plaintext: nothing else tells it who is in the mesh (listeners.py).
+        """
+        published = {
+            key: endpoints.from_host(found) for key, found in ready.items() if any(one.published for one in found)
+        }
+        return by_name(
+            self._builders.endpoints(endpoints.endpoints_view(one.cluster, published[one.host, one.port], one.labels))
+            for one in self._policies.assigned
+            if (one.host, one.port) in published
+        )
+
     def captured_listeners(self) -> Named:
         """Returns the listeners for redirected connections (transparent capture)."""
         if self._listeners is None:

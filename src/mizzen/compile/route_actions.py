@@ -49,13 +49,14 @@ def apply_action(
     *,
     hashed: Container[str] = (),
     proxyless: bool = False,
+    secure: bool = False,
 ) -> None:
     """Sets what a route does: redirect, answer directly, or pass on; ``port`` is the port that clients call.
 
-    ``hashed`` are the clusters that choose endpoints by hash.
+    ``hashed`` are the clusters that choose endpoints by hash; ``secure`` says that clients speak TLS to this proxy.
     """
     if rule.redirect:
-        route.redirect.CopyFrom(_redirect(rule.redirect, port))
+        route.redirect.CopyFrom(_redirect(rule.redirect, port, "https" if secure else "http"))
     elif rule.direct_response:
         route.direct_response.CopyFrom(_direct_response(rule.direct_response))
     else:
@@ -145,7 +146,7 @@ def _rewrite_path(action: RouteAction, rewrite: HTTPRewrite) -> None:
         action.prefix_rewrite = rewrite.uri
 
 
-def _redirect(redirect: HTTPRedirect, port: int) -> RedirectAction:
+def _redirect(redirect: HTTPRedirect, port: int, scheme: str) -> RedirectAction:
     action = RedirectAction(
         host_redirect=redirect.authority, response_code=_REDIRECT_CODES[redirect.redirect_code or 301]
     )
@@ -156,8 +157,8 @@ def _redirect(redirect: HTTPRedirect, port: int) -> RedirectAction:
     if redirect.scheme:
         action.scheme_redirect = redirect.scheme
     target = port if redirect.derive_port == "FROM_REQUEST_PORT" else redirect.port
-    # A sidecar never ends TLS, so the scheme that is kept is http; its own port is left out of the address.
-    if target and target != _DEFAULT_PORTS[redirect.scheme or "http"]:
+    # A scheme's own port is left out of the address.
+    if target and target != _DEFAULT_PORTS[redirect.scheme or scheme]:
         action.port_redirect = target
     return action
 

@@ -96,6 +96,12 @@ class RouteViews:
         (view,) = self._all([host], _Asked(number, source, ("*",), proxyless=True))
         return RoutesView(names.outbound_cluster(number, "", host), (view,))
 
+    def leading(
+        self, rules: tuple[VirtualService, ...]
+    ) -> tuple[tuple[tuple[Host, tuple[int, ...]], ...], frozenset[str]]:
+        """Returns the ports of all services to which rules lead, and which of their clusters choose endpoints by hash."""
+        return self._destination_ports(rules), self._hashed_among(self._hosts(rules))
+
     def _literals(self) -> Iterable[tuple[Host, int, tuple[VirtualService, ...]]]:
         return ((one.host, one.port, one.virtual_services) for one in self._scope.literal_hosts)
 

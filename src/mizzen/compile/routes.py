@@ -8,7 +8,7 @@ which a service may be called from the proxy's namespace (Istio 2.1).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from operator import attrgetter
@@ -22,6 +22,7 @@ from mizzen.compile.route_actions import apply_action, timeouts
 from mizzen.compile.route_filters import apply_filters
 from mizzen.compile.route_matches import build_match, described_path, is_catch_all
 from mizzen.compile.seats import ALONE, Seat
+from mizzen.mesh.gateways import names_any
 from mizzen.mesh.model import Host, Labels, VirtualService, labels_of, selects
 from mizzen.mesh.virtual_services import MESH_GATEWAY
 from mizzen.resources.key import Key
@@ -32,6 +33,7 @@ from mizzen.stubs.envoy.config.route.v3.route_pb2 import RouteConfiguration
 # What a VirtualService may hold at most; Envoy's own limit is 4 kB.
 _LARGEST_DIRECT_RESPONSE = 1 << 20
 _BAD_GATEWAY = 502
+SIDECARS = frozenset({MESH_GATEWAY})
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class VirtualHostView:
 
     Of ``virtual_services`` the first that has a route routes the host; ``ports`` are the ports of the hosts to which they
     lead, for destinations that name none, and ``hashed`` those of their clusters that choose endpoints by hash. ``origin`` is the Service behind the host, if there is one. ``proxyless`` is for
-    gRPC's own client. ``seat`` says whose clusters the routes lead to.
+    gRPC's own client. ``seat`` says whose clusters the routes lead to; ``secure`` that clients speak TLS, which ends here.
     """
 
     host: Host
@@ -61,6 +63,7 @@ class VirtualHostView:
     origin: Key | None = None
     proxyless: bool = False
     seat: Seat = ALONE
+    secure: bool = False
 
     def __hash__(self) -> int:
         return self._hash
@@ -123,7 +126,7 @@ def build_host(view: VirtualHostView) -> BuiltHost:
     origins = [view.origin] if view.origin else []
     routes: list[Route] = []
     for rule in view.virtual_services:
-        if routes := list(_routes(view, rule)):
+        if routes := list(routes_of(view, rule)):
             origins += rule.origins
             break
     message = VirtualHost(
@@ -132,27 +135,34 @@ def build_host(view: VirtualHostView) -> BuiltHost:
         routes=routes or [default_route(view)],
         include_request_attempt_count=True,
     )
-    return BuiltHost(message.name, _part(message), tuple(origins))
+    return BuiltHost(message.name, encoded_host(message), tuple(origins))
 
 
 def build_routes(view: RoutesView, build: BuildHost = build_host) -> XdsResource:
     """Builds a route configuration; its virtual hosts are made by ``build``."""
-    config = RouteConfiguration(name=view.name, ignore_port_in_host_matching=view.ignore_port)
+    built = sorted((build(host) for host in _claimed(view.hosts)), key=_name)
+    elsewhere = _block_all() if view.blocked else _allow_any(view.seat)
+    rest = [encoded_host(elsewhere)] if view.passthrough else []
+    return joined(view.name, built, rest, ignore_port=view.ignore_port)
+
+
+def joined(
+    name: str, built: Sequence[BuiltHost], rest: Iterable[bytes] = (), *, ignore_port: bool = True
+) -> XdsResource:
+    """Returns the route configuration of virtual hosts that were built before; ``rest`` are further encoded ones."""
+    config = RouteConfiguration(name=name, ignore_port_in_host_matching=ignore_port)
     # A route may be there before its cluster on a proxy; the order of a push takes care of that.
     config.validate_clusters.value = False
     config.max_direct_response_body_size_bytes.value = _LARGEST_DIRECT_RESPONSE
     # It is for proxies: an application that hands on the headers of its answers would speak for itself with it.
     config.response_headers_to_remove.append(retries.UNDELIVERED_HEADER)
-    built = sorted((build(host) for host in _claimed(view.hosts)), key=_name)
-    parts = [one.part for one in built]
-    if view.passthrough:
-        parts.append(_part(_block_all() if view.blocked else _allow_any(view.seat)))
+    parts = [*(one.part for one in built), *rest]
     # Encoded messages that follow each other are one message with the fields of all (protobuf's encoding).
     body = b"".join([config.SerializeToString(deterministic=True), *parts])
-    return encoded(view.name, body, dict.fromkeys(key for one in built for key in one.origins))
+    return encoded(name, body, dict.fromkeys(key for one in built for key in one.origins))
 
 
-def _part(host: VirtualHost) -> bytes:
+def encoded_host(host: VirtualHost) -> bytes:
     return RouteConfiguration(virtual_hosts=[host]).SerializeToString(deterministic=True)
 
 
@@ -180,11 +190,14 @@ def _block_all() -> VirtualHost:
     return VirtualHost(name="block_all", domains=["*"], routes=[route], include_request_attempt_count=True)
 
 
-def _routes(view: VirtualHostView, rule: VirtualService) -> Iterator[Route]:
-    """Yields the routes that a VirtualService has for a host, up to the first that matches everything (Istio 2.3)."""
+def routes_of(view: VirtualHostView, rule: VirtualService, gateways: frozenset[str] = SIDECARS) -> Iterator[Route]:
+    """Yields the routes that a VirtualService has for a host, up to the first that matches everything (Istio 2.3).
+
+    ``gateways`` are the names of the Gateways by which requests get there, or ``mesh``.
+    """
     for http in rule.spec.http:
         for match in http.match or (None,):
-            if match is not None and not _concerns(match, view.port, view.source):
+            if match is not None and not _concerns(match, view, rule.namespace, gateways):
                 continue
             route = _route(view, rule, http, match)
             yield route
@@ -192,13 +205,17 @@ def _routes(view: VirtualHostView, rule: VirtualService) -> Iterator[Route]:
                 return
 
 
-def _concerns(match: HTTPMatchRequest, port: int, source: Source) -> bool:
-    """Tells whether a match is about calls of this source to this port, which is known when routes are made."""
-    if match.port and match.port != port:
+def _concerns(match: HTTPMatchRequest, view: VirtualHostView, namespace: str, gateways: frozenset[str]) -> bool:
+    """Tells whether a match is about calls of this source to this port, which is known when routes are made.
+
+    ``namespace`` is that of the VirtualService.
+    """
+    source = view.source
+    if match.port and match.port != view.port:
         return False
     if match.gateways:
         # Naming gateways turns the conditions on the source off (Istio 2.3).
-        return MESH_GATEWAY in match.gateways
+        return names_any(match.gateways, namespace, gateways)
     if match.source_namespace and match.source_namespace != source.namespace:
         return False
     return selects(labels_of(match.source_labels), source.labels)
@@ -212,7 +229,7 @@ def _route(view: VirtualHostView, rule: VirtualService, http: HTTPRoute, match: 
     def named(destination: Destination | None) -> str:
         return cluster_of(destination, rule, view.port, ports, view.seat)
 
-    apply_action(route, http, named, view.port, hashed=view.hashed, proxyless=view.proxyless)
+    apply_action(route, http, named, view.port, hashed=view.hashed, proxyless=view.proxyless, secure=view.secure)
     apply_filters(route, http, proxyless=view.proxyless)
     route.decorator.operation = _operation(route, rule, view.port)
     route.metadata.CopyFrom(metadata(istio={"config": config_path(rule.key, "virtual-service")}))

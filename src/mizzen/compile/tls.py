@@ -81,12 +81,18 @@ def upstream(identities: Iterable[str], sni: str, codec: Codec, secret: str = na
 
 def downstream(trust_domain: str, protocol: Protocol, secret: str = names.WORKLOAD_SECRET) -> TransportSocket:
     """The server's end: only clients with a certificate of the trust domain are let in."""
+    context = downstream_context(trust_domain, protocol, secret)
+    return TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
+
+
+def downstream_context(
+    trust_domain: str, protocol: Protocol, secret: str = names.WORKLOAD_SECRET
+) -> DownstreamTlsContext:
     accepted = [StringMatcher(prefix=f"spiffe://{trust_domain}/")]
     alpn = ("h2", "http/1.1") if protocol.is_http else _ALPN_TCP
-    context = DownstreamTlsContext(
+    return DownstreamTlsContext(
         common_tls_context=_common(accepted, alpn, secret), require_client_certificate=BoolValue(value=True)
     )
-    return TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
 
 
 def plaintext() -> TransportSocket:

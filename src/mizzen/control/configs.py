@@ -56,6 +56,6 @@ def proxy_of(node: Node, snapshot: Snapshot) -> Proxy | None:
         namespace = node.namespace or str(node.metadata.get("NAMESPACE") or "default")
         return Proxy(id=node.proxy, namespace=namespace, kind=ProxyKind.PROXYLESS)
     proxy = snapshot.proxies.get(node.proxy)
-    if proxy and proxy.kind is ProxyKind.SIDECAR and proxy.instances[0].uid != node.metadata.get(UID_METADATA, ""):
+    if proxy and proxy.kind is not ProxyKind.NODE and proxy.instances[0].uid != node.metadata.get(UID_METADATA, ""):
         return None  # The Envoy is ahead of the report, and what is known is of one that had this name before.
     return proxy

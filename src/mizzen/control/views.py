@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any
 
 from mizzen.control.attachments import Attachments
 from mizzen.mesh.model import Endpoint, Proxy, Service, Snapshot
 from mizzen.mesh.visibility import PRIVATE, PUBLIC
 from mizzen.registry.entries import Entries, automatic_hosts
+from mizzen.registry.gateways import wanted_secrets, wanted_sockets
 from mizzen.registry.processes import build_endpoints, build_proxies
 from mizzen.registry.reports import Desired, DesiredWorkload, Report, ServiceName, WrittenResource
 from mizzen.registry.services import build_services, host_of, services_in, workloads_in
 from mizzen.resources.destination_rule import DestinationRuleSpec
+from mizzen.resources.gateway import GatewaySpec
 from mizzen.resources.key import Key
 from mizzen.resources.mesh_config import MeshConfigSpec
 from mizzen.resources.mesh_config_references import mesh_configs
@@ -25,7 +29,8 @@ from mizzen.resources.virtual_service import VirtualServiceSpec
 from mizzen.resources.workload import WorkloadSpec, working_folder
 from mizzen.store.contents import Contents
 
-_POLICY = (VirtualServiceSpec, DestinationRuleSpec, MeshConfigSpec)
+# What says how proxies behave, and nothing of what runs.
+_POLICY = (VirtualServiceSpec, DestinationRuleSpec, GatewaySpec, MeshConfigSpec)
 
 
 @dataclass(frozen=True)
@@ -98,9 +103,16 @@ def build_snapshot(inputs: Inputs, version: int, found: Running | None = None) -
         endpoints=found.endpoints,
         virtual_services=tuple(one for one in resources if isinstance(one.spec, VirtualServiceSpec)),
         destination_rules=tuple(one for one in resources if isinstance(one.spec, DestinationRuleSpec)),
+        gateways=tuple(_placed(one) for one in resources if isinstance(one.spec, GatewaySpec)),
         proxies=found.proxies,
         registry_only=any(one.spec.registry_only for one in mesh_configs(resources)[:1]),
     )
+
+
+def _placed(gateway: Resource[GatewaySpec]) -> Resource[GatewaySpec]:
+    """Returns a Gateway that is another one in another folder: the files that it names are others there."""
+    text = f"{gateway.digest} {PurePath(gateway.source.file).parent}"
+    return dataclasses.replace(gateway, digest=hashlib.sha256(text.encode()).hexdigest()[:16])
 
 
 def _in_order(inputs: Inputs) -> list[Resource[Any]]:
@@ -116,10 +128,11 @@ def build_desired(
 ) -> Desired:
     """Returns what a node should run, and the names that applications may call."""
     workloads = sorted(workloads_in(inputs.resources.values()), key=lambda workload: workload.key)
+    gateways = [one for one in inputs.resources.values() if isinstance(one.spec, GatewaySpec)]
     return Desired(
         version=version,
         trust_domain=inputs.trust_domain,
-        workloads=tuple(_desired(workload, inputs.restarts) for workload in workloads),
+        workloads=tuple(_desired(workload, inputs.restarts, gateways) for workload in workloads),
         services=tuple(_name(service) for service in services.values() if service.callable_by_name),
         problems=tuple(str(problem) for problem in problems),
         written=_written(contents) if contents else (),
@@ -137,7 +150,9 @@ def _written(contents: Contents) -> tuple[WrittenResource, ...]:
     )
 
 
-def _desired(workload: Resource[WorkloadSpec], restarts: Mapping[tuple[str, str], int]) -> DesiredWorkload:
+def _desired(
+    workload: Resource[WorkloadSpec], restarts: Mapping[tuple[str, str], int], gateways: Iterable[Resource[GatewaySpec]]
+) -> DesiredWorkload:
     spec = workload.spec.to_document()
     spec["workingDir"] = str(working_folder(workload.spec, workload.source.file))
     return DesiredWorkload(
@@ -147,6 +162,8 @@ def _desired(workload: Resource[WorkloadSpec], restarts: Mapping[tuple[str, str]
         spec=spec,
         labels=dict(workload.labels),
         restarts=restarts.get((workload.namespace, workload.name), 0),
+        sockets=wanted_sockets(gateways, workload.labels) if workload.spec.gateway else (),
+        secrets=wanted_secrets(gateways, workload.labels) if workload.spec.gateway else (),
     )
 
 

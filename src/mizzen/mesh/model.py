@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeAlias
 
 from mizzen.mesh.spiffe import SpiffeId
 from mizzen.resources.destination_rule import DestinationRuleSpec
+from mizzen.resources.gateway import GatewaySpec
 from mizzen.resources.key import Key
 from mizzen.resources.protocols import Protocol
 from mizzen.resources.resource import Resource
@@ -24,6 +25,7 @@ Host: TypeAlias = str
 Labels: TypeAlias = tuple[tuple[str, str], ...]
 VirtualService: TypeAlias = Resource[VirtualServiceSpec]
 DestinationRule: TypeAlias = Resource[DestinationRuleSpec]
+Gateway: TypeAlias = Resource[GatewaySpec]
 
 
 def labels_of(labels: Mapping[str, str]) -> Labels:
@@ -60,7 +62,8 @@ class Endpoint(NamedTuple):
     """One ready address of a workload behind a service port; ``tls`` says that a proxy stands before it.
 
     ``instance`` is the id of the instance that listens there, ``identity`` what that presents as its own. The address is a
-    name where proxies look it up.
+    name where proxies look it up. ``published`` says that it takes plaintext from callers of its host, as an engine of
+    containers has promised.
     """
 
     address: str
@@ -72,6 +75,7 @@ class Endpoint(NamedTuple):
     instance: str = ""
     identity: str = ""
     weight: int = 1
+    published: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,10 +125,11 @@ class Capture(enum.StrEnum):
 
 
 class ProxyKind(enum.StrEnum):
-    """What a proxy is: an Envoy beside one workload, one Envoy for all workloads of a host, or a gRPC library."""
+    """What a proxy is: an Envoy beside one workload, one Envoy for all workloads of a host, a gateway, or a gRPC library."""
 
     SIDECAR = "sidecar"
     NODE = "node"
+    GATEWAY = "router"  # as Istio calls it
     PROXYLESS = "proxyless"
 
 
@@ -154,6 +159,14 @@ class OutboundPort(NamedTuple):
     local: int
 
 
+class GatewaySocket(NamedTuple):
+    """Where a gateway takes connections for a port of Gateways: ``bind`` is theirs, ``local`` the port that it has got."""
+
+    bind: str
+    number: int
+    local: int
+
+
 class Surroundings(NamedTuple):
     """The subnets that an instance shares with other members of the mesh, and addresses in them that are outsiders'."""
 
@@ -170,7 +183,7 @@ class Instance:
     that had this id before.
 
     ``netns`` is the path of its network namespace where its proxy is outside it, else "". ``closing`` says that another
-    proxy serves it now: this one takes nothing new, and finishes what it has.
+    proxy serves it now: this one takes nothing new, and finishes what it has. ``sockets`` are those of a gateway.
     """
 
     id: str
@@ -186,12 +199,13 @@ class Instance:
     around: Surroundings = NOWHERE
     closing: bool = False
     uid: str = ""
+    sockets: tuple[GatewaySocket, ...] = ()
     origin: Key = field(default=Key("", "", ""), compare=False)
 
 
 @dataclass(frozen=True)
 class Proxy:
-    """One proxy and the instances that it serves: a sidecar one, whose id is its own; a node proxy any number.
+    """One proxy and the instances that it serves: a sidecar or a gateway one, whose id is its own; a node proxy any number.
 
     Their order is that of their ids. ``namespace`` is what a proxyless client, which serves none, calls from.
     """
@@ -216,5 +230,6 @@ class Snapshot:
     endpoints: Mapping[tuple[Host, int], tuple[Endpoint, ...]] = field(default_factory=dict)
     virtual_services: tuple[VirtualService, ...] = ()
     destination_rules: tuple[DestinationRule, ...] = ()
+    gateways: tuple[Gateway, ...] = ()
     proxies: Mapping[str, Proxy] = field(default_factory=dict)
     registry_only: bool = False

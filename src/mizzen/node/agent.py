@@ -38,6 +38,7 @@ from mizzen.node.events import (
     Stopping,
 )
 from mizzen.node.explicit import ExplicitCapture
+from mizzen.node.gateways import GatewayRuntime
 from mizzen.node.host import Host, StartError
 from mizzen.node.instances import InstanceRunner
 from mizzen.node.leftovers import Records
@@ -153,7 +154,7 @@ class _Agent:
         return not self._workloads.settled.is_set()
 
     def _make_runner(self, workload: Workload, name: str, changed: Callable[[], None]) -> InstanceRunner:
-        runtime = ProcessRuntime(self._host, name)
+        runtime = (GatewayRuntime if workload.spec.gateway else ProcessRuntime)(self._host, name)
         return InstanceRunner(self._host, workload, name, changed, runtime, self._node_proxy)
 
     def _make_member(

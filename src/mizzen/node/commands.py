@@ -27,7 +27,7 @@ def check_commands(
     return [
         problem
         for resource in resources
-        if isinstance(resource.spec, WorkloadSpec)
+        if isinstance(resource.spec, WorkloadSpec) and not resource.spec.gateway
         for problem in _check(resource, resource.spec, base, level)
     ]
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from mizzen.mesh.model import ProxyKind
 from mizzen.node import envoy
 from mizzen.node.bootstrap import BootstrapView
 from mizzen.node.capturing import Place
@@ -108,6 +109,8 @@ class EnvoyKeeper:
     async def drain(self, longest: float, *, outbound: bool = False, idle: bool = False) -> None:
         """See :meth:`mizzen.node.envoy.Envoy.drain`."""
         if self._envoy and self.ready:
+            # To a gateway its clients' requests are outbound ones.
+            outbound = outbound or self._bootstrap.kind is ProxyKind.GATEWAY
             await self._envoy.drain(longest, outbound=outbound, idle=idle)
 
     def kill(self) -> None:
@@ -144,7 +147,14 @@ class EnvoyKeeper:
                 file.unlink(missing_ok=True)
 
 
-def sidecar(host: Host, workload: Workload, place: Place, uid: str, changed: Callable[[], None]) -> EnvoyKeeper:
+def sidecar(
+    host: Host,
+    workload: Workload,
+    place: Place,
+    uid: str,
+    changed: Callable[[], None],
+    kind: ProxyKind = ProxyKind.SIDECAR,
+) -> EnvoyKeeper:
     """Makes the keeper of an instance's own Envoy, which runs in the instance's place; ``uid`` is the instance's."""
     settings = host.settings
     bootstrap = BootstrapView(
@@ -162,5 +172,6 @@ def sidecar(host: Host, workload: Workload, place: Place, uid: str, changed: Cal
         xds_socket=settings.xds_socket,
         sds_socket=settings.sds_socket,
         labels=workload.labels,
+        kind=kind,
     )
     return EnvoyKeeper(host, bootstrap, place, changed)

@@ -11,6 +11,8 @@ from mizzen.node.announcing import Board
 from mizzen.node.backoff import Backoff
 from mizzen.node.capturing import Capture
 from mizzen.node.events import Event
+from mizzen.node.file_secrets import FileSecrets
+from mizzen.node.gateway_ports import GatewayPorts
 from mizzen.node.leftovers import Records
 from mizzen.registry.reports import ServiceName
 from mizzen.settings import Settings
@@ -21,7 +23,10 @@ class StartError(Exception):
 
 
 class Identities(Protocol):
-    """Holds certificates for proxies: see sds.py."""
+    """Holds certificates for proxies: see sds.py. ``files`` are those that users keep, for gateways."""
+
+    @property
+    def files(self) -> FileSecrets: ...
 
     async def hold(self, namespace: str, instance: str, service_account: str) -> None:
         """Returns when the proxy of an instance can have its certificate, and keeps it fresh from then on."""
@@ -59,6 +64,7 @@ class Host:
     starting: Callable[[], bool]
     services: Callable[[], tuple[ServiceName, ...]]
     env: Mapping[str, str]
+    gateway_ports: GatewayPorts = field(default_factory=GatewayPorts)
     backoff: Backoff = field(default_factory=Backoff)
     chance: random.Random = field(default_factory=random.Random)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from msgspec import structs
 
 from mizzen.latest import Latest
+from mizzen.node import gateways
 from mizzen.node.capturing import CaptureError, Place, TakenError
 from mizzen.node.envoys import InstanceProxy, sidecar
 from mizzen.node.events import (
@@ -77,6 +78,7 @@ class InstanceRunner:
         self._is_gone = False
         self._has_left = False
         self._standing = (False, "")
+        self._gateway = gateways.GatewayState(host, name, self._update)
         self._ready = False
         self._was_ready = False
         self._began = asyncio.get_running_loop().time()
@@ -148,6 +150,7 @@ class InstanceRunner:
             self._application.adopt(workload)
         if (kind := self._wanted_kind(workload)) != self._kind.get():
             self._kind.set(kind)
+        self._update()
 
     def refresh(self) -> None:
         """Reports it anew: what it reads from its surroundings (the services) may have changed."""
@@ -174,12 +177,14 @@ class InstanceRunner:
         await self._application.keep()
 
     def _wanted_kind(self, workload: Workload) -> str:
-        return workload.spec.proxy or self._host.settings.proxy
+        return gateways.KIND if workload.spec.gateway else workload.spec.proxy or self._host.settings.proxy
 
     def _make_proxy(self, kind: str, changed: Callable[[], None]) -> InstanceProxy:
         assert self._place
         if kind == "node":
             return SeatKeeper(self._node_proxy, self._place, changed)
+        if kind == gateways.KIND:
+            return gateways.proxy(self._host, self.workload, self._place, self._uid, changed)
         return sidecar(self._host, self.workload, self._place, self._uid, changed)
 
     async def _vanish(self) -> None:
@@ -189,6 +194,7 @@ class InstanceRunner:
             self._take_leave()
             await self._acknowledged(_ACKNOWLEDGE)
         self._host.identities.release(namespace, self.name)
+        self._gateway.forget(namespace)
         if self._place:
             await self._runtime.close(self._place)
         self._take_leave()
@@ -308,10 +314,12 @@ class InstanceRunner:
             return "Backoff" if self._failed else "Pending"
         if proxy.waiting or application.waiting:
             return "Backoff"
-        return "Running" if proxy.ready and application.pid else "Starting"
+        return "Running" if proxy.ready and (application.pid or application.ready) else "Starting"
 
     def _state(self, place: Place) -> Instance:
         proxy, application = self._serving.current, self._application
+        gateway = self.workload.spec.gateway is not None
+        problem = self._gateway.problem(self.workload) if gateway else ""
         return Instance(
             name=self.name,
             namespace=self.workload.namespace,
@@ -322,11 +330,11 @@ class InstanceRunner:
             labels=dict(self.workload.labels),
             service_account=self.workload.spec.service_account,
             ready=self._ready,
-            message="" if self._ready else self.message,
+            message=problem if self._ready else self.message,
             address=place.address,
             capture=place.capture,
             ports=place.ports,
-            outbound=self._host.capture.outbound(place),
+            outbound=() if gateway else self._host.capture.outbound(place),
             http_proxy=place.http_proxy,
             admin=str(proxy.admin_socket) if proxy else "",
             pid=application.pid if application else 0,
@@ -340,10 +348,12 @@ class InstanceRunner:
             netns=place.netns,
             networks=place.networks,
             gateways=place.gateways,
+            gateway=gateway,
+            sockets=self._gateway.sockets(self.workload) if gateway else (),
         )
 
     def _exec_context(self, place: Place) -> ExecContext | None:
-        if self._application is None:
+        if self._application is None or self.workload.spec.gateway:
             return None
         return ExecContext(
             instance=self.name,

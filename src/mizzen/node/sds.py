@@ -17,6 +17,7 @@ from mizzen.identity.renewer import Issue, Renewer
 from mizzen.identity.secrets import by_name, secrets, secrets_by_identity, system_roots_secret
 from mizzen.mesh.model import ProxyKind
 from mizzen.mesh.spiffe import SpiffeId
+from mizzen.node.file_secrets import FileSecrets
 from mizzen.xds.source import Config, Node
 
 
@@ -38,11 +39,13 @@ class Certificates:
         self._version = 0
         self._changed = asyncio.Condition()
         self._news = asyncio.Event()
+        self.files = FileSecrets(self._bump)
 
     async def run(self) -> None:
         """Renews, and wakes whoever waits for a change, until it is cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._renewer.run())
+            group.create_task(self.files.run())
             while True:
                 await self._news.wait()
                 self._news.clear()
@@ -69,7 +72,10 @@ class Certificates:
             return Config(self._version, {SECRET: self._by_identity})
         identity = self._holders.get((node.namespace, node.name))
         config = self._configs.get(identity) if identity else None
-        return Config(self._version, config.resources) if config else None
+        if config is None:
+            return None
+        files = self.files.of((node.namespace, node.name))
+        return Config(self._version, {SECRET: {**config.resources[SECRET], **files}} if files else config.resources)
 
     async def changed(self, version: int) -> int:
         async with self._changed:

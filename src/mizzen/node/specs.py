@@ -11,7 +11,7 @@ from mizzen.node import probes
 from mizzen.node.capturing import DeclaredPort
 from mizzen.node.ports import LOOPBACK
 from mizzen.node.probes import Rule
-from mizzen.registry.reports import DesiredWorkload, InstancePort
+from mizzen.registry.reports import DesiredWorkload, FileSecret, GatewaySocket, InstancePort
 from mizzen.resources import workload as resource
 
 # How often an application that has never been ready is asked, in seconds; a command costs a process each time.
@@ -40,6 +40,8 @@ class Workload:
     revision: Revision
     spec: resource.WorkloadSpec
     labels: Mapping[str, str] = field(default_factory=dict)
+    sockets: tuple[GatewaySocket, ...] = ()
+    secrets: tuple[FileSecret, ...] = ()
 
     @property
     def key(self) -> tuple[str, str]:
@@ -62,7 +64,7 @@ def read(desired: DesiredWorkload) -> Workload:
         fields = ", ".join(".".join(str(part) for part in problem["loc"]) for problem in error.errors())
         raise SpecError(f"this version of Mizzen cannot read its spec ({fields}): restart the mesh") from error
     revision = Revision(desired.digest, desired.restarts)
-    return Workload(desired.namespace, desired.name, revision, spec, desired.labels)
+    return Workload(desired.namespace, desired.name, revision, spec, desired.labels, desired.sockets, desired.secrets)
 
 
 def readiness(spec: resource.WorkloadSpec, ports: Iterable[InstancePort]) -> probes.Probe | None:

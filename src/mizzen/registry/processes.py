@@ -10,6 +10,7 @@ from typing import Any
 from mizzen.mesh.model import (
     Capture,
     Endpoint,
+    GatewaySocket,
     InboundPort,
     Instance,
     OutboundPort,
@@ -33,6 +34,7 @@ from mizzen.resources.workload import WorkloadSpec
 
 RUNNING = "Running"
 STOPPED = "Stopped"
+DRAINING = "Draining"
 # The capture of a container that is no member of the mesh, and has no proxy.
 OUTSIDE = "none"
 
@@ -78,6 +80,7 @@ def instance_endpoint(instance: reports.Instance, port: reports.InstancePort, tr
         tls=instance.capture != OUTSIDE and not instance.bypassed,
         instance=_id(instance),
         identity=_identity(instance, trust_domain),
+        published=port.published,
     )
 
 
@@ -106,9 +109,9 @@ def build_proxies(
         workload = written.get((instance.namespace, instance.workload))
         inbound = tuple(_inbound(port, behind, services, workload) for port in instance.ports)
         for proxy in proxies_of(instance):
-            kinds[proxy] = ProxyKind.SIDECAR if proxy == _id(instance) else ProxyKind.NODE
+            kinds[proxy] = _kind(instance, proxy)
             made = _instance(instance, kinds[proxy], inbound, trust_domain)
-            served[proxy].append(replace(made, closing=proxy == instance.closing))
+            served[proxy].append(replace(made, closing=proxy == instance.closing or _leaves(instance)))
     return {
         proxy: Proxy(
             id=proxy,
@@ -125,6 +128,17 @@ def proxies_of(instance: reports.Instance) -> tuple[str, ...]:
     if instance.capture == OUTSIDE:
         return ()
     return instance.proxies or (_id(instance),)
+
+
+def _leaves(instance: reports.Instance) -> bool:
+    """Tells whether a gateway is to take no more connections: other replicas listen on the same ports."""
+    return instance.gateway and instance.phase == DRAINING
+
+
+def _kind(instance: reports.Instance, proxy: str) -> ProxyKind:
+    if instance.gateway:
+        return ProxyKind.GATEWAY
+    return ProxyKind.SIDECAR if proxy == _id(instance) else ProxyKind.NODE
 
 
 def _id(instance: reports.Instance) -> str:
@@ -152,6 +166,7 @@ def _instance(
         # A sidecar is inside; a path in its configuration would only change when its node starts anew.
         netns=instance.netns if kind is ProxyKind.NODE else "",
         around=Surroundings(instance.networks, instance.gateways),
+        sockets=tuple(GatewaySocket(one.bind, one.number, one.local) for one in instance.sockets if one.local),
         origin=Key("Workload", instance.namespace, instance.workload),
     )
 

@@ -11,10 +11,33 @@ from typing import Any
 import msgspec
 
 
+class GatewaySocket(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A port of Gateways on which a gateway is to listen, and with ``local`` the port that its host gave it.
+
+    ``bind`` is an address that Gateways ask for, or "" for the gateway's own. ``scheme`` is what clients speak there:
+    ``http``, ``https``, ``tls`` or ``tcp``.
+    """
+
+    number: int
+    scheme: str
+    bind: str = ""
+    local: int = 0
+
+
+class FileSecret(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A secret of a gateway that is read from files: a certificate and its key, or ``roots`` that certify clients."""
+
+    name: str
+    certificate: str = ""
+    key: str = ""
+    roots: str = ""
+
+
 class DesiredWorkload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A Workload resource that this node should run; ``spec`` is the resource's spec in its YAML form (camelCase).
 
     ``digest`` changes when a running instance must be replaced; ``restarts`` counts the restarts that users asked for.
+    ``sockets`` and ``secrets`` are those of a gateway; they change while it runs.
     """
 
     namespace: str
@@ -23,6 +46,8 @@ class DesiredWorkload(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     spec: dict[str, Any]
     labels: dict[str, str] = {}
     restarts: int = 0
+    sockets: tuple[GatewaySocket, ...] = ()
+    secrets: tuple[FileSecret, ...] = ()
 
 
 class ServiceName(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -125,6 +150,7 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     for a proxy that is outside it. Whose ``capture`` is ``none`` is outside the mesh, has no proxy and speaks plaintext.
     ``networks`` are the subnets from which other members of the mesh call it, in CIDR form, where calls from elsewhere may
     reach its published ports; ``gateways`` are addresses in them that stand for such callers.
+    A ``gateway`` has no application, and listens on ``sockets``.
     """
 
     name: str
@@ -154,6 +180,8 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     netns: str = ""
     networks: tuple[str, ...] = ()
     gateways: tuple[str, ...] = ()
+    gateway: bool = False
+    sockets: tuple[GatewaySocket, ...] = ()
 
 
 class ExecContext(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -6,6 +6,7 @@ lowest layer: of the rest of Mizzen it imports ``settings`` alone.
 """
 
 from mizzen.resources.destination_rule import DestinationRuleSpec
+from mizzen.resources.gateway import GatewaySpec
 from mizzen.resources.key import Key
 from mizzen.resources.kinds import KINDS, Kind, find_kind
 from mizzen.resources.loading import Loaded, load, load_paths, load_texts
@@ -19,6 +20,7 @@ from mizzen.resources.workload import WorkloadSpec
 
 __all__ = [
     "DestinationRuleSpec",
+    "GatewaySpec",
     "KINDS",
     "Key",
     "Kind",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from mizzen.resources.gateway_names import gateway_name
 from mizzen.resources.hosts import resolve
 from mizzen.resources.model import StringMatch
 from mizzen.resources.virtual_service import Destination, HTTPMatchRequest, HTTPRoute
@@ -43,16 +44,21 @@ def merged(root: HTTPRoute, delegate: HTTPRoute) -> HTTPRoute | None:
 
 
 def in_full(route: HTTPRoute, namespace: str) -> HTTPRoute:
-    """Returns a route with the hosts of its destinations in full, so that it means the same in another namespace."""
+    """Returns a route with the names in it in full, of hosts and of Gateways, so that it means the same in another namespace."""
 
     def full(destination: Destination | None) -> Destination | None:
         return destination and destination.model_copy(update={"host": resolve(destination.host, namespace)})
 
-    changes = {
+    changes: dict[str, object] = {
         "route": tuple(one.model_copy(update={"destination": full(one.destination)}) for one in route.route),
         "mirror": full(route.mirror),
         "mirrors": tuple(one.model_copy(update={"destination": full(one.destination)}) for one in route.mirrors),
     }
+    if any(match.gateways for match in route.match):
+        changes["match"] = tuple(
+            match.model_copy(update={"gateways": tuple(gateway_name(name, namespace) for name in match.gateways)})
+            for match in route.match
+        )
     return route.model_copy(update=changes)
 
 

@@ -17,6 +17,8 @@ from mizzen.resources.delegate_references import check_delegates
 from mizzen.resources.destination_rule import DestinationRuleSpec
 from mizzen.resources.entry_references import as_services, entry_problems, unreachable_names, written_labels
 from mizzen.resources.exports import visible
+from mizzen.resources.gateway import GatewaySpec
+from mizzen.resources.gateway_references import check_gateways, for_mesh
 from mizzen.resources.mesh_config_references import several
 from mizzen.resources.paths import join
 from mizzen.resources.problems import Level, Problem
@@ -51,14 +53,20 @@ class _World:
     routes: list[Resource[VirtualServiceSpec]] = field(default_factory=list)
     entries: list[Resource[ServiceEntrySpec]] = field(default_factory=list)
     outside: dict[str, Resource[ServiceSpec]] = field(default_factory=dict)
+    gateways: list[Resource[GatewaySpec]] = field(default_factory=list)
+    running: list[Resource[WorkloadSpec]] = field(default_factory=list)
 
     def add(self, resource: Resource[Any]) -> None:
         match resource.spec:
             case ServiceSpec():
                 self.services[hosts.resolve(resource.name, resource.namespace, self.domain)] = resource
                 self.names[resource.name] = resource
+            case GatewaySpec():
+                self.gateways.append(resource)
             case WorkloadEntrySpec() | WorkloadSpec() as spec:
                 one = labelled(resource) if isinstance(spec, WorkloadEntrySpec) else resource
+                if isinstance(spec, WorkloadSpec):
+                    self.running.append(resource)
                 for key, value in one.labels.items():
                     self.workloads[one.namespace, key, value].append(one)
             case VirtualServiceSpec():
@@ -117,6 +125,7 @@ def check_references(resources: Iterable[Resource[Any]], *, domain: str = hosts.
         *(problem for route in world.routes for problem in _virtual_service(route, world)),
         *check_delegates(world.routes),
         *_conflicting_hosts(world),
+        *check_gateways(world.gateways, world.routes, world.running),
         *(problem for rules in world.rules.values() for rule in rules for problem in _destination_rule(rule, world)),
         *(problem for service in world.services.values() for problem in _service(service, world)),
         *entry_problems(world.entries, world.services, world.selected),
@@ -140,7 +149,7 @@ def _problem(
 
 
 def _virtual_service(resource: Resource[VirtualServiceSpec], world: _World) -> Iterator[Problem]:
-    for index, host in enumerate(resource.spec.hosts):
+    for index, host in enumerate(resource.spec.hosts if for_mesh(resource) else ()):
         yield from useless_routes(
             resource, index, world.services_of(hosts.resolve(host, resource.namespace, world.domain))
         )
@@ -209,7 +218,7 @@ def _conflicting_hosts(world: _World) -> Iterator[Problem]:
     """Yields an error for each mesh host that two VirtualServices claim: the oldest would win, and nobody be told."""
     claimed: dict[str, list[tuple[Resource[VirtualServiceSpec], str]]] = defaultdict(list)
     for resource in sorted(world.routes, key=lambda resource: resource.age):
-        if resource.spec.gateways and "mesh" not in resource.spec.gateways:
+        if not for_mesh(resource):
             continue
         for index, host in enumerate(resource.spec.hosts):
             path = join("spec.hosts", index)
@@ -286,7 +295,8 @@ def _target_port(
 ) -> Iterator[Problem]:
     target = port.port if port.target_port is None else port.target_port
     declared = workload.spec.ports
-    if any(target in (one.container_port, one.name) for one in declared):
+    # On which ports a gateway listens, Gateways say.
+    if workload.spec.gateway or any(target in (one.container_port, one.name) for one in declared):
         return
     where = workload.source.position("spec.ports")
     shown = _listed([one.name or one.container_port for one in declared])

@@ -47,7 +47,7 @@ class HTTPMatchRequest(Model):
     port: int = 0
     source_labels: StringMap = Field(default_factory=dict)
     source_namespace: str = ""
-    gateways: Annotated[Many[str], Later(unless={"mesh"})] = ()
+    gateways: Many[str] = ()
     stat_prefix: str = ""
 
 
@@ -219,7 +219,7 @@ class TLSMatchAttributes(Model):
     destination_subnets: Many[str] = ()
     port: int = 0
     source_labels: StringMap = Field(default_factory=dict)
-    gateways: Annotated[Many[str], Later(unless={"mesh"})] = ()
+    gateways: Many[str] = ()
     source_namespace: str = ""
 
 
@@ -233,7 +233,7 @@ class L4MatchAttributes(Model):
     port: int = 0
     source_subnet: Annotated[str, Later()] = ""
     source_labels: StringMap = Field(default_factory=dict)
-    gateways: Annotated[Many[str], Later(unless={"mesh"})] = ()
+    gateways: Many[str] = ()
     source_namespace: str = ""
 
 
@@ -246,7 +246,7 @@ class VirtualServiceSpec(Model):
     """An empty ``gateways`` means the mesh's sidecars; an empty ``export_to`` means every namespace."""
 
     hosts: Many[str] = ()
-    gateways: Annotated[Many[str], Later(unless={"mesh"})] = ()
+    gateways: Many[str] = ()
     http: Many[HTTPRoute] = ()
     tls: Many[TLSRoute] = ()
     tcp: Many[TCPRoute] = ()

@@ -61,13 +61,20 @@ class Probe(Model):
     failure_threshold: int = 3
 
 
+class WorkloadGateway(Model):
+    """``address`` is where it listens: on the host, on one of its addresses or (``0.0.0.0``) on all."""
+
+    address: str = "127.0.0.1"
+
+
 class WorkloadSpec(Model):
     """A relative ``working_dir`` is relative to the file in which the Workload stands.
 
     ``proxy`` says who serves its replicas: an Envoy of their own or the one of their node; "" is what the mesh prefers.
+    A ``gateway`` is a proxy without an application: of the other fields it has replicas, an account and a grace period.
     """
 
-    command: Many[str]
+    command: Many[str] = ()
     working_dir: str = ""
     env: Many[EnvVar] = ()
     ports: Many[ContainerPort] = ()
@@ -77,6 +84,7 @@ class WorkloadSpec(Model):
     liveness_probe: Probe | None = None
     termination_grace_period_seconds: int = 30
     proxy: Literal["", "sidecar", "node"] = ""
+    gateway: WorkloadGateway | None = None
 
     def port_number(self, port: int | str) -> int | None:
         """Returns the number of a port given by number or by name; None when no declared port has that name."""

@@ -155,10 +155,11 @@ def test_a_kind_of_another_group_is_unknown(api: FakeApi) -> None:
 
 
 def test_a_kind_that_is_not_implemented_is_named(api: FakeApi) -> None:
-    result = run("get", "gateways")
+    result = run("get", "sidecars")
     assert result.stderr == (
-        "error: Gateway is not implemented yet\n"
-        "  Implemented: workloads, services, virtualservices, destinationrules, meshconfigs, serviceentries, workloadentries.\n"
+        "error: Sidecar is not implemented yet\n"
+        "  Implemented: workloads, services, virtualservices, destinationrules, meshconfigs, gateways, serviceentries,"
+        " workloadentries.\n"
     )
 
 

@@ -299,7 +299,7 @@ def test_wrong_usage(node: FakeNode, arguments: list[str]) -> None:
 
 def test_in_the_foreground_ctrl_c_is_how_to_stop(tmp_path: Path) -> None:
     settings = Settings("default", tmp_path)
-    assert welcome(settings, "transparent", [], detached=False).splitlines() == [
+    assert welcome(settings, "transparent", [], {}, detached=False).splitlines() == [
         "Running in mesh default (transparent capture): no workload yet",
         "",
         "  mizzen status                     what runs, and what each proxy has acknowledged",
@@ -309,8 +309,18 @@ def test_in_the_foreground_ctrl_c_is_how_to_stop(tmp_path: Path) -> None:
     ]
 
 
+def test_where_gateways_are_called_stands_above_the_commands(tmp_path: Path) -> None:
+    urls = {("edge-0", 443): "https://127.0.0.1:8443", ("edge-0", 80): "http://127.0.0.1:8080", ("edge-0", 81): ""}
+    lines = welcome(Settings("default", tmp_path), "explicit", ["edge-0"], urls, detached=True).splitlines()
+    assert lines[1:4] == [
+        "Gateway edge-0: port 80 at http://127.0.0.1:8080",
+        "Gateway edge-0: port 443 at https://127.0.0.1:8443",
+        "",
+    ]
+
+
 def test_a_mesh_of_containers_says_where_to_look_at_them(tmp_path: Path) -> None:
-    lines = welcome(Settings("shop", tmp_path, containers=True), "explicit", [], detached=True).splitlines()
+    lines = welcome(Settings("shop", tmp_path, containers=True), "explicit", [], {}, detached=True).splitlines()
     command, _, purpose = lines[3].strip().partition("   ")
     assert command == "mizzen containers --name shop"
     assert purpose.strip() == "which containers are in the mesh, and why others are not"

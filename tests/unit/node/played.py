@@ -23,6 +23,7 @@ from mizzen.node.bootstrap import BootstrapView
 from mizzen.node.capturing import CaptureError, DeclaredPort, Place, TakenError
 from mizzen.node.envoy import EnvoyFailedError
 from mizzen.node.events import Event
+from mizzen.node.file_secrets import FileSecrets
 from mizzen.node.host import Host
 from mizzen.node.instances import InstanceRunner
 from mizzen.node.leftovers import Records
@@ -164,6 +165,7 @@ class Stage:
         self.envoys: list[PlayedEnvoy] = []
         self.applications: list[PlayedProcess] = []
         self.capture = PlayedCapture(self)
+        self.files = FileSecrets(lambda: None)
         self.board = Board("node", self._take)
         self.history: list[dict[str, Instance]] = [{}]
         self.host = Host(

@@ -74,8 +74,8 @@ VARIANTS = [
     for number, template in enumerate(TEMPLATES)
     for variant in variants(WorkloadSpec, template)
 ]
-# The protocol of a port is for its proxy, and a liveness probe needs one success, no more and no fewer (Kubernetes).
-ELSEWHERE = {"ports.appProtocol", "livenessProbe.successThreshold"}
+# The protocol of a port is for its proxy, as is the address of a gateway, and a liveness probe needs one success, no more and no fewer (Kubernetes).
+ELSEWHERE = {"ports.appProtocol", "livenessProbe.successThreshold", "gateway.address"}
 
 
 async def life(stage: Stage, monkeypatch: pytest.MonkeyPatch, spec: Mapping[str, Any]) -> list[Any]:

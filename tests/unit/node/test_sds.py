@@ -4,11 +4,13 @@ import asyncio
 import time
 from pathlib import Path
 
+from tests.support import certificates as files
+
 from mizzen.compile.resource import SECRET
 from mizzen.identity import Authority
 from mizzen.mesh.spiffe import SpiffeId
 from mizzen.node.sds import Certificates
-from mizzen.registry.reports import IssuedCertificate
+from mizzen.registry.reports import FileSecret, IssuedCertificate
 from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
 from mizzen.xds.source import Node
 
@@ -73,4 +75,29 @@ async def test_every_proxy_has_the_roots_of_the_operating_system(tmp_path: Path)
             secret = Secret.FromString(config.resources[SECRET]["file-root:system"].body)
             assert secret.validation_context.trusted_ca.filename == str(tmp_path / "roots.pem")
             assert secret.validation_context.watched_directory.path == str(tmp_path)
+        task.cancel()
+
+
+async def test_a_gateway_has_the_secrets_of_its_files_beside_its_own(tmp_path: Path) -> None:
+    authority = Authority.open(tmp_path / "ca", "cluster.local", clock=time.time)
+
+    async def issue(csr: str, identity: SpiffeId) -> IssuedCertificate:
+        return authority.sign(csr, identity, 3600.0)
+
+    certificates = Certificates(issue, "cluster.local")
+    (tmp_path / "files").mkdir()
+    certificate, key = files.Authority(tmp_path / "files").issue("shop")
+    wanted = FileSecret(name="file-cert:shop", certificate=str(certificate), key=str(key))
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        task = group.create_task(certificates.run())
+        await certificates.hold("default", "edge-0", "edge")
+        await certificates.hold("default", "web-0", "edge")
+        before = await certificates.changed(0)
+        certificates.files.want(("default", "edge-0"), (wanted,), lambda: None)
+        assert await certificates.changed(before) > before
+        edge, web = (certificates.config(node(name)) for name in ("edge-0", "web-0"))
+        assert edge
+        assert web
+        assert set(edge.resources[SECRET]) == {"default", "ROOTCA", "file-cert:shop"}
+        assert set(web.resources[SECRET]) == {"default", "ROOTCA"}
         task.cancel()

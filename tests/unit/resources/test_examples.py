@@ -166,7 +166,7 @@ metadata: {name: details-v1}
     [
         (CIRCUIT_BREAKER, ["httpbin"], []),
         (FAULT, ["ratings"], []),
-        (GATEWAY, [], ["kind", "spec.gateways[0]"]),
+        (GATEWAY, ["bookinfo-gateway", "bookinfo"], []),
         (MIRROR, ["httpbin"], []),
         (TIMEOUT, ["reviews"], []),
         (SERVICE_OF_BOOKINFO, ["details"], ["kind", "kind"]),

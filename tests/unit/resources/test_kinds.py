@@ -62,6 +62,7 @@ def test_every_implemented_kind_has_a_model() -> None:
         "VirtualService",
         "DestinationRule",
         "MeshConfig",
+        "Gateway",
         "ServiceEntry",
         "WorkloadEntry",
     }

@@ -125,11 +125,6 @@ def test_all_problems_are_reported_at_once_and_the_good_documents_are_kept(read:
             '(write it with its unit: "5s" or "5ms") [WrongType]'
         ),
         (
-            "f.yaml:10:25: error: VirtualService default/Bad_Name: spec.http[0].match[0].gateways[0]: the value `web` of "
-            "`gateways` is part of Istio's API but not implemented yet in this version of Mizzen (remove it; without it the "
-            "rest takes effect) [NotImplemented]"
-        ),
-        (
             "f.yaml:12:27: error: VirtualService default/Bad_Name: spec.http[0].route[0].destination.host: must be text, "
             'not the number 7 (write it in quotes: "7") [WrongType]'
         ),
@@ -176,7 +171,7 @@ def test_all_problems_are_reported_at_once_and_the_good_documents_are_kept(read:
             "apiVersion: example.com/v1\nkind: Elephant",
             (
                 "f:2:7: error: kind: unknown kind 'Elephant' in 'example.com/v1' (the kinds that can be used are Workload, "
-                "Service, VirtualService, DestinationRule, MeshConfig, ServiceEntry, WorkloadEntry) [UnknownKind]"
+                "Service, VirtualService, DestinationRule, MeshConfig, Gateway, ServiceEntry, WorkloadEntry) [UnknownKind]"
             ),
         ),
         (
@@ -188,11 +183,11 @@ def test_all_problems_are_reported_at_once_and_the_good_documents_are_kept(read:
             ),
         ),
         (
-            "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: g}",
+            "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: g}",
             (
-                "f:2:7: error: Gateway default/g: kind: kind Gateway is part of Istio's API but not implemented yet in "
+                "f:2:7: error: Sidecar default/g: kind: kind Sidecar is part of Istio's API but not implemented yet in "
                 "this version of Mizzen (the kinds that can be used are Workload, Service, VirtualService, "
-                "DestinationRule, MeshConfig, ServiceEntry, WorkloadEntry) [NotImplemented]"
+                "DestinationRule, MeshConfig, Gateway, ServiceEntry, WorkloadEntry) [NotImplemented]"
             ),
         ),
         (
@@ -208,7 +203,7 @@ def test_all_problems_are_reported_at_once_and_the_good_documents_are_kept(read:
             (
                 "f:2:7: error: HTTPRoute default/r: kind: kind HTTPRoute is part of the Gateway API but not implemented "
                 "yet in this version of Mizzen (the kinds that can be used are Workload, Service, VirtualService, "
-                "DestinationRule, MeshConfig, ServiceEntry, WorkloadEntry) [NotImplemented]"
+                "DestinationRule, MeshConfig, Gateway, ServiceEntry, WorkloadEntry) [NotImplemented]"
             ),
         ),
         (

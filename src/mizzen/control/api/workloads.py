@@ -77,7 +77,7 @@ def _exec_context(published: Published, namespace: str, name: str) -> Response:
     ready = sorted((one for one in chosen if (one.namespace, one.name) in contexts), key=lambda one: not one.ready)
     if ready:
         return answer(contexts[ready[0].namespace, ready[0].name])
-    return _outside(chosen) or _nothing(published, namespace, name)
+    return _outside(chosen) or _gateway(chosen) or _nothing(published, namespace, name)
 
 
 def _chosen(published: Published, namespace: str, name: str) -> list[Instance]:
@@ -106,7 +106,12 @@ def _containers(published: Published, instances: Sequence[Instance]) -> list[str
 
 def _application_files(settings: Settings, published: Published, namespace: str, name: str) -> dict[str, Path]:
     chosen = _chosen(published, namespace, name)
-    return {one.name: settings.log_file(namespace, one.name) for one in chosen if not _containers(published, [one])}
+    # All that a gateway says its proxy says.
+    return {
+        one.name: settings.log_file(namespace, one.name, proxy=one.gateway)
+        for one in chosen
+        if not _containers(published, [one])
+    }
 
 
 def _proxy_files(settings: Settings, published: Published, namespace: str, name: str) -> dict[str, Path]:
@@ -135,6 +140,17 @@ def _outside(chosen: Sequence[Instance]) -> Response | None:
         return None
     message = f"{', '.join(names)}: a container outside the mesh has no proxy, and no command runs beside it"
     return refusal(409, [Problem(code="Outside", message=message, hint=f"attach it: mizzen attach {names[0]}")])
+
+
+def _gateway(chosen: Sequence[Instance]) -> Response | None:
+    """Returns the answer about gateways, beside which no command runs; None where there are none."""
+    names = [one.name for one in chosen if one.gateway]
+    if not names:
+        return None
+    message = f"{', '.join(names)}: a gateway has no application, and no command runs beside it"
+    return refusal(
+        409, [Problem(code="Gateway", message=message, hint="its clients are outside the mesh: mizzen status")]
+    )
 
 
 def _engines(command: str, done: str, containers: Sequence[str]) -> Response:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from mizzen.resources.destination_rule import DestinationRuleSpec
 from mizzen.resources.findings import Finding
+from mizzen.resources.gateway import GatewaySpec
 from mizzen.resources.manifest import ObjectMeta
 from mizzen.resources.mesh_config import MeshConfigSpec
 from mizzen.resources.model import Model
@@ -18,6 +19,7 @@ from mizzen.resources.service import ServiceSpec
 from mizzen.resources.service_entry import ServiceEntrySpec
 from mizzen.resources.validation import names
 from mizzen.resources.validation.destination_rule import destination_rule
+from mizzen.resources.validation.gateway import gateway
 from mizzen.resources.validation.mesh_config import mesh_config
 from mizzen.resources.validation.service import service
 from mizzen.resources.validation.service_entry import service_entry
@@ -38,6 +40,8 @@ def validate(spec: Model, namespace: str) -> Iterator[Finding]:
             yield from destination_rule(spec, namespace)
         case MeshConfigSpec():
             yield from mesh_config(spec)
+        case GatewaySpec():
+            yield from gateway(spec)
         case ServiceSpec():
             yield from service(spec)
         case ServiceEntrySpec():

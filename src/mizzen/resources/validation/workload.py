@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterator
 
 from mizzen.resources.findings import Finding, warning
+from mizzen.resources.model import alias_of
 from mizzen.resources.paths import join
 from mizzen.resources.validation import names
 from mizzen.resources.validation.service import target_port
-from mizzen.resources.workload import Probe, WorkloadSpec
+from mizzen.resources.workload import Probe, WorkloadGateway, WorkloadSpec
 
+_OF_GATEWAYS = frozenset({"gateway", "replicas", "service_account", "termination_grace_period_seconds"})
 _ENV_NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 
 
 def workload(spec: WorkloadSpec) -> Iterator[Finding]:
-    yield from _command("spec.command", spec.command)
+    if spec.gateway:
+        yield from _gateway(spec, spec.gateway)
+    else:
+        yield from _command("spec.command", spec.command)
     if "\0" in spec.working_dir:
         yield Finding("spec.workingDir", "a path cannot contain a null character")
     yield from _env(spec)
@@ -31,6 +37,18 @@ def workload(spec: WorkloadSpec) -> Iterator[Finding]:
     yield from _probe("spec.livenessProbe", spec.liveness_probe, spec)
     if spec.liveness_probe is not None and spec.liveness_probe.success_threshold != 1:
         yield Finding("spec.livenessProbe.successThreshold", "a liveness probe's successThreshold must be 1")
+
+
+def _gateway(spec: WorkloadSpec, given: WorkloadGateway) -> Iterator[Finding]:
+    for name in sorted(spec.model_fields_set - _OF_GATEWAYS):
+        alias = alias_of(WorkloadSpec, name)
+        message = f"a gateway runs no application, so `{alias}` has no meaning beside `gateway`"
+        yield Finding(f"spec.{alias}", message, hint="remove it, or move it to a Workload of its own")
+    try:
+        ipaddress.ip_address(given.address)
+    except ValueError:
+        hint = "write 127.0.0.1 for this host alone, 0.0.0.0 for all its addresses"
+        yield Finding("spec.gateway.address", f"{given.address!r} is not a valid IP address", hint=hint)
 
 
 def _command(path: str, command: tuple[str, ...]) -> Iterator[Finding]:

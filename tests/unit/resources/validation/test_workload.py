@@ -23,7 +23,16 @@ RUN = "command: [a]\n"
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
-        ("replicas: 1", ["error: spec.command: `command` is required"]),
+        ("replicas: 1", ["error: spec.command: a command needs a program to run"]),
+        ("gateway: {}\nreplicas: 2\nserviceAccount: edge\nterminationGracePeriodSeconds: 5", []),
+        (
+            "gateway: {address: here}\ncommand: [a]\nports: [{containerPort: 80}]",
+            [
+                "error: spec.gateway.address: 'here' is not a valid IP address",
+                "error: spec.command: a gateway runs no application, so `command` has no meaning beside `gateway`",
+                "error: spec.ports: a gateway runs no application, so `ports` has no meaning beside `gateway`",
+            ],
+        ),
         ("command: []", ["error: spec.command: a command needs a program to run"]),
         ("command: python3 app.py", ["error: spec.command: must be a list, not the text 'python3 app.py'"]),
         ("command: [a, 1]", ["error: spec.command[1]: must be text, not the number 1"]),

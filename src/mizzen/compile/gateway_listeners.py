@@ -1,0 +1,69 @@
+"""Listeners of a gateway: one for each socket, with a filter chain for each server that clients can tell apart (Istio 2.18).
+
+As everywhere in the mesh, routes come by RDS and those of connections by ECDS, certificates by SDS: what drains connections
+is a server that goes, and of TLS that passes through the last route for a name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mizzen.compile import http_connections, names
+from mizzen.compile.gateway_tls import GatewayTlsView, gateway_socket
+from mizzen.compile.listeners import tcp_proxy, tcp_route
+from mizzen.compile.protos import socket_address
+from mizzen.compile.resource import XdsResource, encode, pack
+from mizzen.resources.key import Key
+from mizzen.stubs.envoy.config.core.v3.base_pb2 import TrafficDirection
+from mizzen.stubs.envoy.config.listener.v3.listener_components_pb2 import FilterChain, ListenerFilter
+from mizzen.stubs.envoy.config.listener.v3.listener_pb2 import Listener
+from mizzen.stubs.envoy.extensions.filters.listener.tls_inspector.v3.tls_inspector_pb2 import TlsInspector
+
+
+@dataclass(frozen=True)
+class ChainView:
+    """One filter chain. ``route`` is what it asks for: a route configuration, or of ``passes`` a filter for connections.
+
+    ``server_names`` are those that clients ask for who get here; all, if there are none.
+    """
+
+    route: str
+    passes: bool = False
+    server_names: tuple[str, ...] = ()
+    tls: GatewayTlsView | None = None
+
+
+@dataclass(frozen=True)
+class GatewayListenerView:
+    """Everything that a listener of a gateway depends on; ``asks`` says that it reads the server name of TLS."""
+
+    address: str
+    port: int
+    chains: tuple[ChainView, ...]
+    asks: bool = False
+    origins: tuple[Key, ...] = ()
+
+
+def build_gateway_listener(view: GatewayListenerView) -> XdsResource:
+    name = names.listener(view.address, view.port)
+    listener = Listener(
+        name=name, address=socket_address(view.address, view.port), traffic_direction=TrafficDirection.OUTBOUND
+    )
+    if view.asks:
+        listener.listener_filters.append(
+            ListenerFilter(name="envoy.filters.listener.tls_inspector", typed_config=pack(TlsInspector()))
+        )
+    listener.filter_chains.extend(map(_chain, view.chains))
+    if not view.chains:  # a listener needs one
+        listener.default_filter_chain.CopyFrom(FilterChain(filters=[tcp_proxy(names.BLACK_HOLE)]))
+    return encode(name, listener, view.origins)
+
+
+def _chain(view: ChainView) -> FilterChain:
+    taker = tcp_route(view.route) if view.passes else http_connections.gateway(view.route)
+    chain = FilterChain(name=view.route, filters=[taker])
+    if view.server_names:
+        chain.filter_chain_match.server_names.extend(view.server_names)
+    if view.tls:
+        chain.transport_socket.CopyFrom(gateway_socket(view.tls))
+    return chain

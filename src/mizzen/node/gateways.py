@@ -1,0 +1,123 @@
+"""Gateways: instances that are an Envoy and nothing else, on this host's own addresses (decision 11).
+
+What an :class:`mizzen.node.instances.InstanceRunner` needs to run one: its place, the application that it does not have, its
+proxy, and what is reported of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from mizzen.mesh.model import ProxyKind
+from mizzen.node.capturing import Place
+from mizzen.node.envoys import EnvoyKeeper, sidecar
+from mizzen.node.gateway_events import GatewayFilesUnusable, GatewayListens
+from mizzen.node.host import Host
+from mizzen.node.specs import Workload
+from mizzen.registry.gateway_urls import url
+from mizzen.registry.reports import FileSecret, GatewaySocket
+
+KIND = "gateway"
+"""The kind of proxy that serves a gateway: its own."""
+
+
+class GatewayRuntime:
+    """See :class:`mizzen.node.runtimes.Runtime`."""
+
+    def __init__(self, host: Host, name: str) -> None:
+        self._host = host
+        self._name = name
+
+    async def open(self, workload: Workload) -> Place:
+        assert workload.spec.gateway
+        self._host.gateway_ports.enter(workload.key)
+        return Place(workload.namespace, self._name, "explicit", workload.spec.gateway.address)
+
+    async def close(self, place: Place) -> None:
+        self._host.gateway_ports.leave((place.namespace, self._name.rpartition("-")[0]))
+
+    def application(self, workload: Workload, place: Place, changed: Callable[[], None]) -> NoApplication:  # noqa: ARG002
+        return NoApplication(changed)
+
+
+class NoApplication:
+    """Stands where an instance has its application; it is ready when its proxy is."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
+        self.captured = True
+        self.bypassed = False
+        self.ready = False
+        self.waiting = False
+        self.message = ""
+        self.grace = 0.0
+        self.pid = 0
+        self.restarts = 0
+        self.started = 0.0
+        self.env: Mapping[str, str] = {}
+
+    async def keep(self) -> None:
+        self.ready, self.started = True, time.time()
+        self._changed()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.ready = False
+
+    async def part(self) -> None:
+        """It is gone with its proxy."""
+
+    def adopt(self, workload: Workload) -> None:
+        """Nothing of it changes."""
+
+
+def proxy(host: Host, workload: Workload, place: Place, uid: str, changed: Callable[[], None]) -> EnvoyKeeper:
+    """Makes the keeper of a gateway's Envoy."""
+    return sidecar(host, workload, place, uid, changed, ProxyKind.GATEWAY)
+
+
+class GatewayState:
+    """What is reported of one gateway: its ports, which are given out here and told of, and what is wrong with it."""
+
+    def __init__(self, host: Host, name: str, changed: Callable[[], None]) -> None:
+        self._host = host
+        self._name = name
+        self._changed = changed
+        self._told: set[GatewaySocket] = set()
+        self._secrets: tuple[FileSecret, ...] = ()
+        self._problem = ""
+
+    def sockets(self, workload: Workload) -> tuple[GatewaySocket, ...]:
+        """Returns the sockets that a gateway is to have, each with its port; one that cannot be had has none."""
+        assert workload.spec.gateway
+        address = workload.spec.gateway.address
+        found = []
+        for wanted in workload.sockets:
+            local = self._host.gateway_ports.port(workload.key, wanted.bind or address, wanted.number)
+            socket = msgspec.structs.replace(wanted, local=local)
+            if socket not in self._told:
+                self._told.add(socket)
+                self._host.emit(GatewayListens(workload.namespace, self._name, socket.number, url(socket, address)))
+            found.append(socket)
+        return tuple(found)
+
+    def problem(self, workload: Workload) -> str:
+        """Has the files of a gateway's certificates served, and returns what is wrong with them, or ""."""
+        files, key = self._host.identities.files, (workload.namespace, self._name)
+        if workload.secrets != self._secrets:
+            self._secrets = workload.secrets
+            files.want(key, workload.secrets, self._changed)
+        problem = files.problem(key)
+        if problem and problem != self._problem:
+            self._host.emit(GatewayFilesUnusable(workload.namespace, self._name, problem))
+        self._problem = problem
+        return problem
+
+    def forget(self, namespace: str) -> None:
+        """The gateway is gone."""
+        if self._secrets:
+            self._host.identities.files.forget((namespace, self._name))

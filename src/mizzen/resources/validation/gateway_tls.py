@@ -1,0 +1,103 @@
+"""Istio's rules for the TLS of a Gateway's server (``pkg/config/validation/validation.go``, validateTLSOptions)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mizzen.resources.findings import Finding, warning
+from mizzen.resources.gateway import CIPHERS, Server, ServerTLSSettings
+from mizzen.resources.model import alias_of
+from mizzen.resources.paths import join
+
+_FILES = ("server_certificate", "private_key", "ca_certificates")
+_CREDENTIALS = (*_FILES, "credential_name", "credential_names", "tls_certificates", "ca_cert_credential_name")
+_OF_CLIENTS = ("ca_certificates", "subject_alt_names", "verify_certificate_spki", "verify_certificate_hash")
+_OLD = frozenset({"TLSV1_0", "TLSV1_1"})
+_ORDER = ("TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3")
+
+
+def server_tls(path: str, server: Server) -> Iterator[Finding]:
+    tls, protocol = server.tls, server.protocol
+    if tls is None:
+        if protocol.is_tls:
+            hint = "write `tls: {mode: SIMPLE, serverCertificate: ..., privateKey: ...}`"
+            yield Finding(path, "server must have TLS settings for HTTPS/TLS protocols", hint=hint)
+        return
+    if protocol.is_http:
+        for name in sorted(tls.model_fields_set - {"https_redirect"}):
+            message = "server cannot have TLS settings for plain text HTTP ports"
+            yield Finding(f"{path}.{alias_of(ServerTLSSettings, name)}", message, hint="write `protocol: HTTPS`")
+        return
+    if not protocol.is_tls:
+        yield Finding(path, "server cannot have TLS settings for TCP ports", hint="write `protocol: TLS`")
+        return
+    if tls.https_redirect:
+        message = "tls.httpsRedirect should only be used with http servers"
+        yield warning(f"{path}.httpsRedirect", message, "put it on the server of the port for HTTP")
+    yield from _mode(path, tls)
+    yield from _parameters(path, tls)
+
+
+def _mode(path: str, tls: ServerTLSSettings) -> Iterator[Finding]:
+    if tls.mode == "AUTO_PASSTHROUGH":
+        message = "AUTO_PASSTHROUGH joins the networks of one mesh, and a mesh of Mizzen has one network"
+        hint = "write PASSTHROUGH, and `tls` routes in a VirtualService"
+        yield Finding(f"{path}.mode", message, hint=hint, code="NotImplemented")
+    given = [name for name in _CREDENTIALS if getattr(tls, name)]
+    if tls.mode == "ISTIO_MUTUAL":
+        for name in given:
+            alias = alias_of(ServerTLSSettings, name)
+            yield Finding(f"{path}.{alias}", f"ISTIO_MUTUAL TLS cannot have associated {alias}", hint="remove it")
+    elif tls.mode in ("PASSTHROUGH", "AUTO_PASSTHROUGH"):
+        for name in given:
+            alias = alias_of(ServerTLSSettings, name)
+            yield warning(f"{path}.{alias}", f"{tls.mode} mode does not use {alias}, it will be ignored", "remove it")
+    else:
+        for name in (one for one in _OF_CLIENTS if tls.mode == "SIMPLE" and getattr(tls, one)):
+            alias = alias_of(ServerTLSSettings, name)
+            message = f"{alias} is about clients' certificates, and SIMPLE asks for none"
+            yield warning(f"{path}.{alias}", message, "write `mode: MUTUAL`, or remove it")
+        yield from _secrets(path, tls)
+        yield from _files(path, tls)
+
+
+def _secrets(path: str, tls: ServerTLSSettings) -> Iterator[Finding]:
+    for name in ("credential_name", "credential_names", "ca_cert_credential_name"):
+        if getattr(tls, name):
+            alias = alias_of(ServerTLSSettings, name)
+            message = (
+                f"`{alias}` names a Secret of Kubernetes; Mizzen keeps no keys among resources, where histories and"
+            )
+            message += " backups would have them"
+            hint = "write `serverCertificate`, `privateKey` and, for clients' certificates, `caCertificates`: files"
+            yield Finding(f"{path}.{alias}", message, hint=hint, code="NotImplemented")
+
+
+def _files(path: str, tls: ServerTLSSettings) -> Iterator[Finding]:
+    ways = ("credential_name", "credential_names", "tls_certificates", "server_certificate")
+    given = [alias_of(ServerTLSSettings, name) for name in ways if getattr(tls, name)]
+    if len(given) > 1:
+        yield Finding(path, f"only one of {', '.join(given)} can be set", hint="keep one of them")
+    if given and given != ["serverCertificate"]:
+        return  # not implemented, which has been said
+    if not tls.server_certificate:
+        yield Finding(path, f"{tls.mode} TLS requires a server certificate", hint="write `serverCertificate: FILE`")
+    if not tls.private_key:
+        yield Finding(path, f"{tls.mode} TLS requires a private key", hint="write `privateKey: FILE`")
+    if tls.mode != "SIMPLE" and not tls.ca_certificates:
+        yield Finding(path, f"{tls.mode} TLS requires a client CA bundle", hint="write `caCertificates: FILE`")
+
+
+def _parameters(path: str, tls: ServerTLSSettings) -> Iterator[Finding]:
+    low, high = tls.min_protocol_version, tls.max_protocol_version
+    if low in _OLD:
+        message = f"{low} is not secure, and what Envoy knows of it may go"
+        yield warning(f"{path}.minProtocolVersion", message, "write TLSV1_2 or nothing")
+    if low in _ORDER and high in _ORDER and _ORDER.index(low) > _ORDER.index(high):
+        yield Finding(f"{path}.maxProtocolVersion", "TLS max protocol version is lower than the min one")
+    for index, suite in enumerate(tls.cipher_suites):
+        where = join(f"{path}.cipherSuites", index)
+        if suite not in CIPHERS:
+            yield warning(where, f"ignoring invalid cipher suite {suite}", f"known are {', '.join(sorted(CIPHERS))}")
+        elif suite in tls.cipher_suites[:index]:
+            yield warning(where, f"ignoring duplicate cipher suite {suite}", "remove it")
