@@ -1,7 +1,8 @@
 """What is wrong with each resource by itself: the loader's word, in the codes of an analysis.
 
 For kinds with a model that is the loader, for others the tables and rules of this package (``forms``,
-``networking_rules``, ``policy_rules``). For Istio's kinds an error is IST0106 and a warning IST0133, as for istioctl. A field of Istio's API that Mizzen does not
+``networking_rules``, ``policy_rules``). For Istio's kinds an error is IST0106 and a warning IST0133, as for istioctl. A
+field of Istio's API that Mizzen does not
 implement yet is no mistake of who wrote it: that is said once for each resource (MZN0001), and once for each kind that
 Mizzen reads but does not act on (MZN0002).
 """

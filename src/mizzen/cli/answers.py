@@ -150,7 +150,8 @@ class Proxies(msgspec.Struct):
 class Containers(msgspec.Struct):
     """The containers that targets mean; ``unmatched`` are targets that mean none which runs now.
 
-    ``waiting`` are attached and mean none that exists. ``problems`` are those of the node, in words. ``taken`` says whether the node knows what was asked, so that the states
+    ``waiting`` are attached and mean none that exists. ``problems`` are those of the node, in words. ``taken`` says
+    whether the node knows what was asked, so that the states
     of the containers are about it.
     """
 

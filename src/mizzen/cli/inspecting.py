@@ -43,7 +43,8 @@ def proxy() -> None:
     """Show what a proxy uses, as istioctl proxy-config does.
 
     PROXY is a name from mizzen status (reviews-v1-0.default), an instance (reviews-v1-0), a container, or a workload
-    (reviews-v1), for which its first instance is shown. Of an instance that a node proxy serves, what it has there is shown, as of a
+    (reviews-v1), for which its first instance is shown. Of an instance that a node proxy serves, what it has there is
+    shown, as of a
     sidecar; of the node proxy itself (HOST.mizzen-system) everything, under the names of its instances.
     """
 

@@ -1,6 +1,7 @@
 """Certificates of gateways that users keep in files: read, checked, and read again when they change.
 
-Whatever renews them writes two files, one after the other, or swaps a link as Kubernetes does. So a pair is served when both fit
+Whatever renews them writes two files, one after the other, or swaps a link as Kubernetes does. So a pair is served when
+both fit
 each other, and what was served last stays until then. That the files have changed is found by looking: a watch on a file
 misses swapped links, and one on a folder is woken by everything else there.
 """

@@ -78,7 +78,8 @@ def load_texts(texts: Iterable[tuple[str, str]], *, default_namespace: str = "de
 def load_paths(paths: Iterable[Path], *, default_namespace: str = "default") -> Loaded:
     """Reads files, and of directories the YAML and JSON files, in the order of their names.
 
-    Hidden files do not count, and directories are not searched further down. A path that is missing or cannot be read is a problem, never an exception.
+    Hidden files do not count, and directories are not searched further down. A path that is missing or cannot be read
+    is a problem, never an exception.
     """
     problems: list[Problem] = []
     files = dict.fromkeys(file for given in paths for file in _files(given, problems))
