@@ -183,14 +183,14 @@ class World:
 
     async def _set_culprits_aside(self, rejection: Rejection) -> None:
         published = self.published.get()
-        if published is None:
+        if published is None or rejection.superseded:  # what the proxy gets next it will judge by itself
             return
         for resource in culprits(rejection, published.contents.resources, self._changed):
             refused = self._refused.setdefault(resource.key, [])
             aside = self._set_aside.get(resource.key)
             if aside and aside.digest == resource.digest:
-                if aside.decided >= published.snapshot.version or aside.good is None:
-                    continue  # another proxy says the same of the same snapshot
+                if aside.decided >= rejection.snapshot or aside.good is None:
+                    continue  # another proxy, or the same of another of its resources, says what is known already
                 # What stands in its place is refused as well: the generation before that is next.
                 refused.append(aside.good.digest)
             else:

@@ -147,8 +147,11 @@ class Session(Generic[RequestT]):
             self._reject(type_url, answer.refusal)
 
     def _reject(self, type_url: TypeUrl, refusal: Refusal) -> None:
+        config = self._ordering.config
+        wanted = config.resources.get(type_url, {}).get(refusal.name) if config else None
         rejection = Rejection(
             proxy=self.node.proxy,
+            superseded=wanted is None or wanted.version != refusal.version,
             type_url=type_url,
             resource=refusal.name,
             version=refusal.version,

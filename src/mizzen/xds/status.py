@@ -31,7 +31,8 @@ class State(enum.StrEnum):
 class Rejection:
     """A proxy refused a resource (NACK), in Envoy's words.
 
-    ``snapshot`` is the version of the snapshot that the resource was sent with. ``origins`` are the users' resources
+    ``snapshot`` is the version of the snapshot that the proxy is being brought to, and ``superseded`` says that it has the
+    resource in another form, or not at all. ``origins`` are the users' resources
     that shaped it; ``accepted_origins`` those of the version that the proxy goes on with: what is only among the former
     is the likely culprit. ``time`` is in Unix seconds.
     """
@@ -44,6 +45,7 @@ class Rejection:
     snapshot: int
     origins: tuple[Key, ...] = ()
     accepted_origins: tuple[Key, ...] = ()
+    superseded: bool = False
     time: float = field(default=0.0, compare=False)
 
 

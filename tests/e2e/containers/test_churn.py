@@ -25,6 +25,7 @@ MOST_AT_ONCE = 30
 AT_A_TIME = 2
 SERVICES = 8
 RATE = 20.0
+MOST_CUT = 2
 STAYING = ("caller", "living", "web-0")
 
 # Requests that a container was working on when it was killed are lost. Who may ask twice says so, as here.
@@ -62,7 +63,11 @@ def test_200_containers_come_and_go(mode: str, podman: Engine, tmp_path: Path) -
                 for host in ("living", "web")
             }
             churn(podman, random.Random(mode))
-        assert {host: one.result["failures"] for host, one in load.items()} == {"living": [], "web": []}
+        assert load["living"].result["failures"] == []
+        # An answer that its container had begun when it was killed cannot be asked for again.
+        cut = load["web"].result["failures"]
+        assert all("0 bytes read on a total of" in one for one in cut), cut
+        assert len(cut) <= MOST_CUT
         assert all(one.result["sent"] >= 200 for one in load.values())
         eventually(lambda: {one["name"] for one in mesh.get("/v1/workloads")["items"]} == set(STAYING), "all have left")
         # The node holds on to nothing of those that have gone.

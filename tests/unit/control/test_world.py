@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,20 @@ async def test_a_rejected_generation_is_replaced_by_the_one_before(open_world: O
         assert problem.position is not None
         assert problem.position.file == "applied.yaml"
         assert after.contents.resources[KEY].spec.http[0].timeout == 2
+
+
+async def test_a_second_resource_of_the_same_push_says_nothing_against_what_stands_in(open_world: OpenWorld) -> None:
+    """A node's proxy has the routes of each of its instances: it refuses all that a bad generation is in, one by one."""
+    async with open_world(report=NOBODY) as world:
+        await apply(world, service("reviews"), V1)
+        bad = await apply(world, V2)
+        world.reject(rejection(bad))
+        good = await world.rejections()
+        assert timeout_of(good) == 1
+        # It comes when the good one is published: the proxy is brought there now, or is still brought to the bad one.
+        world.reject(dataclasses.replace(rejection(good), superseded=True))
+        world.reject(rejection(bad))
+        assert timeout_of(await world.rejections()) == 1
 
 
 async def test_a_rejected_resource_without_an_earlier_generation_is_not_in_force(open_world: OpenWorld) -> None:
