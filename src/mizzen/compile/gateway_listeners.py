@@ -9,15 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mizzen.compile import http_connections, names
+from mizzen.compile.branches import name_reader
 from mizzen.compile.gateway_tls import GatewayTlsView, gateway_socket
 from mizzen.compile.listeners import tcp_proxy, tcp_route
 from mizzen.compile.protos import socket_address
-from mizzen.compile.resource import XdsResource, encode, pack
+from mizzen.compile.resource import XdsResource, encode
 from mizzen.resources.key import Key
 from mizzen.stubs.envoy.config.core.v3.base_pb2 import TrafficDirection
-from mizzen.stubs.envoy.config.listener.v3.listener_components_pb2 import FilterChain, ListenerFilter
+from mizzen.stubs.envoy.config.listener.v3.listener_components_pb2 import FilterChain
 from mizzen.stubs.envoy.config.listener.v3.listener_pb2 import Listener
-from mizzen.stubs.envoy.extensions.filters.listener.tls_inspector.v3.tls_inspector_pb2 import TlsInspector
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,7 @@ def build_gateway_listener(view: GatewayListenerView) -> XdsResource:
         name=name, address=socket_address(view.address, view.port), traffic_direction=TrafficDirection.OUTBOUND
     )
     if view.asks:
-        listener.listener_filters.append(
-            ListenerFilter(name="envoy.filters.listener.tls_inspector", typed_config=pack(TlsInspector()))
-        )
+        listener.listener_filters.append(name_reader())
     listener.filter_chains.extend(map(_chain, view.chains))
     if not view.chains:  # a listener needs one
         listener.default_filter_chain.CopyFrom(FilterChain(filters=[tcp_proxy(names.BLACK_HOLE)]))

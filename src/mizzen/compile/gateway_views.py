@@ -10,7 +10,8 @@ from mizzen.compile.gateway_listeners import ChainView, GatewayListenerView
 from mizzen.compile.gateway_routes import GatewayHostView, GatewayRoutesView
 from mizzen.compile.gateway_tls import tls_view
 from mizzen.compile.outbound import Outbound
-from mizzen.compile.routes import Source, VirtualHostView, mentioned_labels
+from mizzen.compile.route_views import source_of
+from mizzen.compile.routes import VirtualHostView, mentioned_labels
 from mizzen.compile.tcp_routes import TcpRouteView
 from mizzen.mesh.gateways import Binding, bindings, visible_rules
 from mizzen.mesh.model import Gateway, GatewaySocket, Host, Instance, VirtualService
@@ -36,8 +37,7 @@ class GatewayViews:
         self._outbound = outbound
         self._trust_domain = trust_domain
         self._rules = visible_rules(rules, instance.namespace)
-        asked = mentioned_labels(self._rules)
-        self._source = Source(instance.namespace, tuple(one for one in instance.labels if one[0] in asked))
+        self._source = source_of(instance, mentioned_labels(self._rules))
         self._l4 = L4Routes(self._rules, self._source, outbound.views.ports)
         served, _ = merged(selecting(gateways, dict(instance.labels)))
         # A socket that no Gateway has any more is about to be given back, one without a port about to get one.

@@ -151,10 +151,8 @@ class RouteViews:
         self, host: Host, port: int, rules: tuple[VirtualService, ...], source: Source, *, with_port: bool = False
     ) -> VirtualHostView:
         domains = _with_port((host,), port) if with_port else (host,)
-        hashed = self._hashed_among(self._hosts(rules))
-        return VirtualHostView(
-            host, port, domains, source, rules, self._destination_ports(rules), hashed, seat=self._seat
-        )
+        ports, hashed = self.leading(rules)
+        return VirtualHostView(host, port, domains, source, rules, ports, hashed, seat=self._seat)
 
     def _destination_ports(self, rules: tuple[VirtualService, ...]) -> tuple[tuple[Host, tuple[int, ...]], ...]:
         """Returns the ports of every service to which rules lead."""

@@ -12,16 +12,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mizzen.compile import names, pools
+from mizzen.compile.branches import name_reader
 from mizzen.compile.listeners import tcp_proxy, tcp_route
 from mizzen.compile.protos import duration
-from mizzen.compile.resource import XdsResource, encode, pack
+from mizzen.compile.resource import XdsResource, encode
 from mizzen.compile.seats import Seat
 from mizzen.resources.key import Key
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
 from mizzen.stubs.envoy.config.core.v3.base_pb2 import TrafficDirection
-from mizzen.stubs.envoy.config.listener.v3.listener_components_pb2 import FilterChain, ListenerFilter
+from mizzen.stubs.envoy.config.listener.v3.listener_components_pb2 import FilterChain
 from mizzen.stubs.envoy.config.listener.v3.listener_pb2 import Listener
-from mizzen.stubs.envoy.extensions.filters.listener.tls_inspector.v3.tls_inspector_pb2 import TlsInspector
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,7 @@ def build_sni_listener(view: SniView) -> XdsResource:
     """Builds the listener that asks for the server name; where some have routes, others lead nowhere (Istio 2.3)."""
     listener = Listener(name=view.name, traffic_direction=TrafficDirection.OUTBOUND)
     listener.internal_listener.SetInParent()
-    listener.listener_filters.append(
-        ListenerFilter(name="envoy.filters.listener.tls_inspector", typed_config=pack(TlsInspector()))
-    )
+    listener.listener_filters.append(name_reader())
     for server_name, route in view.routes:
         chain = FilterChain(name=server_name, filters=[tcp_route(route)])
         chain.filter_chain_match.server_names.append(server_name)
