@@ -8,7 +8,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from mizzen.compile import tls
-from mizzen.compile.protos import duration, sds
+from mizzen.compile.protos import sds_secret
 from mizzen.compile.resource import pack
 from mizzen.resources.gateway import CIPHERS, Server, ServerTLSSettings, certificate_secret, roots_secret
 from mizzen.resources.protocols import Protocol
@@ -18,7 +18,6 @@ from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.common_pb2 import (
     SubjectAltNameMatcher,
     TlsParameters,
 )
-from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.secret_pb2 import SdsSecretConfig
 from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext, DownstreamTlsContext
 
 # A gateway whose certificate cannot be read must not keep its other ports from taking connections, in seconds.
@@ -96,12 +95,13 @@ def gateway_socket(view: GatewayTlsView) -> TransportSocket:
 
 
 def _from_files(view: GatewayTlsView) -> CommonTlsContext:
-    common = CommonTlsContext(tls_certificate_sds_secret_configs=[_secret(view.certificate)])
+    common = CommonTlsContext(tls_certificate_sds_secret_configs=[sds_secret(view.certificate, _LONGEST_WAIT)])
     if view.http:
         common.alpn_protocols.extend(["h2", "http/1.1"])
     if view.roots:
         common.combined_validation_context.default_validation_context.CopyFrom(_accepted(view))
-        common.combined_validation_context.validation_context_sds_secret_config.CopyFrom(_secret(view.roots))
+        roots = sds_secret(view.roots, _LONGEST_WAIT)
+        common.combined_validation_context.validation_context_sds_secret_config.CopyFrom(roots)
     return common
 
 
@@ -111,9 +111,3 @@ def _accepted(view: GatewayTlsView) -> CertificateValidationContext:
         for kind in _SAN_TYPES:
             accepted.match_typed_subject_alt_names.add(san_type=kind).matcher.exact = name
     return accepted
-
-
-def _secret(name: str) -> SdsSecretConfig:
-    source = sds()
-    source.initial_fetch_timeout.CopyFrom(duration(_LONGEST_WAIT))
-    return SdsSecretConfig(name=name, sds_config=source)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 
 from mizzen.compile import names
 from mizzen.compile.pools import HTTP_OPTIONS, Codec
-from mizzen.compile.protos import duration, sds
+from mizzen.compile.protos import sds_secret
 from mizzen.compile.resource import pack
 from mizzen.compile.tls import parameters
 from mizzen.resources.destination_rule import ClientTLSSettings
@@ -26,7 +26,6 @@ from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.common_pb2 import (
     SubjectAltNameMatcher,
     TlsCertificate,
 )
-from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.secret_pb2 import SdsSecretConfig
 from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext, UpstreamTlsContext
 from mizzen.stubs.envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 from mizzen.stubs.envoy.type.matcher.v3.string_pb2 import StringMatcher
@@ -75,8 +74,7 @@ def _common(given: ClientTLSSettings, accepted: Iterable[str], codec: Codec) -> 
         validation.trusted_ca.filename = given.ca_certificates
         common.validation_context.CopyFrom(validation)
         return common
-    roots = SdsSecretConfig(name=names.SYSTEM_ROOTS_SECRET, sds_config=sds())
-    roots.sds_config.initial_fetch_timeout.CopyFrom(duration(_ROOTS_TIMEOUT))
+    roots = sds_secret(names.SYSTEM_ROOTS_SECRET, _ROOTS_TIMEOUT)
     common.combined_validation_context.default_validation_context.CopyFrom(validation)
     common.combined_validation_context.validation_context_sds_secret_config.CopyFrom(roots)
     return common

@@ -20,6 +20,7 @@ from mizzen.stubs.envoy.config.core.v3.config_source_pb2 import (
     ConfigSource,
 )
 from mizzen.stubs.envoy.config.core.v3.grpc_service_pb2 import GrpcService
+from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.secret_pb2 import SdsSecretConfig
 from mizzen.stubs.envoy.type.v3.percent_pb2 import FractionalPercent
 
 _NANOS = 1_000_000_000
@@ -56,9 +57,12 @@ def ads() -> ConfigSource:
     )
 
 
-def sds() -> ConfigSource:
-    """Says that a secret comes from the node, where keys are made; the proxy waits for it as long as it takes."""
-    return ConfigSource(
+def sds_secret(name: str, longest_wait: float = 0) -> SdsSecretConfig:
+    """Says that a secret comes from the node, where keys are made.
+
+    What needs it waits for it ``longest_wait`` seconds and then goes without; 0 is as long as it takes.
+    """
+    source = ConfigSource(
         api_config_source=ApiConfigSource(
             api_type=ApiConfigSource.DELTA_GRPC,
             transport_api_version=ApiVersion.V3,
@@ -66,8 +70,9 @@ def sds() -> ConfigSource:
             set_node_on_first_message_only=True,
         ),
         resource_api_version=ApiVersion.V3,
-        initial_fetch_timeout=duration(0),
+        initial_fetch_timeout=duration(longest_wait),
     )
+    return SdsSecretConfig(name=name, sds_config=source)
 
 
 def metadata(**filters: Mapping[str, Any]) -> Metadata:

@@ -15,7 +15,7 @@ from google.protobuf.wrappers_pb2 import BoolValue
 
 from mizzen.compile import names
 from mizzen.compile.pools import Codec
-from mizzen.compile.protos import sds
+from mizzen.compile.protos import sds_secret
 from mizzen.compile.resource import pack
 from mizzen.resources.protocols import Protocol
 from mizzen.stubs.envoy.config.core.v3.base_pb2 import TransportSocket
@@ -25,7 +25,6 @@ from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.common_pb2 import (
     SubjectAltNameMatcher,
     TlsParameters,
 )
-from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.secret_pb2 import SdsSecretConfig
 from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.tls_pb2 import (
     CommonTlsContext,
     DownstreamTlsContext,
@@ -57,10 +56,10 @@ def _common(accepted: Iterable[StringMatcher], alpn: Iterable[str], secret: str)
     return CommonTlsContext(
         tls_params=parameters(),
         alpn_protocols=alpn,
-        tls_certificate_sds_secret_configs=[SdsSecretConfig(name=secret, sds_config=sds())],
+        tls_certificate_sds_secret_configs=[sds_secret(secret)],
         combined_validation_context=CommonTlsContext.CombinedCertificateValidationContext(
             default_validation_context=CertificateValidationContext(match_typed_subject_alt_names=sans),
-            validation_context_sds_secret_config=SdsSecretConfig(name=names.ROOT_SECRET, sds_config=sds()),
+            validation_context_sds_secret_config=sds_secret(names.ROOT_SECRET),
         ),
     )
 
