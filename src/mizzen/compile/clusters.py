@@ -117,7 +117,7 @@ def policy_for(rules: Sequence[DestinationRule], name: str, port: int) -> Traffi
 
 
 def build_cluster(view: ClusterView) -> XdsResource:
-    """Builds an outbound cluster; its endpoints come by EDS, so that they change alone."""
+    """Builds an outbound cluster; the view says where its endpoints are found."""
     policy = policy_for(view.rules, view.subset, view.port.number)
     cluster = _defaults(view.cluster)
     # An endpoint that is withdrawn goes at once: it is withdrawn before it stops.
@@ -144,7 +144,11 @@ def _locate(cluster: Cluster, view: ClusterView, balancer: LoadBalancerSettings 
         load_balancers.apply(cluster, load_balancers.AS_DIALLED, http=False)
     else:
         load_balancers.apply(cluster, balancer, http=view.port.protocol.is_http)
-        if view.resolution is not Resolution.TOLD and not load_balancers.passes_through(balancer):
+        if load_balancers.passes_through(balancer):
+            return
+        if view.resolution is Resolution.TOLD:
+            locations.tell(cluster)
+        else:
             one = view.resolution is Resolution.DNS_ROUND_ROBIN
             locations.look_up(cluster, view.named, one_at_a_time=one)
 

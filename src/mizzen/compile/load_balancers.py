@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mizzen.compile import hashing
-from mizzen.compile.protos import ads, duration
+from mizzen.compile.protos import duration
 from mizzen.resources.destination_rule import LoadBalancerSettings, Warmup
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
 
@@ -26,7 +26,7 @@ def passes_through(given: LoadBalancerSettings | None) -> bool:
 
 
 def apply(cluster: Cluster, given: LoadBalancerSettings | None, *, http: bool) -> None:
-    """Sets where a cluster finds its endpoints and which of them it chooses, by least request if nothing is written.
+    """Sets which of its endpoints a cluster chooses, by least request if nothing is written.
 
     ``http`` says that requests are read.
     """
@@ -34,8 +34,6 @@ def apply(cluster: Cluster, given: LoadBalancerSettings | None, *, http: bool) -
         # Without load assignment: Envoy makes an endpoint of each address that a client dialled (Istio 2.9).
         cluster.type, cluster.lb_policy = Cluster.ORIGINAL_DST, Cluster.CLUSTER_PROVIDED
         return
-    cluster.type = Cluster.EDS
-    cluster.eds_cluster_config.eds_config.CopyFrom(ads())
     if given and given.consistent_hash:
         hashing.apply(cluster, given.consistent_hash, http=http)
         return

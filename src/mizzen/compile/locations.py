@@ -1,9 +1,9 @@
-"""Where a cluster finds its endpoints, if it is not told them (ServiceEntry's resolution, Istio 1.4 and 2.7)."""
+"""Where a cluster finds its endpoints (ServiceEntry's resolution, Istio 1.4 and 2.7)."""
 
 from __future__ import annotations
 
 from mizzen.compile.endpoints import EndpointsView, load_assignment
-from mizzen.compile.protos import duration, uint32
+from mizzen.compile.protos import ads, duration, uint32
 from mizzen.compile.resource import pack
 from mizzen.mesh.model import Endpoint
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
@@ -19,9 +19,14 @@ _REFRESH = 60.0
 _JITTER = 0.1
 
 
+def tell(cluster: Cluster) -> None:
+    """Has a cluster be told its endpoints, by EDS, so that they change alone."""
+    cluster.type = Cluster.EDS
+    cluster.eds_cluster_config.eds_config.CopyFrom(ads())
+
+
 def look_up(cluster: Cluster, named: tuple[Endpoint, ...], *, one_at_a_time: bool) -> None:
     """Has a cluster look the names of its endpoints up, all their addresses, or ``one_at_a_time`` as connections begin."""
-    cluster.ClearField("eds_cluster_config")
     cluster.load_assignment.CopyFrom(load_assignment(EndpointsView(cluster.name, named)))
     if not named:
         cluster.type = Cluster.STATIC
