@@ -9,10 +9,10 @@ from mizzen.compile import names
 from mizzen.compile.routes import Source
 from mizzen.compile.seats import ALONE
 from mizzen.compile.tcp_routes import TcpRouteView, shares_of
-from mizzen.mesh.gateways import bound, common_hosts, full_name, names_any
+from mizzen.mesh.gateways import bound, common_hosts, full_name, names_any, served
 from mizzen.mesh.model import Host, VirtualService, labels_of, selects
 from mizzen.resources.gateway_servers import BoundServer
-from mizzen.resources.hosts import matches, specificity, subset_of
+from mizzen.resources.hosts import specificity
 from mizzen.resources.virtual_service import L4MatchAttributes, RouteDestination, TLSMatchAttributes
 
 
@@ -42,7 +42,7 @@ class L4Routes:
                 for route in rule.spec.tls:
                     for match in route.match:
                         if self._concerns(match, rule, server):
-                            for sni in _common_names(match, rule, server):
+                            for sni in served(map(str.lower, match.sni_hosts), rule.namespace, server):
                                 found.setdefault(sni, (rule, route.route))
         for sni, (rule, destinations) in sorted(found.items(), key=lambda item: specificity(item[0])):
             name = names.gateway_name_route(server.spec.number, server.spec.bind, sni)
@@ -64,11 +64,3 @@ class L4Routes:
     ) -> TcpRouteView:
         shares = shares_of(destinations, rule, server.spec.number, self.ports, ALONE)
         return TcpRouteView(name, shares[0][0], tuple(shares), origins=(server.gateway.key, *rule.origins))
-
-
-def _common_names(match: TLSMatchAttributes, rule: VirtualService, server: BoundServer) -> Iterator[str]:
-    """Yields the server names of a match that a server serves, each the narrower of the two."""
-    for sni in (name.lower() for name in match.sni_hosts):
-        for namespace, name in server.hosts:
-            if namespace in ("*", rule.namespace) and matches(sni, name):
-                yield sni if subset_of(sni, name) else name

@@ -52,10 +52,15 @@ def full_name(server: BoundServer) -> str:
 
 def common_hosts(rule: VirtualService, server: BoundServer) -> list[Host]:
     """Returns the hosts of a VirtualService that a server serves, each the narrower of the two, in its order."""
+    return served(host_names(rule), rule.namespace, server)
+
+
+def served(wanted: Iterable[Host], namespace: str, server: BoundServer) -> list[Host]:
+    """Returns what of the hosts that a resource of ``namespace`` wants a server serves, each the narrower of the two."""
     found: dict[Host, None] = {}
-    for host in host_names(rule):
-        for namespace, name in server.hosts:
-            if namespace in ("*", rule.namespace) and matches(host, name):
+    for host in wanted:
+        for sees, name in server.hosts:
+            if sees in ("*", namespace) and matches(host, name):
                 found[host if subset_of(host, name) else name] = None
     return list(found)
 
