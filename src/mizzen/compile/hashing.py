@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from google.protobuf.message import Message
+
 from mizzen.compile.protos import duration, uint64
 from mizzen.compile.resource import pack
 from mizzen.resources.destination_rule import ConsistentHashLB, HTTPCookie
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
-from mizzen.stubs.envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from mizzen.stubs.envoy.config.route.v3.route_components_pb2 import RouteAction
 from mizzen.stubs.envoy.extensions.load_balancing_policies.common.v3.common_pb2 import ConsistentHashingLbConfig
 from mizzen.stubs.envoy.extensions.load_balancing_policies.maglev.v3.maglev_pb2 import Maglev
@@ -30,18 +31,19 @@ def apply(cluster: Cluster, given: ConsistentHashLB, *, http: bool) -> None:
         common.hash_policy.append(_source())
     if given.maglev:
         table = Maglev(table_size=uint64(given.maglev.table_size), consistent_hashing_lb_config=common)
-        _balance(cluster, Cluster.MAGLEV, TypedExtensionConfig(name="maglev", typed_config=pack(table)))
+        _balance(cluster, Cluster.MAGLEV, "maglev", table)
         return
     size = (given.ring_hash.minimum_ring_size if given.ring_hash else given.minimum_ring_size) or _SMALLEST_RING
     ring = RingHash(minimum_ring_size=uint64(size), consistent_hashing_lb_config=common)
-    _balance(cluster, Cluster.RING_HASH, TypedExtensionConfig(name="ring_hash", typed_config=pack(ring)))
+    _balance(cluster, Cluster.RING_HASH, "ring_hash", ring)
 
 
-def _balance(cluster: Cluster, policy: Cluster.LbPolicy.ValueType, config: TypedExtensionConfig) -> None:
+def _balance(cluster: Cluster, policy: Cluster.LbPolicy.ValueType, name: str, config: Message) -> None:
     # Envoy goes by the configuration alone; the old field is what people look at.
     cluster.lb_policy = policy
-    config.name = f"envoy.load_balancing_policies.{config.name}"
-    cluster.load_balancing_policy.policies.add(typed_extension_config=config)
+    extension = cluster.load_balancing_policy.policies.add().typed_extension_config
+    extension.name = f"envoy.load_balancing_policies.{name}"
+    extension.typed_config.CopyFrom(pack(config))
 
 
 def of_requests(given: ConsistentHashLB) -> Iterator[HashPolicy]:

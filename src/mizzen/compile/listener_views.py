@@ -50,9 +50,8 @@ def transparent(targets: Mapping[tuple[Host, int], Target], seat: Seat = ALONE) 
     """Yields where 15001 hands connections to: one for each port that services share, because they are told apart by what
     is said there, and one for each address of a TCP service.
     """
-    shared: dict[int, list[Branch]] = {
-        number: [] for (_, number), target in sorted(targets.items(), key=_number) if target.protocol.is_http
-    }
+    http = sorted({number for (_, number), target in targets.items() if target.protocol.is_http})
+    shared: dict[int, list[Branch]] = {number: [] for number in http}
     own: list[OutboundView] = []
     for (host, number), target in targets.items():
         for address in () if target.protocol.is_http else target.addresses:
@@ -63,15 +62,10 @@ def transparent(targets: Mapping[tuple[Host, int], Target], seat: Seat = ALONE) 
             else:
                 view = OutboundView(address, number, target.protocol, route, bound=False, origins=(target.origin,))
                 own.append(view)
-    http = {number for (_, number), target in targets.items() if target.protocol.is_http}
     for number, branches in shared.items():
         if number not in names.RESERVED_PORTS:
             yield _shared(number, branches, seat, http=number in http)
     yield from own
-
-
-def _number(target: tuple[tuple[Host, int], Target]) -> int:
-    return target[0][1]
 
 
 def _shared(number: int, branches: Sequence[Branch], seat: Seat, *, http: bool) -> OutboundView:

@@ -39,8 +39,10 @@ def outbound_retries(retries: HTTPRetry | None, *, hashed: bool = False) -> Retr
             HeaderMatcher(name=UNDELIVERED_HEADER, string_match=StringMatcher(exact=UNDELIVERED))
         )
     policy.host_selection_retry_max_attempts = _HOST_SELECTION_ATTEMPTS
-    elsewhere = retries.retry_ignore_previous_hosts if retries else None
-    if not hashed if elsewhere is None else elsewhere:
+    elsewhere = not hashed
+    if retries and retries.retry_ignore_previous_hosts is not None:
+        elsewhere = retries.retry_ignore_previous_hosts
+    if elsewhere:
         policy.retry_host_predicate.add(
             name="envoy.retry_host_predicates.previous_hosts", typed_config=pack(PreviousHostsPredicate())
         )
