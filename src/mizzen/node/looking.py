@@ -17,7 +17,7 @@ from mizzen.node.engine.errors import EngineError
 from mizzen.node.engine.sockets import find_socket
 from mizzen.node.host import Host
 from mizzen.registry.container_services import survey
-from mizzen.registry.containers import Container, Described, Excluded
+from mizzen.registry.containers import Container, state_of
 from mizzen.registry.reports import ContainerState, Look
 
 # How long the engine may take for an answer, and the watch to see what the engine has, in seconds. Somebody waits.
@@ -79,19 +79,8 @@ async def _caught_up(watched: Latest[Mapping[str, Container] | None], ids: Itera
 def outsiders(containers: Iterable[Container]) -> tuple[ContainerState, ...]:
     """Returns how containers stand that nobody has attached, or that do not run."""
     surveyed = survey(containers)
-    states = (_state(stand) for stand in surveyed.containers.values())
-    return tuple(sorted(states, key=lambda one: one.name))
-
-
-def _state(stand: Described | Excluded) -> ContainerState:
-    container = stand.container
-    described = stand if isinstance(stand, Described) else None
-    return ContainerState(
-        id=container.id,
-        name=container.name,
-        project=container.project,
-        state="Outside" if container.alive else "Stopped",
-        reason=stand.reason,
-        instance=described.name if described else "",
-        namespace=described.namespace if described else "",
+    states = (
+        state_of(stand, "Outside" if stand.container.alive else "Stopped", stand.reason)
+        for stand in surveyed.containers.values()
     )
+    return tuple(sorted(states, key=lambda one: one.name))

@@ -27,7 +27,7 @@ from mizzen.node.events import ContainerProblem
 from mizzen.node.host import Host
 from mizzen.node.instances import InstanceRunner
 from mizzen.registry.container_services import Survey
-from mizzen.registry.containers import Container, Described, Excluded
+from mizzen.registry.containers import Container, Described, Excluded, state_of
 from mizzen.registry.membership import Membership, Run, run_of
 from mizzen.registry.reports import Attachment, ContainerState, FoundService, Instance
 
@@ -203,17 +203,9 @@ class Members:
 
     def _state(self, container: Container, surveyed: Survey) -> ContainerState:
         stand = surveyed.containers[container.id]
-        state, reason = self._standing(container, stand)
-        described = stand if isinstance(stand, Described) else None
-        return ContainerState(
-            id=container.id,
-            name=container.name,
-            project=container.project,
-            state=state,
-            reason=reason,
-            instance=described.name if described else "",
-            namespace=described.namespace if described else "",
-            proxy=self._proxy(described) if described else "",
+        return msgspec.structs.replace(
+            state_of(stand, *self._standing(container, stand)),
+            proxy=self._proxy(stand) if isinstance(stand, Described) else "",
             by=self._membership.decisions[container.id].target,
             warnings=surveyed.found.clashes_of(container.id),
         )

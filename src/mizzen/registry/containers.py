@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface
 
 from mizzen.registry.container_labels import SERVICE_PREFIX, Written, membership, read_labels
-from mizzen.registry.reports import InstancePort
+from mizzen.registry.reports import ContainerState, InstancePort
 from mizzen.resources.validation.names import is_dns_label, labels
 
 COMPOSE_SERVICE = "com.docker.compose.service"
@@ -149,6 +149,21 @@ def describe(container: Container) -> Described | Excluded:
         reason=reason,
         proxy=written.proxy,
         is_named=bool(written.service),
+    )
+
+
+def state_of(stand: Described | Excluded, state: str, reason: str) -> ContainerState:
+    """Returns how a container stands, for people: in which state of :class:`ContainerState`, and why, or ""."""
+    container = stand.container
+    described = stand if isinstance(stand, Described) else None
+    return ContainerState(
+        id=container.id,
+        name=container.name,
+        project=container.project,
+        state=state,
+        reason=reason,
+        instance=described.name if described else "",
+        namespace=described.namespace if described else "",
     )
 
 
