@@ -7,10 +7,11 @@ one can take the place of another.
 
 from __future__ import annotations
 
+import functools
 import socket
 from collections.abc import Iterator
 
-from mizzen.node.ports import LOOPBACK
+from mizzen.node.ports import claim
 
 _PRIVILEGED = 1024
 # 80 becomes 8080, 443 becomes 8443.
@@ -37,16 +38,16 @@ class GatewayPorts:
         self._users[gateway] -= 1
         if not self._users[gateway]:
             del self._users[gateway]
-            for _, claim in self._taken.pop(gateway, {}).values():
-                claim.close()
+            for _, held in self._taken.pop(gateway, {}).values():
+                held.close()
 
     def port(self, gateway: Gateway, address: str, number: int) -> int:
         """Returns the port for ``number``, the same as long as the gateway has a replica; 0 where none can be had."""
         taken = self._taken.setdefault(gateway, {})
         if (address, number) not in taken:
             for port in candidates(number):
-                if claim := _claim(address, port):
-                    taken[address, number] = (port, claim)
+                if held := _claim(address, port):
+                    taken[address, number] = (port, held)
                     break
         return taken[address, number][0] if (address, number) in taken else 0
 
@@ -63,15 +64,13 @@ def _claim(address: str, port: int) -> socket.socket | None:
 
     As in :mod:`mizzen.node.ports`, the UDP port of the same number tells other meshes of this host.
     """
+    return claim(port, functools.partial(_probe, address))
+
+
+def _probe(address: str, port: int) -> None:
+    """Raises OSError unless an Envoy can listen there."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        claim.bind((LOOPBACK, port))
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            # Connections that have ended are in nobody's way; a listener is.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((address, port))
-    except OSError:
-        claim.close()
-        return None
-    return claim
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # Connections that have ended are in nobody's way; a listener is.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((address, port))

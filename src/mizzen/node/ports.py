@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
@@ -34,8 +34,8 @@ class Ports:
     def take(self) -> int:
         """Returns a port that is free and is given to nobody else until :meth:`give_back`."""
         for port in candidates(_FIRST, _LAST, _ephemeral_range(), self._chance.random()):
-            if port not in self._claims and (claim := _claim(port)):
-                self._claims[port] = claim
+            if port not in self._claims and (held := claim(port, _probe)):
+                self._claims[port] = held
                 return port
         raise NoFreePortError(f"no free TCP port on {LOOPBACK} between {_FIRST} and {_LAST}")
 
@@ -44,14 +44,14 @@ class Ports:
 
         What listens on it is not looked at: it may be the application that the port was for.
         """
-        if claim := _claim(port, free=False):
-            self._claims[port] = claim
-        return claim is not None
+        if held := claim(port):
+            self._claims[port] = held
+        return held is not None
 
     def give_back(self, port: int) -> None:
         """Ends the claim on a port; one that is not claimed is no error."""
-        if claim := self._claims.pop(port, None):
-            claim.close()
+        if held := self._claims.pop(port, None):
+            held.close()
 
     def close(self) -> None:
         for port in list(self._claims):
@@ -77,19 +77,24 @@ def _ephemeral_range() -> tuple[int, int]:
     return int(low), int(high)
 
 
-def _claim(port: int, *, free: bool = True) -> socket.socket | None:
-    """Returns the socket that holds the claim, or None where the port is taken; if it must be ``free``, also by a listener.
-
-    The TCP socket is bound without SO_REUSEADDR on all addresses: so a listener on any of them counts as taken, and so
-    does a port whose old connections are still in TIME_WAIT, which would stop an application that does not set it.
-    """
-    claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+def claim(port: int, probe: Callable[[int], None] | None = None) -> socket.socket | None:
+    """Returns the socket that holds the claim, or None where another process has it, or ``probe`` raises OSError."""
+    held = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
-        claim.bind((LOOPBACK, port))
-        if free:
-            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-                probe.bind(("0.0.0.0", port))
+        held.bind((LOOPBACK, port))
+        if probe:
+            probe(port)
     except OSError:
-        claim.close()
+        held.close()
         return None
-    return claim
+    return held
+
+
+def _probe(port: int) -> None:
+    """Raises OSError unless an application can listen on a port.
+
+    The socket is bound without SO_REUSEADDR on all addresses: so a listener on any of them counts as taken, and so does a
+    port whose old connections are still in TIME_WAIT, which would stop an application that does not set it.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind(("0.0.0.0", port))
