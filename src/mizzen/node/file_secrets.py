@@ -1,9 +1,8 @@
 """Certificates of gateways that users keep in files: read, checked, and read again when they change.
 
 Whatever renews them writes two files, one after the other, or swaps a link as Kubernetes does. So a pair is served when
-both fit
-each other, and what was served last stays until then. That the files have changed is found by looking: a watch on a file
-misses swapped links, and one on a folder is woken by everything else there.
+both fit each other, and what was served last stays until then. That the files have changed is found by looking: a watch
+on a file misses swapped links, and one on a folder is woken by everything else there.
 """
 
 from __future__ import annotations
@@ -56,6 +55,7 @@ class FileSecrets:
     news: Callable[[], None]
     _held: dict[str, _Held] = field(default_factory=dict)
     _users: dict[Gateway, _User] = field(default_factory=dict)
+    _in_use: asyncio.Event = field(default_factory=asyncio.Event)
 
     def want(self, gateway: Gateway, secrets: tuple[FileSecret, ...], changed: Callable[[], None]) -> None:
         """Serves secrets to a gateway, in place of those that it had; ``changed`` is called when a problem comes or goes."""
@@ -63,6 +63,7 @@ class FileSecrets:
         for one in secrets:
             if one.name not in self._held:
                 self._held[one.name] = _look(_Held(one))
+                self._in_use.set()
         self._drop_unused()
         self.news()
 
@@ -85,6 +86,7 @@ class FileSecrets:
     async def run(self) -> None:
         """Looks after the files until this is cancelled."""
         while True:
+            await self._in_use.wait()
             await asyncio.sleep(_INTERVAL)
             self.refresh()
 
@@ -101,6 +103,8 @@ class FileSecrets:
     def _drop_unused(self) -> None:
         used = {name for user in self._users.values() for name in user.names}
         self._held = {name: held for name, held in self._held.items() if name in used}
+        if not self._held:
+            self._in_use.clear()
 
 
 def _look(held: _Held) -> _Held:
