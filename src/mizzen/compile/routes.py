@@ -50,8 +50,8 @@ class VirtualHostView:
 
     Of ``virtual_services`` the first that has a route routes the host; ``ports`` are the ports of the hosts to which they
     lead, for destinations that name none, and ``hashed`` those of their clusters that choose endpoints by hash.
-    ``origin`` is the Service behind the host, if there is one. ``proxyless`` is for
-    gRPC's own client. ``seat`` says whose clusters the routes lead to; ``secure`` that clients speak TLS, which ends here.
+    ``origin`` is the Service behind the host, if there is one. ``proxyless`` is for gRPC's own client. ``seat`` says whose
+    clusters the routes lead to; ``secure`` that clients speak TLS, which ends here.
     """
 
     host: Host

@@ -83,9 +83,9 @@ class Service:
     """What clients call: a host and its ports.
 
     ``address`` is its virtual address, where capture is transparent, and ``addresses`` are all that it has if users wrote
-    some, which may be subnets. ``identities`` are those of all workloads that
-    stand behind it, whether or not they are ready: a client accepts a server with one of them (Istio 2.11), and a
-    replica that comes or goes must not change a cluster. ``aliases`` are other names by which its namespace calls it.
+    some, which may be subnets. ``identities`` are those of all workloads that stand behind it, whether or not they are
+    ready: a client accepts a server with one of them (Istio 2.11), and a replica that comes or goes must not change a
+    cluster. ``aliases`` are other names by which its namespace calls it.
 
     ``entry`` says that it is a ServiceEntry's, and called by its host alone, which may be a wildcard. What is ``external``
     does not speak the mesh's TLS. ``named`` are the endpoints that proxies look up, by service port. ``sans`` are further

@@ -91,9 +91,9 @@ class ContainerRuntime:
 
     def application(self, workload: Workload, place: Place, changed: Callable[[], None]) -> ContainerApplication:  # noqa: ARG002
         container = self._described.container
-        made = ContainerApplication(self._host, self._capture, self._watch, container, place, changed)
-        made.bypassed = not self._held
-        return made
+        return ContainerApplication(
+            self._host, self._capture, self._watch, container, place, changed, bypassed=not self._held
+        )
 
 
 class ContainerApplication:
@@ -107,6 +107,8 @@ class ContainerApplication:
         container: Container,
         place: Place,
         changed: Callable[[], None],
+        *,
+        bypassed: bool = False,
     ) -> None:
         self._host = host
         self._capture = capture
@@ -115,7 +117,7 @@ class ContainerApplication:
         self._place = place
         self._changed = changed
         self.captured = False
-        self.bypassed = False
+        self.bypassed = bypassed
         self.ready = False
         self.waiting = False
         self.message = ""

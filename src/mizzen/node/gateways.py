@@ -31,14 +31,16 @@ class GatewayRuntime:
     def __init__(self, host: Host, name: str) -> None:
         self._host = host
         self._name = name
+        self._workload = ("", "")
 
     async def open(self, workload: Workload) -> Place:
         assert workload.spec.gateway
-        self._host.gateway_ports.enter(workload.key)
+        self._workload = workload.key
+        self._host.gateway_ports.enter(self._workload)
         return Place(workload.namespace, self._name, "explicit", workload.spec.gateway.address)
 
-    async def close(self, place: Place) -> None:
-        self._host.gateway_ports.leave((place.namespace, self._name.rpartition("-")[0]))
+    async def close(self, place: Place) -> None:  # noqa: ARG002
+        self._host.gateway_ports.leave(self._workload)
 
     def application(self, workload: Workload, place: Place, changed: Callable[[], None]) -> NoApplication:  # noqa: ARG002
         return NoApplication(changed)

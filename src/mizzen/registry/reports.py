@@ -226,9 +226,8 @@ class ContainerState(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     ``state`` is Outside, Attaching, Attached, Detaching or Refused, or Stopped for one that does not run; ``reason`` says
     why it is not attached, or what keeps it. ``instance`` and ``namespace`` are what it is called as an instance.
-    ``proxy`` is what is to serve a member,
-    ``sidecar`` or ``node``, and ``by`` the target that makes it a member or keeps it outside, "" where only its label does.
-    ``warnings`` are what it does not agree about with other containers, in words.
+    ``proxy`` is what is to serve a member, ``sidecar`` or ``node``, and ``by`` the target that makes it a member or keeps it
+    outside, "" where only its label does. ``warnings`` are what it does not agree about with other containers, in words.
     """
 
     id: str

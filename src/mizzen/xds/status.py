@@ -32,9 +32,9 @@ class Rejection:
     """A proxy refused a resource (NACK), in Envoy's words.
 
     ``snapshot`` is the version of the snapshot that the proxy is being brought to, and ``superseded`` says that it has the
-    resource in another form, or not at all. ``origins`` are the users' resources
-    that shaped it; ``accepted_origins`` those of the version that the proxy goes on with: what is only among the former
-    is the likely culprit. ``time`` is in Unix seconds.
+    resource in another form, or not at all. ``origins`` are the users' resources that shaped it; ``accepted_origins`` those
+    of the version that the proxy goes on with: what is only among the former is the likely culprit. ``time`` is in Unix
+    seconds.
     """
 
     proxy: str

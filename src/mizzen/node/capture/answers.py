@@ -36,7 +36,8 @@ _SMALLEST_UDP_ANSWER = 512  # RFC 1035 4.2.1; more only if the client says so wi
 class NameTable:
     """The names to answer: ``addresses`` from full lower-case name to IPv4 address, "" for a service that has none.
 
-    ``seen_by`` are the namespaces in which a name is known, for those that are not known in all. ``branches`` are the names under ``domain`` that have names below them and are none themselves.
+    ``seen_by`` are the namespaces in which a name is known, for those that are not known in all. ``branches`` are the names
+    under ``domain`` that have names below them and are none themselves.
     """
 
     addresses: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -68,9 +69,9 @@ def name_table(services: Iterable[ServiceName], domain: str = DEFAULT_DOMAIN) ->
         for service in services
         for alias in service.aliases
     }
-    addresses |= {service.host.rstrip(".").lower(): service.address for service in services}
+    addresses |= {_full_name(service): service.address for service in services}
     branches = {branch for name in addresses for branch in _branches(name) if _inside(branch, domain)}
-    seen_by = {service.host.lower(): frozenset(service.export_to) for service in services if service.export_to}
+    seen_by = {_full_name(service): frozenset(service.export_to) for service in services if service.export_to}
     return NameTable(
         MappingProxyType(addresses), frozenset(branches - addresses.keys()), domain, MappingProxyType(seen_by)
     )
@@ -125,6 +126,10 @@ def resolv_conf(client_namespace: str, nameserver: IPv4Address, searched: Sequen
     """Returns the file for a workload's resolver, as Kubernetes writes it; ``searched`` are the host's own domains."""
     domains = [f"{client_namespace}.svc.{DEFAULT_DOMAIN}", f"svc.{DEFAULT_DOMAIN}", DEFAULT_DOMAIN, *searched]
     return f"nameserver {nameserver}\nsearch {' '.join(dict.fromkeys(domains))}\noptions ndots:5\n"
+
+
+def _full_name(service: ServiceName) -> str:
+    return service.host.rstrip(".").lower()
 
 
 def _find(name: str, table: NameTable, client_namespace: str, searched: Sequence[str]) -> str | None:

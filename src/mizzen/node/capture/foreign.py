@@ -115,7 +115,7 @@ def hold(path: str) -> Held:
     return held
 
 
-def furnish(held: Held, address: IPv4Address | None, stage: Stage, *, resolver_inside: bool) -> _Sockets:
+def furnish(held: Held, address: IPv4Address | None, stage: Stage, *, resolver_inside: bool) -> DnsSockets:
     """Puts rules in force and makes sure that virtual addresses have a route; returns the DNS server's sockets.
 
     ``address`` is None for whichever it has. Leftovers of a run that crashed are replaced. Raises :class:`CaptureError` if
@@ -123,7 +123,7 @@ def furnish(held: Held, address: IPv4Address | None, stage: Stage, *, resolver_i
     for all else; then nothing is left there.
     """
 
-    def work() -> _Sockets:
+    def work() -> DnsSockets:
         with contextlib.ExitStack() as undo:
             sockets = _dns_sockets()
             for opened in sockets:
@@ -167,9 +167,6 @@ def clean_up(path: str) -> bool:
     return True
 
 
-_Sockets = DnsSockets
-
-
 def _check(descriptor: int, path: str) -> None:
     try:
         kind = fcntl.ioctl(descriptor, _KIND)
@@ -200,7 +197,7 @@ def _owner(descriptor: int) -> int:
 # Inside the namespace
 
 
-def _dns_sockets() -> _Sockets:
+def _dns_sockets() -> DnsSockets:
     try:
         return dns_sockets()
     except OSError as error:

@@ -57,11 +57,11 @@ def clean_up(folder: Path) -> list[str]:
     if not folder.is_dir():
         return []
     problems = []
-    numbers = {int(path.name.rpartition("-")[2]) for path in folder.iterdir()}
+    numbers = {path.name.rpartition("-")[2] for path in folder.iterdir()}
     for process in Path("/proc").iterdir():
         netns = str(process / "ns" / "net")
         with contextlib.suppress(OSError):  # No process, or one that has ended.
-            if (number := number_of(netns)) in numbers:
+            if (number := str(number_of(netns))) in numbers:
                 numbers.discard(number)
                 problems += _clean_up(netns)
     NamespacePaths(folder).open()
