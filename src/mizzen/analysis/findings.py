@@ -8,7 +8,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from mizzen.analysis.analyzers import ANALYZERS, Analyzer
 from mizzen.analysis.messages import Message
@@ -47,10 +47,7 @@ class Selection:
 
     namespaces: Collection[str] = ()
     suppressions: Collection[Suppression] = ()
-    analyzers: Collection[str] = field(default_factory=tuple)
-
-    def wants(self, message: Message) -> bool:
-        return not self.suppressed(message) and self.inside(message)
+    analyzers: Collection[str] = ()
 
     def inside(self, message: Message) -> bool:
         """Says whether a message is about a namespace that is wanted."""

@@ -68,31 +68,6 @@ def _with_opposites(names: tuple[str, ...]) -> Form:
 
 FORMS: Mapping[str, Form] = MappingProxyType(
     {
-        "Gateway": {
-            "selector": _LABELS,
-            "servers": [
-                {
-                    "port": _PORT,
-                    "bind": TEXT,
-                    "hosts": _TEXTS,
-                    "name": TEXT,
-                    "defaultEndpoint": TEXT,
-                    "tls": _SERVER_TLS,
-                }
-            ],
-        },
-        "ServiceEntry": {
-            "hosts": _TEXTS,
-            "addresses": _TEXTS,
-            "ports": [_PORT],
-            "location": ("MESH_EXTERNAL", "MESH_INTERNAL"),
-            "resolution": ("NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"),
-            "endpoints": [_ENTRY],
-            "workloadSelector": {"labels": _LABELS},
-            "exportTo": _TEXTS,
-            "subjectAltNames": _TEXTS,
-        },
-        "WorkloadEntry": _ENTRY,
         "WorkloadGroup": {"metadata": {"labels": _LABELS, "annotations": _LABELS}, "template": _ENTRY, "probe": ANY},
         "Sidecar": {
             "workloadSelector": {"labels": _LABELS},

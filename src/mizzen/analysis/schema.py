@@ -2,9 +2,8 @@
 
 For kinds with a model that is the loader, for others the tables and rules of this package (``forms``,
 ``networking_rules``, ``policy_rules``). For Istio's kinds an error is IST0106 and a warning IST0133, as for istioctl. A
-field of Istio's API that Mizzen does not
-implement yet is no mistake of who wrote it: that is said once for each resource (MZN0001), and once for each kind that
-Mizzen reads but does not act on (MZN0002).
+field of Istio's API that Mizzen does not implement yet is no mistake of who wrote it: that is said once for each resource
+(MZN0001), and once for each kind that Mizzen reads but does not act on (MZN0002).
 """
 
 from __future__ import annotations
@@ -62,10 +61,8 @@ def plain_validation(kind: Kind) -> Callable[[World], Iterator[Message]]:
 _RULES: Mapping[str, Callable[[Values], Iterator[Finding]]] = {
     "AuthorizationPolicy": policy_rules.authorization_policy,
     "EnvoyFilter": networking_rules.envoy_filter,
-    "Gateway": networking_rules.gateway,
     "PeerAuthentication": policy_rules.peer_authentication,
     "RequestAuthentication": policy_rules.request_authentication,
-    "ServiceEntry": networking_rules.service_entry,
     "Sidecar": networking_rules.sidecar,
     "Telemetry": policy_rules.telemetry,
 }

@@ -79,14 +79,12 @@ class World:
 
     def of(self, kind: str, group: str | None = None) -> Iterator[Item]:
         """Yields the items of a kind, in the order in which they were read; without a group, Istio's or Kubernetes'."""
-        for each in (group,) if group is not None else _groups(kind):
-            yield from self._kinds.get((each, kind), ())
+        yield from self._kinds.get((_GROUPS[kind] if group is None else group, kind), ())
 
     def find(self, kind: str, reference: Reference, group: str | None = None) -> Item | None:
         """Returns the item of this name, if there is one."""
-        groups = (group,) if group is not None else _groups(kind)
-        found = (self._named.get((each, kind, reference.namespace, reference.name)) for each in groups)
-        return next((item for item in found if item is not None), None)
+        group = _GROUPS[kind] if group is None else group
+        return self._named.get((group, kind, reference.namespace, reference.name))
 
     def has(self, *kinds: str) -> bool:
         """Says whether a missing resource of these kinds is known to be missing.
@@ -238,29 +236,25 @@ def target_ports(service: Item, workload: Workload) -> set[int]:
     return found
 
 
-_GROUPS: Mapping[str, tuple[str, ...]] = {
-    "AuthorizationPolicy": ("security.istio.io",),
-    "ConfigMap": ("",),
-    "CustomResourceDefinition": ("apiextensions.k8s.io",),
-    "Deployment": ("apps",),
-    "DestinationRule": ("networking.istio.io",),
-    "EnvoyFilter": ("networking.istio.io",),
-    "Gateway": ("networking.istio.io",),
-    "MutatingWebhookConfiguration": ("admissionregistration.k8s.io",),
-    "Namespace": ("",),
-    "Pod": ("",),
-    "RequestAuthentication": ("security.istio.io",),
-    "Secret": ("",),
-    "Service": ("",),
-    "ServiceEntry": ("networking.istio.io",),
-    "Sidecar": ("networking.istio.io",),
-    "Telemetry": ("telemetry.istio.io",),
-    "ValidatingWebhookConfiguration": ("admissionregistration.k8s.io",),
-    "VirtualService": ("networking.istio.io",),
-    "WasmPlugin": ("extensions.istio.io",),
-    "Workload": ("mizzen.dev",),
+_GROUPS: Mapping[str, str] = {
+    "AuthorizationPolicy": "security.istio.io",
+    "ConfigMap": "",
+    "CustomResourceDefinition": "apiextensions.k8s.io",
+    "Deployment": "apps",
+    "DestinationRule": "networking.istio.io",
+    "EnvoyFilter": "networking.istio.io",
+    "Gateway": "networking.istio.io",
+    "MutatingWebhookConfiguration": "admissionregistration.k8s.io",
+    "Namespace": "",
+    "Pod": "",
+    "RequestAuthentication": "security.istio.io",
+    "Secret": "",
+    "Service": "",
+    "ServiceEntry": "networking.istio.io",
+    "Sidecar": "networking.istio.io",
+    "Telemetry": "telemetry.istio.io",
+    "ValidatingWebhookConfiguration": "admissionregistration.k8s.io",
+    "VirtualService": "networking.istio.io",
+    "WasmPlugin": "extensions.istio.io",
+    "Workload": "mizzen.dev",
 }
-
-
-def _groups(kind: str) -> tuple[str, ...]:
-    return _GROUPS[kind]

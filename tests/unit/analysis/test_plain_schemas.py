@@ -3,31 +3,30 @@ from __future__ import annotations
 import pytest
 from tests.unit.analysis.marked import check
 
-from mizzen.analysis import Analyzer
-from mizzen.analysis.schema import plain_validation
 from mizzen.resources.kinds import KINDS
 
 GROUPS = {kind.kind: kind.api_versions[0] for kind in reversed(KINDS) if kind.api == "Istio"}
 WRONG, ODD = "IST0106", "IST0133"
+CODES = {"!": WRONG, "?": ODD, "~": "IST0118"}
 
 
-def case(kind: str, spec: str) -> None:
-    """Checks a specification in which ``!`` marks errors and ``?`` warnings."""
-    lines = []
-    for line in spec.strip("\n").splitlines():
-        for sign, code in (("!", WRONG), ("?", ODD)):
-            if line.endswith(f"  {sign}"):
-                line = f"{line[:-3]}  #! {code} {kind} default/case"  # noqa: PLW2901
-        lines.append(f"  {line}")
+def case(kind: str, spec: str, whole: str = "") -> None:
+    """Checks a specification in which signs mark lines with what is said of them; ``whole`` are those for all of it."""
     mark = f"  #! {ODD} EnvoyFilter default/case" if kind == "EnvoyFilter" else ""
-    head = f"apiVersion: {GROUPS[kind]}\nkind: {kind}{mark}\nmetadata: {{name: case}}\nspec:\n"
-    _check(kind, head + "\n".join(lines) + "\n")
+    head = f"apiVersion: {GROUPS[kind]}\nkind: {kind}{mark}\nmetadata: {{name: case}}\n"
+    lines = [f"spec:  {whole}", *(f"  {line}" for line in spec.strip("\n").splitlines())]
+    _check(kind, head + "\n".join(_marked(kind, line) for line in lines) + "\n")
+
+
+def _marked(kind: str, line: str) -> str:
+    text, gap, signs = line.rpartition("  ")
+    if not signs or not gap or not set(signs) <= CODES.keys():
+        return line
+    return f"{text}  #! {'; '.join(f'{CODES[sign]} {kind} default/case' for sign in signs)}"
 
 
 def _check(kind: str, text: str) -> None:
-    """Checks a kind by its form and rules, whether or not it has a model by now."""
-    (known,) = [one for one in KINDS if one.kind == kind and one.api == "Istio"]
-    check(Analyzer(kind, "", plain_validation(known)), text)
+    check(f"schema.ValidationAnalyzer.{kind}", text)
 
 
 GATEWAY = """
@@ -44,7 +43,7 @@ servers:
   tls: {mode: PASSTHROUGH}
 - port: {number: 445, name: old, protocol: HTTPS}
   hosts: [a.example]
-  tls: {mode: MUTUAL, serverCertificate: a, privateKey: b, ca_certificates: c, caCertificates: c}
+  tls: {mode: MUTUAL, serverCertificate: a, privateKey: b, ca_certificates: c, caCertificates: c}  !
 """
 
 
@@ -61,7 +60,7 @@ servers:
         "servers:\n- port: {number: 80, name: a, protocol: HTTP}\n  hosts: [a/b/c]  !",
         "servers:\n- port: {number: 80, name: a, protocol: HTTP}\n  hosts: [a*.example]  !",
         "servers:\n- hosts: [a]  !\n  port: {number: 443, name: a, protocol: HTTPS}",
-        "servers:\n- port: {number: 80, name: a, protocol: HTTP}\n  hosts: [a]\n  tls: {mode: SIMPLE, credentialName: a}  !",
+        "servers:\n- port: {number: 80, name: a, protocol: HTTP}\n  hosts: [a]\n  tls:\n    mode: SIMPLE  !\n    credentialName: a  !",
         "servers:\n- port: {number: 80, name: a, protocol: HTTPS}\n  hosts: [a]\n  tls: {mode: ISTIO_MUTUAL, credentialName: a}  !",
         "servers:\n- port: {number: 80, name: a, protocol: HTTPS}\n  hosts: [a]\n  tls: {mode: SIMPLE, privateKey: a}  !",
         "servers:\n- port: {number: 80, name: a, protocol: HTTPS}\n  hosts: [a]\n  tls: {mode: SIMPEL}  !",
@@ -78,22 +77,31 @@ def test_gateways(spec: str) -> None:
     "spec",
     [
         "hosts: [api.example]\nports: [{number: 443, name: tls, protocol: TLS}]\nresolution: DNS",
-        "hosts: ['*.example']\nports: [{number: '443', name: tls, protocol: TLS}]\naddresses: [10.0.0.0/8]",
-        "hosts: []  !",
+        "hosts: ['*.example']\nports: [{number: '443', name: tls, protocol: TLS}]  !\naddresses: [10.0.0.0/8]",
         "hosts: ['*']  !",
-        "hosts: [a.example]\nports:\n- {number: 1, name: a}\n- {number: 1, name: b}  !",
-        "hosts: [a.example]\nports:\n- {number: 1, name: a}\n- {number: 2, name: a}  !",
+        "hosts: [a.example]\nports:\n- {number: 1, name: a}  ~\n- {number: 1, name: b}  !~",
+        "hosts: [a.example]\nports:\n- {number: 1, name: a}  ~\n- {number: 2, name: a}  !~",
         "hosts: [a.example]\nresolution: STATIC\nendpoints:\n- {address: b.example}  !",
         "hosts: [a.example]\nendpoints: [{address: 1.1.1.1}]  !",
         "hosts: ['*.example']  !\nresolution: DNS",
         "hosts: [a.example]\nresolution: DNS\naddresses: [10.0.0.0/8]  !",
         "hosts: [a.example]\nresolution: DNS_ROUND_ROBIN\nendpoints: [{address: a}, {address: b}]  !",
-        "hosts: [a.example]\nresolution: STATIC\nworkloadSelector: {labels: {a: b}}\nendpoints: [{address: 1.1.1.1}]  !",
         "hosts: [a.example]\nlocation: OUTSIDE  !",
     ],
 )
 def test_service_entries(spec: str) -> None:
     case("ServiceEntry", spec)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "hosts: []",
+        "hosts: [a.example]\nresolution: STATIC\nworkloadSelector: {labels: {a: b}}\nendpoints: [{address: 1.1.1.1}]",
+    ],
+)
+def test_service_entries_as_a_whole(spec: str) -> None:
+    case("ServiceEntry", spec, "!")
 
 
 @pytest.mark.parametrize(
@@ -105,6 +113,11 @@ def test_service_entries(spec: str) -> None:
         "egress:\n- hosts: [cart]  !",
         "egress:\n- hosts: ['*/*']  !\n- {port: {number: 80, protocol: HTTP, name: a}, hosts: ['*/*']}",
         "ingress:\n- port: {number: 80}  !",
+        "ingress:\n- port: {number: 0, protocol: HTTP}  !",
+        "ingress:\n- port: {number: 80, protocol: HTPP}  !",
+        "ingress:\n- defaultEndpoint: 127.0.0.1:80  !",
+        "ingress: [{port: {number: '80', protocol: HTTP}, tls: {mode: MUTUAL, serverCertificate: a, ca_certificates: c}}]",
+        "ingress:\n- port: {number: 80, protocol: HTTP}\n  tls: {mode: SIMPEL}  !",
     ],
 )
 def test_sidecars(spec: str) -> None:
