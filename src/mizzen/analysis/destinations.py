@@ -6,13 +6,14 @@ Source of the rules: istio/istio, ``pkg/config/analysis/analyzers/util/service_l
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from mizzen.analysis.items import Item
 from mizzen.analysis.values import labels, mappings, number, texts
 from mizzen.resources import hosts
 from mizzen.resources.schema import nearest
+from mizzen.resources.visibility import seen_by
 
 _EXPORT = "networking.istio.io/exportTo"
 
@@ -93,10 +94,3 @@ def _of(item: Item, domain: str) -> Iterable[Destination]:
     seen = seen_by(texts(item.spec, "exportTo"), item.namespace)
     for host in texts(item.spec, "hosts"):
         yield Destination(hosts.resolve(host, item.namespace, domain), item, numbers, seen)
-
-
-def seen_by(export_to: Sequence[str], namespace: str) -> frozenset[str] | None:
-    """Returns the namespaces that ``exportTo`` of a resource in ``namespace`` means; None stands for all."""
-    if not export_to or "*" in export_to:
-        return None
-    return frozenset(namespace if name == "." else name for name in export_to if name != "~")

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 
 from mizzen.analysis.items import Item
 from mizzen.analysis.values import Values, elements, mapping, text, texts
+from mizzen.resources.gateway_names import MESH, for_mesh
 from mizzen.resources.paths import join
-
-MESH = "mesh"
-"""The gateway that stands for all sidecars."""
 
 
 @dataclass(frozen=True)
@@ -56,5 +54,4 @@ def gateways(route_rule: Item) -> list[tuple[int, str]]:
 
 def in_mesh(route_rule: Item) -> bool:
     """Says whether sidecars follow a VirtualService."""
-    given = texts(route_rule.spec, "gateways")
-    return not given or MESH in given
+    return for_mesh(texts(route_rule.spec, "gateways"))

@@ -9,12 +9,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mizzen.analysis.destinations import seen_by
 from mizzen.analysis.items import Item
 from mizzen.analysis.messages import Message, message
 from mizzen.analysis.values import elements, mapping, number, text, texts
 from mizzen.analysis.world import World
 from mizzen.resources.paths import join
+from mizzen.resources.visibility import seen_by
 
 
 def addresses(world: World) -> Iterator[Message]:
@@ -62,6 +62,7 @@ def protocols(world: World) -> Iterator[Message]:
 
 
 def _meet(one: _Port, other: _Port) -> bool:
+    # As in Istio's analyzer, one that is exported to nobody meets those that all see.
     if one.seen_by is None or other.seen_by is None:
         return True
     return bool(one.seen_by & other.seen_by)

@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mizzen.analysis.destinations import seen_by
 from mizzen.analysis.items import Item
 from mizzen.analysis.messages import Message, message
 from mizzen.analysis.routes import in_mesh
@@ -18,6 +17,7 @@ from mizzen.analysis.values import texts
 from mizzen.analysis.world import World
 from mizzen.resources import hosts
 from mizzen.resources.paths import join
+from mizzen.resources.visibility import meet, seen_by
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,7 @@ def conflicting_hosts(world: World) -> Iterator[Message]:
     private = [one for one in claims if one.seen_by]
     told: set[Item] = set()
     for claim in claims:
-        others = [one for one in by_host[claim.host] if _meet(claim, one)]
+        others = [one for one in by_host[claim.host] if meet(claim.seen_by, one.seen_by)]
         others += [one for one in (private if claim.seen_by is None else public) if _around(claim, one)]
         names = dict.fromkeys(one.item.full_name for one in others if one.item is not claim.item)
         if names and claim.item not in told:
@@ -55,13 +55,6 @@ def _claims(world: World, item: Item) -> Iterator[_Claim]:
     for index, host in enumerate(texts(item.spec, "hosts")):
         full = world.destinations.full(host, item.namespace)
         yield _Claim(item, join("spec.hosts", index), full, seen)
-
-
-def _meet(one: _Claim, other: _Claim) -> bool:
-    """Says whether some namespace sees both."""
-    if one.seen_by is None or other.seen_by is None:
-        return one.seen_by != frozenset() and other.seen_by != frozenset()
-    return bool(one.seen_by & other.seen_by)
 
 
 def _around(one: _Claim, other: _Claim) -> bool:

@@ -6,7 +6,6 @@ are not looked up here.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import urlsplit
 
@@ -15,6 +14,7 @@ from mizzen.analysis.label_selectors import matches
 from mizzen.analysis.messages import Message, message
 from mizzen.analysis.values import Values, at, elements, labels, mapping, mappings, text, texts
 from mizzen.analysis.world import Reference, World
+from mizzen.resources.hosts import is_ip_address
 from mizzen.resources.paths import join
 
 _REVISION = "istio.io/rev"
@@ -98,14 +98,6 @@ def _external(item: Item, path: str, hook: Values) -> Iterator[Message]:
         host = ""
     if not host:
         yield message("IST0163", item, where, f"webhook {name}: {url!r} has no host")
-    elif _is_address(host):
+    elif is_ip_address(host):
         said = f"webhook {name} leads to the address {host}; a host name can move, an address cannot"
         yield message("IST0164", item, where, said)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -24,7 +24,7 @@ from mizzen.compile.route_matches import build_match, described_path, is_catch_a
 from mizzen.compile.seats import ALONE, Seat
 from mizzen.mesh.gateways import names_any
 from mizzen.mesh.model import Host, Labels, VirtualService, labels_of, selects
-from mizzen.mesh.virtual_services import MESH_GATEWAY
+from mizzen.resources.gateway_names import MESH
 from mizzen.resources.key import Key
 from mizzen.resources.virtual_service import Destination, HTTPMatchRequest, HTTPRoute
 from mizzen.stubs.envoy.config.route.v3.route_components_pb2 import Route, RouteMatch, VirtualHost
@@ -33,7 +33,7 @@ from mizzen.stubs.envoy.config.route.v3.route_pb2 import RouteConfiguration
 # What a VirtualService may hold at most; Envoy's own limit is 4 kB.
 _LARGEST_DIRECT_RESPONSE = 1 << 20
 _BAD_GATEWAY = 502
-SIDECARS = frozenset({MESH_GATEWAY})
+SIDECARS = frozenset({MESH})
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from mizzen.compile.seats import ALONE, Seat
 from mizzen.compile.sni_routes import SniClusterView, SniView, sni_name
 from mizzen.mesh.model import DestinationRule, Host, VirtualService, labels_of, selects
 from mizzen.mesh.scope import Scope, ScopedService
-from mizzen.mesh.virtual_services import MESH_GATEWAY
+from mizzen.resources.gateway_names import MESH
 from mizzen.resources.key import Key
 from mizzen.resources.virtual_service import L4MatchAttributes, RouteDestination, TLSMatchAttributes
 from mizzen.stubs.envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
@@ -198,7 +198,7 @@ def concerns(match: L4MatchAttributes | TLSMatchAttributes, port: int, address: 
     """
     if match.port and match.port != port:
         return False
-    if match.gateways and MESH_GATEWAY not in match.gateways:
+    if match.gateways and MESH not in match.gateways:
         return False
     if match.source_namespace and match.source_namespace != source.namespace:
         return False

@@ -12,7 +12,6 @@ from typing import Any
 
 from mizzen.control.attachments import Attachments
 from mizzen.mesh.model import Endpoint, Proxy, Service, Snapshot
-from mizzen.mesh.visibility import PRIVATE, PUBLIC
 from mizzen.registry.entries import Entries, automatic_hosts
 from mizzen.registry.gateways import wanted_secrets, wanted_sockets
 from mizzen.registry.processes import build_endpoints, build_proxies
@@ -26,6 +25,7 @@ from mizzen.resources.mesh_config_references import mesh_configs
 from mizzen.resources.problems import Problem
 from mizzen.resources.resource import Resource
 from mizzen.resources.virtual_service import VirtualServiceSpec
+from mizzen.resources.visibility import PRIVATE, PUBLIC
 from mizzen.resources.workload import WorkloadSpec, working_folder
 from mizzen.store.contents import Contents
 

@@ -7,9 +7,9 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 
 from mizzen.mesh.model import VirtualService
-from mizzen.mesh.visibility import visibility
 from mizzen.resources.delegates import delegations, in_full, merged
 from mizzen.resources.virtual_service import HTTPRoute
+from mizzen.resources.visibility import visibility
 
 
 def with_delegates(rules: Sequence[VirtualService]) -> list[VirtualService]:

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mizzen.mesh.model import DestinationRule, Host
-from mizzen.mesh.visibility import PRIVATE, visibility
 from mizzen.resources.destination_rule import Subset, TrafficPolicy
 from mizzen.resources.hosts import resolve
+from mizzen.resources.visibility import PRIVATE, visibility
 
 ROOT_NAMESPACE = "istio-system"
 

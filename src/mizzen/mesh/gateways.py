@@ -10,11 +10,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mizzen.mesh.model import Host, VirtualService
-from mizzen.mesh.virtual_services import MESH_GATEWAY, host_names
-from mizzen.mesh.visibility import visibility
-from mizzen.resources.gateway_names import gateway_name
+from mizzen.mesh.virtual_services import host_names
+from mizzen.resources.gateway_names import MESH, gateway_name
 from mizzen.resources.gateway_servers import BoundServer
 from mizzen.resources.hosts import matches, subset_of
+from mizzen.resources.visibility import visibility
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def visible_rules(rules: Iterable[VirtualService], namespace: str) -> list[Virtu
     seen = (
         rule
         for rule in rules
-        if any(name != MESH_GATEWAY for name in rule.spec.gateways)
+        if any(name != MESH for name in rule.spec.gateways)
         and visibility(rule.spec.export_to, rule.namespace, namespace) is not None
     )
     return sorted(seen, key=lambda rule: rule.age)

@@ -13,8 +13,8 @@ from mizzen.mesh.delegates import with_delegates
 from mizzen.mesh.destination_rules import DestinationRuleIndex
 from mizzen.mesh.model import DestinationRule, Host, Service, Snapshot, VirtualService
 from mizzen.mesh.virtual_services import VirtualServiceIndex
-from mizzen.mesh.visibility import visibility
 from mizzen.resources.key import Key
+from mizzen.resources.visibility import visibility
 
 DEFAULT_HTTP_PORT = 80
 

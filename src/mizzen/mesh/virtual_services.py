@@ -10,16 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from mizzen.mesh.model import Host, VirtualService
-from mizzen.mesh.visibility import visibility
+from mizzen.resources.gateway_names import for_mesh
 from mizzen.resources.hosts import is_wildcard, resolve, specificity
-
-MESH_GATEWAY = "mesh"
-
-
-def applies_to_sidecars(rule: VirtualService) -> bool:
-    """Tells whether a VirtualService concerns sidecars: it names no gateways, or the reserved one."""
-    gateways = rule.spec.gateways
-    return not gateways or MESH_GATEWAY in gateways
+from mizzen.resources.visibility import visibility
 
 
 def host_names(rule: VirtualService) -> list[Host]:
@@ -34,7 +27,7 @@ class VirtualServiceIndex:
         ranked = [
             (visible, rule.age, rule)
             for rule in rules
-            if applies_to_sidecars(rule)
+            if for_mesh(rule.spec.gateways)
             and (visible := visibility(rule.spec.export_to, rule.namespace, client)) is not None
         ]
         self.rules = tuple(rule for _, _, rule in sorted(ranked, key=lambda entry: entry[:2]))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from mizzen.resources.delegates import delegations, merged
-from mizzen.resources.exports import visible
 from mizzen.resources.paths import join
 from mizzen.resources.problems import Level, Problem
 from mizzen.resources.resource import Resource
 from mizzen.resources.schema import nearest
 from mizzen.resources.virtual_service import HTTPRoute, VirtualServiceSpec
+from mizzen.resources.visibility import visibility
 
 NOT_FOUND = "IST0101"
 NO_DELEGATE = "NoDelegate"
@@ -47,7 +47,7 @@ def _delegation(rule: _Rule, path: str, route: HTTPRoute, known: Mapping[tuple[s
     elif found.spec.hosts:
         message = f"{found.key} has hosts, so it is no delegate (written at {found.source.position('spec.hosts')})"
         yield _problem(rule, where, NO_DELEGATE, message, "a delegate has no `hosts`")
-    elif not visible(found.namespace, found.spec.export_to, rule.namespace):
+    elif visibility(found.spec.export_to, found.namespace, rule.namespace) is None:
         message = f"{found.key} is not exported to namespace {rule.namespace}"
         yield _problem(rule, where, NO_DELEGATE, message, f"see {found.source.position('spec.exportTo')}")
     else:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 MESH = "mesh"
 """The name that stands for the mesh's sidecars, and is never a Gateway's."""
+
+
+def for_mesh(gateways: Collection[str]) -> bool:
+    """Tells whether a VirtualService that names these concerns the mesh's sidecars, and not gateways alone."""
+    return not gateways or MESH in gateways
 
 
 def gateway_name(written: str, namespace: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from mizzen.resources import hosts
 from mizzen.resources.gateway import GatewaySpec
-from mizzen.resources.gateway_names import MESH, gateway_name
+from mizzen.resources.gateway_names import MESH, for_mesh, gateway_name
 from mizzen.resources.gateway_servers import BoundServer, Conflict, merged, selecting
 from mizzen.resources.paths import join
 from mizzen.resources.problems import Level, Problem
@@ -50,11 +50,6 @@ def check_gateways(
         yield from _bindings(route, by_name)
 
 
-def for_mesh(route: Resource[VirtualServiceSpec]) -> bool:
-    """Says whether a VirtualService concerns the mesh's sidecars, and not gateways alone."""
-    return not route.spec.gateways or MESH in route.spec.gateways
-
-
 def _problem(resource: Resource[Any], code: str, path: str, message: str, hint: str, level: Level) -> Problem:
     return Problem(code, message, level, resource.source.position(path), resource.key, path, hint)
 
@@ -91,7 +86,7 @@ def _bindings(route: Resource[VirtualServiceSpec], by_name: Mapping[str, Resourc
             hint = f"did you mean `{near}`?" if near else "it takes effect when there is such a Gateway"
             path = join("spec.gateways", index)
             yield _problem(route, NOT_FOUND, path, f"gateway not found: {name}", hint, Level.WARNING)
-    if not bound or for_mesh(route):
+    if not bound or for_mesh(route.spec.gateways):
         return
     servers = [BoundServer(one, index) for one in bound for index in range(len(one.spec.servers))]
     yield from _useless(route, servers)

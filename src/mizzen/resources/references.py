@@ -16,9 +16,9 @@ from mizzen.resources import hosts
 from mizzen.resources.delegate_references import check_delegates
 from mizzen.resources.destination_rule import DestinationRuleSpec
 from mizzen.resources.entry_references import as_services, entry_problems, unreachable_names, written_labels
-from mizzen.resources.exports import visible
 from mizzen.resources.gateway import GatewaySpec
-from mizzen.resources.gateway_references import check_gateways, for_mesh
+from mizzen.resources.gateway_names import for_mesh
+from mizzen.resources.gateway_references import check_gateways
 from mizzen.resources.mesh_config_references import several
 from mizzen.resources.paths import join
 from mizzen.resources.problems import Level, Problem
@@ -29,6 +29,7 @@ from mizzen.resources.service import ServicePort, ServiceSpec
 from mizzen.resources.service_entry import ServiceEntrySpec
 from mizzen.resources.tls_references import unfit_tls
 from mizzen.resources.virtual_service import Destination, VirtualServiceSpec, all_destinations
+from mizzen.resources.visibility import meet, seen_by, visibility
 from mizzen.resources.workload import WorkloadSpec
 from mizzen.resources.workload_entry import WorkloadEntrySpec, labelled
 
@@ -106,7 +107,7 @@ class _World:
         found += [
             rule for wildcard, rule in self.wildcard_rules if wildcard != host and hosts.subset_of(host, wildcard)
         ]
-        return [rule for rule in found if visible(rule.namespace, rule.spec.export_to, client)]
+        return [rule for rule in found if visibility(rule.spec.export_to, rule.namespace, client) is not None]
 
     def selected(self, service: Resource[ServiceSpec]) -> list[Resource[Any]]:
         """Returns the Workloads and WorkloadEntries behind a service: of its namespace, with the labels of its selector."""
@@ -149,7 +150,7 @@ def _problem(
 
 
 def _virtual_service(resource: Resource[VirtualServiceSpec], world: _World) -> Iterator[Problem]:
-    for index, host in enumerate(resource.spec.hosts if for_mesh(resource) else ()):
+    for index, host in enumerate(resource.spec.hosts if for_mesh(resource.spec.gateways) else ()):
         yield from useless_routes(
             resource, index, world.services_of(hosts.resolve(host, resource.namespace, world.domain))
         )
@@ -218,7 +219,7 @@ def _conflicting_hosts(world: _World) -> Iterator[Problem]:
     """Yields an error for each mesh host that two VirtualServices claim: the oldest would win, and nobody be told."""
     claimed: dict[str, list[tuple[Resource[VirtualServiceSpec], str]]] = defaultdict(list)
     for resource in sorted(world.routes, key=lambda resource: resource.age):
-        if not for_mesh(resource):
+        if not for_mesh(resource.spec.gateways):
             continue
         for index, host in enumerate(resource.spec.hosts):
             path = join("spec.hosts", index)
@@ -236,18 +237,7 @@ def _conflicting_hosts(world: _World) -> Iterator[Problem]:
 
 def _overlap(one: Resource[VirtualServiceSpec], other: Resource[VirtualServiceSpec]) -> bool:
     """Says whether some namespace sees both."""
-    seen = [_seen_by(resource) for resource in (one, other)]
-    if seen[0] is None or seen[1] is None:
-        return seen[0] != set() and seen[1] != set()
-    return bool(seen[0] & seen[1])
-
-
-def _seen_by(resource: Resource[VirtualServiceSpec]) -> set[str] | None:
-    """Returns the namespaces that see a VirtualService; None stands for all."""
-    export_to = resource.spec.export_to
-    if not export_to or "*" in export_to:
-        return None
-    return {resource.namespace if name == "." else name for name in export_to if name != "~"}
+    return meet(*(seen_by(resource.spec.export_to, resource.namespace) for resource in (one, other)))
 
 
 def _destination_rule(resource: Resource[DestinationRuleSpec], world: _World) -> Iterator[Problem]:

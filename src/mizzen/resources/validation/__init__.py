@@ -1,8 +1,7 @@
 """The rules of each kind, one module per kind; the phrases of Istio's messages are kept, for tools search for them.
 
 ``validate`` and ``validate_metadata`` are all the rules for one resource by itself. What concerns several resources at
-once is in
-``mizzen.resources.references``.
+once is in ``mizzen.resources.references``.
 """
 
 from __future__ import annotations

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 
 from mizzen.resources.findings import Finding
 from mizzen.resources.gateway import GatewaySpec, Port, Server
+from mizzen.resources.hosts import is_ip_address
 from mizzen.resources.paths import join
 from mizzen.resources.validation import names
 from mizzen.resources.validation.gateway_tls import server_tls
@@ -72,9 +72,7 @@ def _bind(path: str, bind: str) -> Iterator[Finding]:
         message = "a gateway that listens on a Unix socket is not implemented yet in this version of Mizzen"
         yield Finding(path, message, hint="remove it, and give the port a number", code="NotImplemented")
         return
-    try:
-        ipaddress.ip_address(bind)
-    except ValueError:
+    if not is_ip_address(bind):
         yield Finding(path, f"{bind!r} is not a valid IP address", hint="remove it for the address of the gateway")
 
 

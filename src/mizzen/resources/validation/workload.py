@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterator
 
 from mizzen.resources.findings import Finding, warning
+from mizzen.resources.hosts import is_ip_address
 from mizzen.resources.model import alias_of
 from mizzen.resources.paths import join
 from mizzen.resources.validation import names
@@ -44,9 +44,7 @@ def _gateway(spec: WorkloadSpec, given: WorkloadGateway) -> Iterator[Finding]:
         alias = alias_of(WorkloadSpec, name)
         message = f"a gateway runs no application, so `{alias}` has no meaning beside `gateway`"
         yield Finding(f"spec.{alias}", message, hint="remove it, or move it to a Workload of its own")
-    try:
-        ipaddress.ip_address(given.address)
-    except ValueError:
+    if not is_ip_address(given.address):
         hint = "write 127.0.0.1 for this host alone, 0.0.0.0 for all its addresses"
         yield Finding("spec.gateway.address", f"{given.address!r} is not a valid IP address", hint=hint)
 

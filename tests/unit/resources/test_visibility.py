@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mizzen.mesh.visibility import Visibility, visibility
+from mizzen.resources.visibility import Visibility, visibility
 
 
 @pytest.mark.parametrize(

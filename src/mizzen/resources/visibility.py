@@ -30,3 +30,17 @@ def visibility(export_to: Collection[str], namespace: str, client: str) -> Visib
     if client == namespace and (PRIVATE in export_to or namespace in export_to):
         return Visibility.PRIVATE
     return Visibility.NAMED if client in export_to else None
+
+
+def seen_by(export_to: Collection[str], namespace: str) -> frozenset[str] | None:
+    """Returns the namespaces to which a resource of ``namespace`` is visible; None stands for all."""
+    if not export_to or PUBLIC in export_to:
+        return None
+    return frozenset(namespace if name == PRIVATE else name for name in export_to if name != NOBODY)
+
+
+def meet(one: frozenset[str] | None, other: frozenset[str] | None) -> bool:
+    """Tells whether some namespace is among both of what :func:`seen_by` returned."""
+    if one is None or other is None:
+        return one != frozenset() and other != frozenset()
+    return not one.isdisjoint(other)
