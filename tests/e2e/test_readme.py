@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.support.meshes import ROOT
 
-from mizzen.resources import load
+from mizzen.resources.loading import load
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy, pytest.mark.timeout(300)]
 

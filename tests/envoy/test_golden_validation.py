@@ -21,7 +21,7 @@ from mizzen.compile import names
 from mizzen.compile.compiler import Compiler
 from mizzen.compile.protos import socket_address
 from mizzen.compile.resource import CLUSTER, ENDPOINTS, FILTERS, LISTENER, ROUTES, Resources, TypeUrl, pack
-from mizzen.mesh.model import ProxyKind
+from mizzen.mesh.proxy_kind import ProxyKind
 from mizzen.node.bootstrap import BootstrapView, bootstrap
 from mizzen.node.envoy import envoy_path
 from mizzen.stubs.envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap

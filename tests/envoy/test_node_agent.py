@@ -32,7 +32,7 @@ from mizzen.node.events import (
     Stopped,
 )
 from mizzen.node.host import StartError
-from mizzen.node.leftovers import running
+from mizzen.node.process_table import running
 from mizzen.registry.reports import Desired, DesiredWorkload, Instance, Report, ServiceName
 from mizzen.settings import Settings
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mizzen.node.leftovers import start_time
+from mizzen.node.process_table import start_time
 from mizzen.settings import Settings
 
 pytestmark = pytest.mark.envoy

@@ -21,7 +21,8 @@ from tests.support.decoding import decode
 from tests.support.worlds import read, snapshot_of
 
 from mizzen.compile.resource import SHORT_NAMES, Resources
-from mizzen.mesh.model import Proxy, ProxyKind, Snapshot
+from mizzen.mesh.model import Proxy, Snapshot
+from mizzen.mesh.proxy_kind import ProxyKind
 
 FOLDER = Path(__file__).parent.parent / "golden" / "cases"
 BOOKINFO = Path(__file__).parent.parent.parent / "examples" / "bookinfo"

@@ -6,7 +6,8 @@ from tests.support.worlds import read, snapshot_of
 
 from mizzen.compile.compiler import Compiler
 from mizzen.compile.resource import CLUSTER, ENDPOINTS, FILTERS, LISTENER, ROUTES, Resources
-from mizzen.mesh.model import Proxy, ProxyKind, Snapshot
+from mizzen.mesh.model import Proxy, Snapshot
+from mizzen.mesh.proxy_kind import ProxyKind
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
 from mizzen.stubs.envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from mizzen.stubs.envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment

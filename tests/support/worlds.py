@@ -13,8 +13,8 @@ from mizzen.registry.entries import automatic_hosts, entries_in, hosts_in
 from mizzen.registry.gateways import wanted_sockets
 from mizzen.registry.reports import Instance, InstancePort, OutboundPort, Report
 from mizzen.registry.services import host_of, services_in, workloads_in
-from mizzen.resources import load
 from mizzen.resources.gateway import GatewaySpec
+from mizzen.resources.loading import load
 from mizzen.resources.problems import errors
 from mizzen.resources.resource import Resource
 from mizzen.resources.workload import WorkloadSpec

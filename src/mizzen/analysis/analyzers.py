@@ -33,7 +33,7 @@ from mizzen.analysis import (
 from mizzen.analysis.forms import FORMS
 from mizzen.analysis.messages import Message
 from mizzen.analysis.world import World
-from mizzen.resources import KINDS
+from mizzen.resources.kinds import KINDS
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from mizzen.analysis.items import Item
 from mizzen.analysis.values import labels, mappings, number, texts
 from mizzen.resources import hosts
-from mizzen.resources.schema import nearest
+from mizzen.resources.suggesting import nearest
 from mizzen.resources.visibility import seen_by
 
 _EXPORT = "networking.istio.io/exportTo"

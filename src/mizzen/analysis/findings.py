@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from mizzen.analysis.analyzers import ANALYZERS, Analyzer
 from mizzen.analysis.messages import Message
 from mizzen.analysis.world import World
-from mizzen.resources import Level
+from mizzen.resources.problems import Level
 
 _ANNOTATION = "galley.istio.io/analyze-suppress"
 _LEVELS = (Level.ERROR, Level.WARNING, Level.INFO)

@@ -12,7 +12,7 @@ from mizzen.analysis.items import Item
 from mizzen.analysis.messages import Message, message
 from mizzen.analysis.world import World
 from mizzen.resources.paths import join
-from mizzen.resources.schema import nearest
+from mizzen.resources.suggesting import nearest
 
 _KINDS = ("Namespace", "Service", "Pod", "Deployment")
 _INJECT = "sidecar.istio.io/inject"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mizzen.analysis.values import Values, labels, mapping
-from mizzen.resources import Position, Problem
 from mizzen.resources.paths import parent
+from mizzen.resources.problems import Position, Problem
 from mizzen.resources.yaml_values import Place
 
 CLUSTER_WIDE = frozenset(

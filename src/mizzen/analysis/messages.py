@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from mizzen.analysis.items import Item
-from mizzen.resources import Level, Position
+from mizzen.resources.problems import Level, Position
 
 _E, _W, _I = Level.ERROR, Level.WARNING, Level.INFO
 

@@ -14,9 +14,9 @@ from typing import Any
 from mizzen.analysis.embedded import embedded
 from mizzen.analysis.items import CLUSTER_WIDE, GATEWAY_API, Item
 from mizzen.analysis.values import Values, text
-from mizzen.resources import Problem
 from mizzen.resources.kinds import kind_of
 from mizzen.resources.loading import load_document
+from mizzen.resources.problems import Problem
 from mizzen.resources.yaml_documents import Document, documents
 from mizzen.resources.yaml_values import Place
 

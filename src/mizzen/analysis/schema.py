@@ -19,9 +19,9 @@ from mizzen.analysis.messages import MESSAGE_TYPES, Message, message
 from mizzen.analysis.shapes import deviations
 from mizzen.analysis.values import Values
 from mizzen.analysis.world import World
-from mizzen.resources import KINDS, Level, Problem
 from mizzen.resources.findings import Finding
-from mizzen.resources.kinds import MIZZEN, Kind
+from mizzen.resources.kinds import KINDS, MIZZEN, Kind
+from mizzen.resources.problems import Level, Problem
 
 NOT_IMPLEMENTED = "NotImplemented"
 # The analyzer of deprecations says it, as with Istio.

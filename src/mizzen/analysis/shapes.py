@@ -15,7 +15,7 @@ from pydantic.alias_generators import to_camel
 
 from mizzen.resources.findings import Finding
 from mizzen.resources.paths import join
-from mizzen.resources.schema import nearest
+from mizzen.resources.suggesting import nearest
 
 TEXT, WHOLE, NUMBER, BOOLEAN, ANY = "text", "a whole number", "a number", "true or false", "anything"
 

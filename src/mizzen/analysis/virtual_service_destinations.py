@@ -16,7 +16,7 @@ from mizzen.analysis.routes import RouteDestination, destinations, gateways
 from mizzen.analysis.values import at, mappings, number, text, texts
 from mizzen.analysis.world import World
 from mizzen.resources import hosts
-from mizzen.resources.schema import nearest
+from mizzen.resources.suggesting import nearest
 
 
 def destination_hosts(world: World) -> Iterator[Message]:

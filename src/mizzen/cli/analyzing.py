@@ -21,7 +21,7 @@ from mizzen.cli.output import Complaint, count, note
 
 if TYPE_CHECKING:
     from mizzen.analysis import Message, Selection, Suppression, World
-    from mizzen.resources import Problem
+    from mizzen.resources.problems import Problem
 
 
 class _Unreadable(Complaint):
@@ -213,7 +213,7 @@ def _print(messages: Sequence[Message], options: Options) -> None:
 
 def _bad_as(messages: Sequence[Message], threshold: str) -> list[Message]:
     from mizzen.analysis.findings import at_least
-    from mizzen.resources import Level
+    from mizzen.resources.problems import Level
 
     return [one for one in messages if at_least(one.type.level, Level(threshold.lower()))]
 

@@ -191,7 +191,7 @@ def _read(name: str, state_dir: Path, *, named: bool = True) -> Mesh:
 
 def _supervisor(facts: dict[str, Any]) -> int:
     """Returns the process that keeps the node, or 0 if there is none."""
-    from mizzen.node.leftovers import start_time
+    from mizzen.node.process_table import start_time
 
     pid, started = facts.get("supervisor"), facts.get("supervisorStarted")
     return pid if isinstance(pid, int) and pid > 0 and started and start_time(pid) == started else 0

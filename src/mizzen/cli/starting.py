@@ -231,7 +231,9 @@ def _check(settings: Settings) -> None:
     """
     from mizzen.cli.problems import displayed
     from mizzen.node.commands import check_commands
-    from mizzen.resources import Level, check_references, errors, load_paths
+    from mizzen.resources.loading import load_paths
+    from mizzen.resources.problems import Level, errors
+    from mizzen.resources.references import check_references
 
     loaded = load_paths(settings.paths)
     references = check_references(loaded.resources)

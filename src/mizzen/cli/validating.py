@@ -43,7 +43,9 @@ def validate(filenames: tuple[str, ...], recursive: bool, namespace: str, output
 def _check(texts: dict[str, str], namespace: str) -> tuple[int, list[Problem]]:
     from mizzen.cli.problems import displayed
     from mizzen.node.commands import check_commands
-    from mizzen.resources import Level, check_references, load_texts
+    from mizzen.resources.loading import load_texts
+    from mizzen.resources.problems import Level
+    from mizzen.resources.references import check_references
 
     loaded = load_texts(texts.items(), default_namespace=namespace)
     # Files are often checked elsewhere than they run.

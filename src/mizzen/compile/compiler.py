@@ -21,7 +21,8 @@ from mizzen.compile.outbound import Builders, Named, Outbound, by_name, kept, re
 from mizzen.compile.resource import CLUSTER, ENDPOINTS, FILTERS, LISTENER, ROUTES, Resources, XdsResource
 from mizzen.compile.route_views import source_of
 from mizzen.compile.seats import ALONE, Seat, seat_of
-from mizzen.mesh.model import Capture, Instance, Proxy, ProxyKind, Snapshot
+from mizzen.mesh.model import Capture, Instance, Proxy, Snapshot
+from mizzen.mesh.proxy_kind import ProxyKind
 from mizzen.mesh.rerouting import rerouted
 from mizzen.mesh.scope import Scope, scope_of
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 from mizzen.compile import names
 from mizzen.compile.protos import socket_address
-from mizzen.mesh.model import Instance, ProxyKind
+from mizzen.mesh.model import Instance
+from mizzen.mesh.proxy_kind import ProxyKind
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
 from mizzen.stubs.envoy.config.core.v3.address_pb2 import Address
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mizzen.control.world import World
-from mizzen.resources import load_texts
 from mizzen.resources.key import Key
+from mizzen.resources.loading import load_texts
 from mizzen.resources.problems import Problem, errors
 from mizzen.resources.references import check_references
 from mizzen.resources.resource import Resource

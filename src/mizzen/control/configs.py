@@ -5,7 +5,8 @@ from __future__ import annotations
 from mizzen.compile.compiler import Compiler
 from mizzen.compile.names import UID_METADATA
 from mizzen.control.world import World
-from mizzen.mesh.model import Proxy, ProxyKind, Snapshot
+from mizzen.mesh.model import Proxy, Snapshot
+from mizzen.mesh.proxy_kind import ProxyKind
 from mizzen.xds.source import Config, Node
 from mizzen.xds.status import Rejection
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
+from mizzen.mesh.proxy_kind import ProxyKind
 from mizzen.mesh.spiffe import SpiffeId
 from mizzen.resources.destination_rule import DestinationRuleSpec
 from mizzen.resources.gateway import GatewaySpec
@@ -122,15 +123,6 @@ class Capture(enum.StrEnum):
 
     EXPLICIT = "explicit"
     TRANSPARENT = "transparent"
-
-
-class ProxyKind(enum.StrEnum):
-    """What a proxy is: an Envoy beside one workload, one Envoy for all workloads of a host, a gateway, or a gRPC library."""
-
-    SIDECAR = "sidecar"
-    NODE = "node"
-    GATEWAY = "router"  # as Istio calls it
-    PROXYLESS = "proxyless"
 
 
 @dataclass(frozen=True)

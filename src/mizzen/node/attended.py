@@ -13,8 +13,9 @@ from mizzen.node.environment import environment
 from mizzen.node.events import InstanceNotReady
 from mizzen.node.explicit import ExplicitCapture
 from mizzen.node.host import Host
-from mizzen.node.leftovers import kill_group, start_time
+from mizzen.node.leftovers import kill_group
 from mizzen.node.probes import Surroundings
+from mizzen.node.process_table import start_time
 from mizzen.node.run_messages import End, FromRun, Go, Link, RunPlace, Told, Wish
 from mizzen.node.specs import Workload
 

@@ -17,7 +17,7 @@ from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 
 from mizzen.compile.names import PROXY_DNS_PORT, SDS_CLUSTER, UID_METADATA
-from mizzen.mesh.model import ProxyKind
+from mizzen.mesh.proxy_kind import ProxyKind
 from mizzen.resources.hosts import DEFAULT_DOMAIN
 from mizzen.stubs.envoy.config.bootstrap.v3 import bootstrap_pb2
 from mizzen.stubs.envoy.config.cluster.v3 import cluster_pb2

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from mizzen.mesh.model import ProxyKind
+from mizzen.mesh.proxy_kind import ProxyKind
 from mizzen.node import envoy
 from mizzen.node.bootstrap import BootstrapView
 from mizzen.node.capturing import Place

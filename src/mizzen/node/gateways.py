@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from mizzen.mesh.model import ProxyKind
+from mizzen.mesh.proxy_kind import ProxyKind
 from mizzen.node.capturing import Place
 from mizzen.node.envoys import EnvoyKeeper, sidecar
 from mizzen.node.gateway_events import GatewayFilesUnusable, GatewayListens

@@ -32,7 +32,7 @@ from mizzen.node.node_proxy import NodeProxy, SeatKeeper
 from mizzen.node.runtimes import Application, Runtime
 from mizzen.node.serving import Serving
 from mizzen.node.specs import Workload
-from mizzen.registry.processes import OUTSIDE
+from mizzen.registry.membership import OUTSIDE
 from mizzen.registry.reports import ExecContext, Instance
 
 # How long to wait for all proxies to acknowledge; one that takes longer is stuck, and the rest must go on.

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mizzen.node.host import StartError
-from mizzen.node.leftovers import start_time
+from mizzen.node.process_table import start_time
 from mizzen.settings import Settings
 
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 from mizzen.compile import names
 from mizzen.latest import Latest
-from mizzen.mesh.model import ProxyKind
+from mizzen.mesh.proxy_kind import ProxyKind
 from mizzen.node.bootstrap import BootstrapView
 from mizzen.node.capturing import Place
 from mizzen.node.envoy import Envoy

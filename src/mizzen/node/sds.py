@@ -15,7 +15,7 @@ from mizzen.compile.resource import SECRET, XdsResource
 from mizzen.identity.renewal import KeyMaterial
 from mizzen.identity.renewer import Issue, Renewer
 from mizzen.identity.secrets import by_name, secrets, secrets_by_identity, system_roots_secret
-from mizzen.mesh.model import ProxyKind
+from mizzen.mesh.proxy_kind import ProxyKind
 from mizzen.mesh.spiffe import SpiffeId
 from mizzen.node.file_secrets import FileSecrets
 from mizzen.xds.source import Config, Node

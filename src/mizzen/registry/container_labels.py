@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from mizzen.resources.protocols import Protocol
-from mizzen.resources.schema import nearest
+from mizzen.resources.suggesting import nearest
 from mizzen.resources.validation.names import is_dns_label, is_dns_subdomain, labels
 
 SERVICE_PREFIX = "service.mizzen.dev/"

@@ -15,14 +15,15 @@ from mizzen.mesh.model import (
     Instance,
     OutboundPort,
     Proxy,
-    ProxyKind,
     Service,
     ServicePort,
     Surroundings,
     labels_of,
 )
+from mizzen.mesh.proxy_kind import ProxyKind
 from mizzen.mesh.spiffe import SpiffeId
 from mizzen.registry import reports
+from mizzen.registry.membership import OUTSIDE
 from mizzen.registry.selecting import Labelled, Services
 from mizzen.registry.services import host_of, services_in, target_of, workloads_in
 from mizzen.registry.written import behind_service, written_addresses
@@ -35,8 +36,6 @@ from mizzen.resources.workload import WorkloadSpec
 RUNNING = "Running"
 STOPPED = "Stopped"
 DRAINING = "Draining"
-# The capture of a container that is no member of the mesh, and has no proxy.
-OUTSIDE = "none"
 
 
 def build_endpoints(

@@ -16,7 +16,8 @@ from mizzen.resources.findings import Finding
 from mizzen.resources.manifest import Manifest
 from mizzen.resources.model import WRITTEN, Model, StringMatch
 from mizzen.resources.paths import join
-from mizzen.resources.schema import Loc, ancestor_with, descendant_with, field_names, model_at, nearest, usable_names
+from mizzen.resources.schema import Loc, ancestor_with, descendant_with, field_names, model_at, usable_names
+from mizzen.resources.suggesting import nearest
 from mizzen.resources.yaml_values import Place
 
 ManifestT = TypeVar("ManifestT", bound=Manifest[Any])

@@ -8,7 +8,7 @@ from mizzen.resources.delegates import delegations, merged
 from mizzen.resources.paths import join
 from mizzen.resources.problems import Level, Problem
 from mizzen.resources.resource import Resource
-from mizzen.resources.schema import nearest
+from mizzen.resources.suggesting import nearest
 from mizzen.resources.virtual_service import HTTPRoute, VirtualServiceSpec
 from mizzen.resources.visibility import visibility
 

@@ -15,7 +15,7 @@ from mizzen.resources.paths import join
 from mizzen.resources.problems import Level, Problem
 from mizzen.resources.protocols import Protocol
 from mizzen.resources.resource import Resource
-from mizzen.resources.schema import nearest
+from mizzen.resources.suggesting import nearest
 from mizzen.resources.virtual_service import VirtualServiceSpec
 from mizzen.resources.workload import WorkloadSpec
 

@@ -7,7 +7,7 @@ from typing import Any
 from mizzen.resources.findings import Finding
 from mizzen.resources.key import Key
 from mizzen.resources.kinds import IMPLEMENTED, KINDS, KUBERNETES_OTHERS, KUBERNETES_WORKLOADS, Kind, kind_of
-from mizzen.resources.schema import nearest
+from mizzen.resources.suggesting import nearest
 
 
 def identify(value: Any, default_namespace: str) -> tuple[Kind | None, Key | None, list[Finding]]:

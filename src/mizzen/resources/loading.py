@@ -26,7 +26,7 @@ from mizzen.resources.paths import parent
 from mizzen.resources.problems import Level, Position, Problem
 from mizzen.resources.resource import Resource, Source
 from mizzen.resources.unimplemented import not_implemented
-from mizzen.resources.validation import validate, validate_metadata
+from mizzen.resources.validation.rules import validate, validate_metadata
 from mizzen.resources.yaml_documents import Document, documents
 from mizzen.resources.yaml_values import Place
 from mizzen.settings import holds_resources

@@ -37,6 +37,7 @@ class Model(BaseModel):
         validate_by_name=True,
         validate_by_alias=True,
         serialize_by_alias=True,
+        defer_build=True,
     )
 
     ONE_OF: ClassVar[tuple[tuple[str, ...], ...]] = ()

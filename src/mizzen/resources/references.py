@@ -24,9 +24,9 @@ from mizzen.resources.paths import join
 from mizzen.resources.problems import Level, Problem
 from mizzen.resources.protocol_references import hashed_bytes, undeclared_ports, useless_routes
 from mizzen.resources.resource import Resource
-from mizzen.resources.schema import nearest
 from mizzen.resources.service import ServicePort, ServiceSpec
 from mizzen.resources.service_entry import ServiceEntrySpec
+from mizzen.resources.suggesting import nearest
 from mizzen.resources.tls_references import unfit_tls
 from mizzen.resources.virtual_service import Destination, VirtualServiceSpec, all_destinations
 from mizzen.resources.visibility import meet, seen_by, visibility

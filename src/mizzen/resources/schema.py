@@ -5,7 +5,6 @@ This is for messages: what a user may have meant is found in the same schema tha
 
 from __future__ import annotations
 
-import difflib
 import types
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -39,16 +38,6 @@ def model_at(model: type[Model], loc: Iterable[str | int]) -> type[Model] | None
     return _model_in(annotation)
 
 
-def nearest(name: str, known: Iterable[str], cutoff: float = 0.65) -> str | None:
-    """Returns the known name that ``name`` most likely stands for; case, ``_`` and ``-`` do not count.
-
-    ``cutoff`` is how alike they must be, from 0 to 1.
-    """
-    plain = {_plain(candidate): candidate for candidate in known}
-    found = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=cutoff)
-    return plain[found[0]] if found else None
-
-
 def ancestor_with(model: type[Model], loc: Loc, name: str) -> Loc | None:
     """Returns the nearest place above ``loc`` whose model has the field: a line is indented too far."""
     for length in range(len(loc) - 1, -1, -1):
@@ -78,10 +67,6 @@ def _models_below(model: type[Model]) -> Iterator[tuple[str, type[Model]]]:
         inner = _model_in(info.annotation)
         if inner is not None and not _is_later(info):
             yield alias_of(model, name), inner
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", "").replace("-", "").lower()
 
 
 def _bare(annotation: Any) -> Any:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from mizzen.resources import load
+from mizzen.resources.loading import load
 from mizzen.resources.problems import Level, Position, Problem, errors
 from mizzen.settings import holds_resources
 from mizzen.store.contents import AnyResource

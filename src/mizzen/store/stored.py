@@ -10,8 +10,8 @@ import dataclasses
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from mizzen.resources import load
 from mizzen.resources.key import Key
+from mizzen.resources.loading import load
 from mizzen.resources.problems import Position, Problem, errors
 from mizzen.store.contents import AnyResource
 from mizzen.store.database import Origin, Record, Written

@@ -1,4 +1,4 @@
-"""What the order of a push needs to know about encoded resources: who names whom, and what stands for nothing.
+"""What the order of a push needs to know about encoded resources: who names whom.
 
 References are found in the encoded bytes, by the length-prefixed name, rather than by taking messages apart: a route
 configuration may name clusters in a dozen places, and Envoy adds new ones every year. A false find merely delays.
@@ -10,12 +10,8 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Final
 
-from mizzen.compile import names
-from mizzen.compile.resource import CLUSTER, ENDPOINTS, FILTERS, LISTENER, ROUTES, TypeUrl, XdsResource, encode
-from mizzen.compile.tcp_routes import TcpRouteView, build_tcp_route
+from mizzen.compile.resource import CLUSTER, ENDPOINTS, FILTERS, LISTENER, ROUTES, XdsResource
 from mizzen.stubs.envoy.config.cluster.v3 import cluster_pb2
-from mizzen.stubs.envoy.config.endpoint.v3 import endpoint_pb2
-from mizzen.stubs.envoy.config.route.v3 import route_pb2
 from mizzen.xds.wire import varint
 
 PARENTS: Final = {ENDPOINTS: CLUSTER, ROUTES: LISTENER, FILTERS: LISTENER}
@@ -43,21 +39,6 @@ class Mentions:
         if name not in self._found:
             self._found[name] = needle(str(name)) in self._text
         return self._found[name]
-
-
-def empty(type_url: TypeUrl, name: str) -> XdsResource | None:
-    """Returns what stands for a missing assignment, route configuration or TCP route; None for the other types.
-
-    Envoy waits for these (up to ``initial_fetch_timeout``) when it has asked for them, and the listener or cluster
-    that needs them waits along, so "there is none" is said with an empty one.
-    """
-    if type_url == ENDPOINTS:
-        return encode(name, endpoint_pb2.ClusterLoadAssignment(cluster_name=name))
-    if type_url == ROUTES:
-        return encode(name, route_pb2.RouteConfiguration(name=name))
-    if type_url == FILTERS:
-        return build_tcp_route(TcpRouteView(name, names.BLACK_HOLE, ((names.BLACK_HOLE, 1),)))
-    return None
 
 
 def address_taken(message: str) -> bool:

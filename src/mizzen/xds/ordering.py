@@ -34,7 +34,7 @@ from typing import Final
 
 from mizzen.compile.resource import CLUSTER, ENDPOINTS, FILTERS, LISTENER, ROUTES, SECRET, TypeUrl, XdsResource
 from mizzen.xds.exchange import Answer, Batch, Missing
-from mizzen.xds.facts import PARENTS, AssignmentNames, Mentions, address_taken, empty, needle
+from mizzen.xds.facts import PARENTS, AssignmentNames, Mentions, address_taken, needle
 from mizzen.xds.source import Config
 from mizzen.xds.subscription import Subscription
 
@@ -357,7 +357,10 @@ def _missing(type_url: TypeUrl, name: str, named: Callable[[], bool]) -> XdsReso
     """
     if type_url == SECRET:
         return Missing.LEAVE
-    substitute = empty(type_url, name) if type_url in PARENTS else None
-    if substitute is None:
+    if type_url not in PARENTS:
         return Missing.TELL
-    return substitute if named() else Missing.LEAVE
+    # Here, because a node serves secrets alone, and would load the compiler with its start for nothing.
+    from mizzen.compile.nothing import build_nothing
+
+    substitute = build_nothing(type_url, name)
+    return substitute if substitute and named() else Missing.LEAVE

@@ -11,7 +11,8 @@ from tests.support.worlds import read, snapshot_of
 
 from mizzen.compile.compiler import Compiler
 from mizzen.latest import Latest
-from mizzen.mesh.model import Endpoint, Proxy, ProxyKind, Snapshot, labels_of
+from mizzen.mesh.model import Endpoint, Proxy, Snapshot, labels_of
+from mizzen.mesh.proxy_kind import ProxyKind
 from mizzen.xds import Config, Node
 
 HOST = "reviews.default.svc.cluster.local"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mizzen.analysis import ANALYZERS, MESSAGE_TYPES, Selection, Suppression, World, found, read
-from mizzen.resources import Level
+from mizzen.resources.problems import Level
 
 TEXT = """\
 apiVersion: v1

@@ -13,7 +13,7 @@ from mizzen import __version__
 from mizzen.cli import choosing
 from mizzen.cli.choosing import Choice, Mesh
 from mizzen.cli.output import Complaint
-from mizzen.node.leftovers import start_time
+from mizzen.node.process_table import start_time
 
 
 def test_the_only_running_mesh_is_meant_whatever_its_name(start_mesh: StartMesh) -> None:

@@ -9,7 +9,7 @@ import yaml
 from tests.unit.cli.fakes import LONG_AGO, FakeApi, instance, out, run
 from tests.unit.cli.samples import destination_rule, service, virtual_service, workload
 
-from mizzen.resources import load
+from mizzen.resources.loading import load
 
 
 def _listing(*items: dict[str, Any]) -> Any:

@@ -11,7 +11,8 @@ from tests.support.written import destination_rule, service, workload
 from mizzen.compile.compiler import Compiler
 from mizzen.compile.resource import CLUSTER, ENDPOINTS, FILTERS, LISTENER, ROUTES
 from mizzen.compile.seats import ALONE, seat_of
-from mizzen.mesh.model import Instance, ProxyKind
+from mizzen.mesh.model import Instance
+from mizzen.mesh.proxy_kind import ProxyKind
 from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.tls_pb2 import UpstreamTlsContext
 
 WORLD = (

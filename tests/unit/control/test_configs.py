@@ -10,7 +10,8 @@ from tests.unit.control.conftest import OpenWorld
 
 from mizzen.compile.resource import CLUSTER, LISTENER
 from mizzen.control.configs import Configs, proxy_of
-from mizzen.mesh.model import Instance, Proxy, ProxyKind, Snapshot
+from mizzen.mesh.model import Instance, Proxy, Snapshot
+from mizzen.mesh.proxy_kind import ProxyKind
 from mizzen.registry.reports import Report
 from mizzen.xds.source import Node
 from mizzen.xds.status import Rejection

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import pytest
 
 from mizzen.control.rejections import SetAside, culprits, in_force
-from mizzen.resources import load
 from mizzen.resources.key import Key
+from mizzen.resources.loading import load
 from mizzen.resources.resource import Resource
 from mizzen.xds.status import Rejection
 

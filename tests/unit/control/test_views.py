@@ -10,7 +10,7 @@ from tests.support.written import destination_rule, service, virtual_service, wo
 
 from mizzen.control.views import Inputs, build_desired, build_snapshot, hosts_of, running, template_digest
 from mizzen.registry.reports import Desired, DesiredWorkload, Report
-from mizzen.resources import load
+from mizzen.resources.loading import load
 from mizzen.resources.problems import Problem
 from mizzen.resources.resource import Resource
 from mizzen.store.contents import Contents

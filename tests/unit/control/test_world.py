@@ -12,8 +12,8 @@ from tests.unit.control.conftest import OpenWorld
 
 from mizzen.control.world import Published, World
 from mizzen.registry.reports import Report
-from mizzen.resources import load
 from mizzen.resources.key import Key
+from mizzen.resources.loading import load
 from mizzen.resources.resource import Resource
 from mizzen.xds.status import Rejection
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from tests.unit.examples.bookinfo_shop import BOOKINFO
 
-from mizzen import resources
+from mizzen.resources.loading import load
 
 
 def rule(name: str, *versions: str) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def test_the_networking_files_say_what_istio_publishes() -> None:
 
 @pytest.mark.parametrize("path", sorted(BOOKINFO.rglob("*.yaml")), ids=lambda path: path.stem)
 def test_mizzen_reads_the_files(path: Path) -> None:
-    loaded = resources.load(path.read_text(), str(path))
+    loaded = load(path.read_text(), str(path))
     assert loaded.problems == ()
     assert len(loaded.resources) == len([item for item in yaml.safe_load_all(path.read_text()) if item])
 

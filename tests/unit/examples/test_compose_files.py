@@ -11,7 +11,7 @@ import yaml
 from tests.unit.examples.bookinfo_shop import BOOKINFO
 from tests.unit.examples.test_bookinfo_files import PUBLISHED
 
-from mizzen import resources
+from mizzen.resources.loading import load
 
 COMPOSE = BOOKINFO.parent / "compose"
 ROOT = COMPOSE.parent.parent
@@ -70,7 +70,7 @@ def test_every_service_is_built_from_the_containerfile() -> None:
 
 @pytest.mark.parametrize("path", RULES, ids=lambda path: path.stem)
 def test_mizzen_reads_the_rules(path: Path) -> None:
-    loaded = resources.load(path.read_text(), str(path))
+    loaded = load(path.read_text(), str(path))
     assert loaded.problems == ()
     assert [resource.key.name for resource in loaded.resources] == ["reviews"]
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mizzen.resources import check_references, errors, load_paths
+from mizzen.resources.loading import load_paths
+from mizzen.resources.problems import errors
+from mizzen.resources.references import check_references
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "gateways"
 FILES = sorted((EXAMPLE / "networking").glob("*.yaml"))

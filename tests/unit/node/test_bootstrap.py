@@ -4,7 +4,7 @@ import dataclasses
 import json
 from pathlib import Path
 
-from mizzen.mesh.model import ProxyKind
+from mizzen.mesh.proxy_kind import ProxyKind
 from mizzen.node.bootstrap import BootstrapView, bootstrap, bootstrap_json, node_id
 
 SIDECAR = BootstrapView(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mizzen.node.commands import check_commands
-from mizzen.resources import load
+from mizzen.resources.loading import load
 from mizzen.resources.problems import Level, Position
 
 WORKLOAD = """\

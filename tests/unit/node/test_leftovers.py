@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mizzen.node.leftovers import Process, Records, kill_group, leftovers, running, start_time
+from mizzen.node.leftovers import Records, kill_group, leftovers
+from mizzen.node.process_table import Process, running, start_time
 
 
 @pytest.mark.parametrize(

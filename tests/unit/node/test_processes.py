@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from mizzen.node import processes
-from mizzen.node.leftovers import Records, start_time
+from mizzen.node.leftovers import Records
 from mizzen.node.output import Output
+from mizzen.node.process_table import start_time
 from mizzen.node.processes import Command, Exit, Process
 
 

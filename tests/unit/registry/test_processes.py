@@ -8,7 +8,8 @@ from tests.support.worlds import TRUST_DOMAIN, instances_of, read
 from tests.support.written import service, workload
 
 from mizzen.mesh import model
-from mizzen.mesh.model import Capture, Endpoint, Proxy, ProxyKind
+from mizzen.mesh.model import Capture, Endpoint, Proxy
+from mizzen.mesh.proxy_kind import ProxyKind
 from mizzen.registry.processes import build_endpoints, build_proxies
 from mizzen.registry.reports import Instance
 from mizzen.registry.services import build_services

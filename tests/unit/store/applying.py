@@ -11,7 +11,8 @@ import os
 import sys
 from pathlib import Path
 
-from mizzen.resources import Key, load
+from mizzen.resources.key import Key
+from mizzen.resources.loading import load
 from mizzen.store import SqliteStore
 
 _TEXT = """\

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.unit.store.written import key, resource
 
-from mizzen.resources import Position
+from mizzen.resources.problems import Position
 from mizzen.store import NotFoundError, ReadOnlyError, StoreCorruptError, StoreError
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.unit.store.written import documents, virtual_service
 
-from mizzen.resources import Level
+from mizzen.resources.problems import Level
 from mizzen.store import files
 from mizzen.store.files import GRACE, Scan, scan
 

@@ -6,7 +6,8 @@ import dataclasses
 
 from tests.unit.store.written import documents, key, resource, virtual_service
 
-from mizzen.resources import Position, load
+from mizzen.resources.loading import load
+from mizzen.resources.problems import Position
 from mizzen.store.database import Origin
 from mizzen.store.stored import delete_command, parse, record, stored
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.unit.store.written import codes, documents, key, limit_pages, resource, timeouts, virtual_service
 
-from mizzen.resources import Level, errors
+from mizzen.resources.problems import Level, errors
 from mizzen.store import (
     Action,
     Contents,

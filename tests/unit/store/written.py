@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from mizzen.resources import Key, Resource, load
+from mizzen.resources.key import Key
+from mizzen.resources.loading import load
+from mizzen.resources.resource import Resource
 from mizzen.store import Contents
 from mizzen.store.database import Database
 

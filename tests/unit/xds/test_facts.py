@@ -2,12 +2,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mizzen.compile.resource import CLUSTER, ENDPOINTS, ROUTES, XdsResource, encode
+from mizzen.compile.resource import XdsResource, encode
 from mizzen.stubs.envoy.config.cluster.v3 import cluster_pb2
-from mizzen.stubs.envoy.config.endpoint.v3 import endpoint_pb2
 from mizzen.stubs.envoy.config.route.v3 import route_pb2
 from mizzen.xds import facts
-from mizzen.xds.facts import AssignmentNames, Mentions, empty, needle
+from mizzen.xds.facts import AssignmentNames, Mentions, needle
 
 
 @given(st.text(min_size=1, max_size=300))
@@ -22,18 +21,6 @@ def test_needle_is_not_found_in_a_longer_name() -> None:
     route.virtual_hosts.add().routes.add().route.cluster = "outbound|80||reviews.default"
     assert needle("outbound|80||reviews") not in route.SerializeToString()
     assert needle("reviews.default") not in route.SerializeToString()
-
-
-def test_empty_assignment_and_routes_are_versioned_by_content() -> None:
-    assignment, again = empty(ENDPOINTS, "a"), empty(ENDPOINTS, "a")
-    assert assignment == again
-    assert assignment is not None
-    assert endpoint_pb2.ClusterLoadAssignment.FromString(assignment.body).cluster_name == "a"
-    other = empty(ROUTES, "r")
-    assert other is not None
-    assert route_pb2.RouteConfiguration.FromString(other.body).name == "r"
-    assert other.version != assignment.version
-    assert empty(CLUSTER, "a") is None
 
 
 EDS = cluster_pb2.Cluster.EDS

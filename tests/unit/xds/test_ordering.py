@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from tests.feature.xds.harness import cluster, endpoints, group, listener, routes, tcp_route
 
+from mizzen.compile.nothing import build_nothing
 from mizzen.compile.resource import CLUSTER, ENDPOINTS, FILTERS, LISTENER, ROUTES, SECRET, TypeUrl, XdsResource
-from mizzen.xds.facts import AssignmentNames, empty
+from mizzen.xds.facts import AssignmentNames
 from mizzen.xds.ordering import Ordering, Response
 from mizzen.xds.source import Config
 
@@ -182,7 +183,7 @@ def test_endpoints_of_a_removed_cluster_are_left_as_they_are(proxy: Proxy) -> No
 
 def test_endpoints_that_vanish_from_a_cluster_that_stays_are_emptied(proxy: Proxy) -> None:
     assert proxy.config(group(CLUSTER, A), L, to("a")) == ["EDS +a"]
-    assert proxy.sent[0].batch.updates == (empty(ENDPOINTS, "a"),)
+    assert proxy.sent[0].batch.updates == (build_nothing(ENDPOINTS, "a"),)
 
 
 def test_draining_listener_keeps_its_routes_and_their_clusters(proxy: Proxy) -> None:
@@ -244,7 +245,7 @@ def test_listener_that_is_refused_for_what_it_is_is_not_tried_again(proxy: Proxy
 def test_unknown_endpoints_and_routes_are_answered_with_empty_ones(short: str, type_url: str) -> None:
     proxy = Proxy()
     assert proxy.ask(short, "x") == [f"{short} +x"]
-    assert proxy.sent[0].batch.updates == (empty(type_url, "x"),)
+    assert proxy.sent[0].batch.updates == (build_nothing(type_url, "x"),)
     proxy.settle()
     assert proxy.take() == []
 

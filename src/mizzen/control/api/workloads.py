@@ -16,7 +16,8 @@ from mizzen.control.api.answers import BadRequestError, answer, not_found, refus
 from mizzen.control.logs import follow, tail
 from mizzen.control.world import Published, World
 from mizzen.registry.calling import called, excluded
-from mizzen.registry.processes import OUTSIDE, proxies_of
+from mizzen.registry.membership import OUTSIDE
+from mizzen.registry.processes import proxies_of
 from mizzen.registry.reports import ContainerState, Instance
 from mizzen.resources.key import Key
 from mizzen.resources.problems import Problem
