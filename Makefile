@@ -37,9 +37,9 @@ format: $(READY)  ## Format the code and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-golden: $(READY)  ## Rewrite the expected files of the golden tests; read the difference
+golden: $(READY)  ## Rewrite the expected files of the golden tests, and docs/reference; read the difference
 	-GOLDEN=write $(BIN)/python -m pytest -q tests/golden
-	git --no-pager diff --stat -- tests/golden
+	git --no-pager diff --stat -- tests/golden docs/reference
 
 bench: $(READY)  ## Measure latency, throughput, start and push, and write docs/benchmarks.md
 	$(BIN)/python -m bench $(ARGS)

@@ -1,0 +1,63 @@
+"""The pages of ``docs/reference`` say what the models say; ``make golden`` writes them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.support.reference import FOLDER, described, fields, index, models, page, page_name, read_deviations
+
+from mizzen.resources.kinds import Kind
+
+DEVIATIONS = read_deviations()
+ISTIO: dict[str, dict[str, list[str]]] = yaml.safe_load(Path(__file__).with_name("istio_fields.yaml").read_text())
+
+
+def _check(path: Path, text: str) -> None:
+    if os.environ.get("GOLDEN") == "write":
+        path.write_text(text)
+    assert path.read_text() == text
+
+
+@pytest.mark.parametrize("kind", described(), ids=lambda kind: kind.kind)
+def test_each_kind_has_a_page(kind: Kind) -> None:
+    _check(FOLDER / page_name(kind), page(kind, DEVIATIONS.get(kind.kind, {})))
+
+
+def test_the_index() -> None:
+    _check(FOLDER / "README.md", index(DEVIATIONS))
+
+
+def test_no_page_is_left_over() -> None:
+    assert {path.name for path in FOLDER.glob("*.md")} == {page_name(kind) for kind in described()} | {"README.md"}
+
+
+@pytest.mark.parametrize("kind", described(), ids=lambda kind: kind.kind)
+def test_what_is_refused_has_a_reason(kind: Kind) -> None:
+    assert kind.model is not None
+    every = {one.path: one for model in models(kind.model) for one in fields(model)}
+    refused = {path for path, one in every.items() if one.refused}
+    noted = set(DEVIATIONS.get(kind.kind, {})) - {""}
+    assert refused - noted == set(), "say why in docs/reference/deviations.yaml"
+    assert noted - set(every) == set(), "docs/reference/deviations.yaml names what there is not"
+
+
+@pytest.mark.parametrize("kind", [kind for kind in described() if kind.kind in ISTIO], ids=lambda kind: kind.kind)
+def test_every_field_of_istio_is_there(kind: Kind) -> None:
+    """What is there works or is refused by name; that it has an effect is for tests/unit/compile/test_every_field.py."""
+    assert kind.model is not None
+    found = {model.__name__: {one.name for one in fields(model)} for model in models(kind.model)}
+    missing = {
+        f"{model}.{name}"
+        for model, names in ISTIO[kind.kind].items()
+        for name in names
+        if name not in found.get(model, ())
+    }
+    assert missing == set()
+
+
+def test_all_kinds_for_traffic_are_compared() -> None:
+    assert set(ISTIO) <= {kind.kind for kind in described()}
+    assert {"VirtualService", "DestinationRule", "Gateway", "ServiceEntry", "WorkloadEntry"} <= set(ISTIO)
