@@ -50,8 +50,7 @@ def published(name: str) -> Path:
 
 @pytest.fixture(autouse=True)
 def all_on_v1(bookinfo: Mesh) -> None:
-    bookinfo.apply(published("destination-rule-all"))
-    bookinfo.apply(published("virtual-service-all-v1"))
+    bookinfo.apply(published("destination-rule-all"), published("virtual-service-all-v1"))
 
 
 def versions(mesh: Mesh, count: int, *options: str) -> dict[str, int]:
