@@ -53,7 +53,7 @@ class Settings:
     ``certificate_lifetime`` is in seconds. ``capture`` is ``auto``, ``explicit`` or ``transparent``. ``proxy`` is
     ``sidecar`` or ``node``: who serves the workloads that do not say it themselves. ``containers`` makes all containers
     of this host's engine members of the mesh, ``compose`` the containers of projects, which are started; ``engine`` is
-    the engine's socket, "" for where it usually is.
+    the engine's socket, "" for where it usually is. ``locality`` is where this host is, as ``region/zone/subzone``, or "".
     """
 
     name: str
@@ -64,6 +64,7 @@ class Settings:
     containers: bool = False
     engine: str = ""
     compose: tuple[ComposeProject, ...] = ()
+    locality: str = ""
     trust_domain: str = "cluster.local"
     certificate_lifetime: float = 24 * 3600.0
     log_format: str = "console"

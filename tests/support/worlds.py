@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from mizzen.control.views import Inputs, build_snapshot, hosts_of
+from mizzen.mesh.localities import locality_of
 from mizzen.mesh.model import Snapshot
 from mizzen.registry.addresses import allocate
 from mizzen.registry.entries import automatic_hosts, entries_in, hosts_in
@@ -67,6 +68,7 @@ def instances_of(resources: list[Resource[Any]], capture: str = "explicit") -> t
                     capture="transparent" if transparent else "explicit",
                     proxies=(NODE_PROXY,) if capture == "node" else (),
                     netns=f"/run/netns/{instance}" if transparent else "",
+                    locality=str(locality_of(workload.labels)),
                     address=f"10.99.{replica}.{number + 2}" if transparent else "127.0.0.1",
                     ports=tuple(
                         InstancePort(
@@ -103,6 +105,7 @@ def _gateway(workload: Resource[WorkloadSpec], address: str, resources: list[Res
         labels=dict(workload.labels),
         service_account=workload.spec.service_account,
         address=address,
+        locality=str(locality_of(workload.labels)),
         gateway=True,
         sockets=tuple(
             msgspec.structs.replace(one, local=one.number + (8000 if one.number < 1024 else 0)) for one in sockets

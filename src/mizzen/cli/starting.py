@@ -27,11 +27,19 @@ if TYPE_CHECKING:
 # SPIFFE-ID, 2.1: the characters of a trust domain's name.
 _TRUST_DOMAIN = re.compile(r"[a-z0-9._-]{1,255}")
 _SHORTEST_LIFETIME = 1.0
+# The parts of a locality are written in labels, too.
+_LOCALITY = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+){0,2}")
 
 
 def _trust_domain(_context: click.Context, _param: click.Parameter, value: str) -> str:
     if not _TRUST_DOMAIN.fullmatch(value):
         raise click.BadParameter("a trust domain has small letters, digits, '.', '-' and '_'.")
+    return value
+
+
+def _locality(_context: click.Context, _param: click.Parameter, value: str) -> str:
+    if value and not _LOCALITY.fullmatch(value):
+        raise click.BadParameter("a locality is REGION, REGION/ZONE or REGION/ZONE/SUBZONE.")
     return value
 
 
@@ -88,6 +96,13 @@ def _lifetime(_context: click.Context, _param: click.Parameter, value: float) ->
 )
 @click.option("-d", "--detach", is_flag=True, help="Return when the mesh is ready, and leave it running.")
 @click.option("--timeout", type=DURATION, default="2m", show_default=True, help="With --detach: the longest wait.")
+@click.option(
+    "--locality",
+    metavar="REGION[/ZONE[/SUBZONE]]",
+    default="",
+    callback=_locality,
+    help="Where this host is, and with it all workloads whose labels do not say where they are.",
+)
 @click.option("--trust-domain", default="cluster.local", show_default=True, callback=_trust_domain)
 @click.option(
     "--certificate-lifetime",

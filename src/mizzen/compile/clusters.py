@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mizzen.compile import load_balancers, locations, names, origination, outliers, pools, tls
+from mizzen.compile import load_balancers, localities, locations, names, origination, outliers, pools, tls
+from mizzen.compile.localities import Spread
 from mizzen.compile.protos import config_path, duration, metadata, socket_address
 from mizzen.compile.resource import XdsResource, encode, pack
 from mizzen.compile.seats import ALONE, Seat
@@ -22,6 +23,7 @@ from mizzen.mesh.model import (
     Endpoint,
     InboundPort,
     Labels,
+    MeshConfig,
     Resolution,
     ServicePort,
     labels_of,
@@ -44,7 +46,8 @@ class ClusterView:
     """Everything that an outbound cluster depends on. ``subset`` is empty for the whole service.
 
     ``resolution`` and ``named`` say where its endpoints are found, ``external`` and ``sans`` who they are (see
-    :class:`mizzen.mesh.model.Service`). ``forwarded`` says that nobody dials an address that could be taken.
+    :class:`mizzen.mesh.model.Service`). ``forwarded`` says that nobody dials an address that could be taken; ``spread`` is
+    what the caller prefers of the ``named``.
     """
 
     host: str
@@ -61,13 +64,17 @@ class ClusterView:
     external: bool = False
     sans: tuple[str, ...] = ()
     forwarded: bool = False
+    mesh_config: MeshConfig | None = None
+    spread: Spread | None = None
 
     @property
     def cluster(self) -> str:
         return self.seat.named(names.outbound_cluster(self.port.number, self.subset, self.host))
 
 
-def cluster_views(scoped: ScopedService, seat: Seat = ALONE) -> Iterator[tuple[ClusterView, Labels]]:
+def cluster_views(
+    scoped: ScopedService, seat: Seat = ALONE, mesh: MeshConfig | None = None
+) -> Iterator[tuple[ClusterView, Labels]]:
     """Yields the clusters of a service, each with the labels of its endpoints: the whole service, then the subsets."""
     service, rules = scoped.service, scoped.destination_rules
     subsets = [("", ()), *((subset.name, labels_of(subset.labels)) for subset in merged_subsets(rules))]
@@ -89,6 +96,7 @@ def cluster_views(scoped: ScopedService, seat: Seat = ALONE) -> Iterator[tuple[C
                 ),
                 external=service.external,
                 sans=service.sans,
+                mesh_config=mesh,
             )
             yield view, labels
 
@@ -116,14 +124,20 @@ def policy_for(rules: Sequence[DestinationRule], name: str, port: int) -> Traffi
     return effective_policy(merged_policy(rules), subset.traffic_policy if subset else None, port)
 
 
+def policy_of(view: ClusterView) -> TrafficPolicy | None:
+    return policy_for(view.rules, view.subset, view.port.number)
+
+
 def build_cluster(view: ClusterView) -> XdsResource:
     """Builds an outbound cluster; the view says where its endpoints are found."""
-    policy = policy_for(view.rules, view.subset, view.port.number)
+    policy = policy_of(view)
     cluster = _defaults(view.cluster)
     # An endpoint that is withdrawn goes at once: it is withdrawn before it stops.
     cluster.ignore_health_on_host_removal = True
     balancer = policy.load_balancer if policy else None
     _locate(cluster, view, balancer)
+    if (setting := localities.locality_setting(balancer, view.mesh_config)) and setting.distribute:
+        cluster.common_lb_config.locality_weighted_lb_config.SetInParent()
     outliers.apply(cluster, policy.outlier_detection if policy else None)
     _set_metadata(cluster, view)
     pool = policy.connection_pool if policy else None
@@ -150,7 +164,7 @@ def _locate(cluster: Cluster, view: ClusterView, balancer: LoadBalancerSettings 
             locations.tell(cluster)
         else:
             one = view.resolution is Resolution.DNS_ROUND_ROBIN
-            locations.look_up(cluster, view.named, one_at_a_time=one)
+            locations.look_up(cluster, view.named, view.spread, one_at_a_time=one)
 
 
 def _set_tls(cluster: Cluster, view: ClusterView, policy: TrafficPolicy | None, codec: pools.Codec) -> None:

@@ -17,6 +17,7 @@ from typing import TypeAlias
 from mizzen.compile import clusters, gateways, listener_views, listeners, proxyless
 from mizzen.compile.listener_views import Target
 from mizzen.compile.listeners import OutboundView
+from mizzen.compile.localities import Caller
 from mizzen.compile.outbound import Builders, Named, Outbound, by_name, kept, remember
 from mizzen.compile.resource import CLUSTER, ENDPOINTS, FILTERS, LISTENER, ROUTES, Resources, XdsResource
 from mizzen.compile.route_views import source_of
@@ -52,7 +53,7 @@ class Compiler:
         self._earlier: tuple[Snapshot, dict[str, Scope]] | None = None
         self._outbound: dict[tuple[str, Seat], Outbound] = {}
         self._stale: dict[tuple[str, Seat], Outbound] = {}
-        self._endpoints: dict[tuple[str, Seat], Named] = {}
+        self._endpoints: dict[tuple[str, Seat, Caller], Named] = {}
         self._compiled: dict[_Served, _Compiled] = {}
         self._whole: dict[str, tuple[list[Resources], Resources]] = {}
         self._for_grpc: dict[str, Resources] = {}
@@ -117,10 +118,10 @@ class Compiler:
                 return scope
         return scope_of(snapshot, namespace)
 
-    def _endpoints_of(self, outbound: Outbound, served: frozenset[str], snapshot: Snapshot) -> Named:
-        key = (outbound.scope.namespace, outbound.seat)
+    def _endpoints_of(self, outbound: Outbound, served: frozenset[str], caller: Caller, snapshot: Snapshot) -> Named:
+        key = (outbound.scope.namespace, outbound.seat, caller)
         if key not in self._endpoints:
-            self._endpoints[key] = outbound.endpoints(snapshot.endpoints, served)
+            self._endpoints[key] = outbound.endpoints(snapshot.endpoints, served, caller)
         return self._endpoints[key]
 
     def _compile_proxyless(self, namespace: str, snapshot: Snapshot) -> Resources:
@@ -134,7 +135,7 @@ class Compiler:
     def _compile_gateway(self, proxy: Proxy, snapshot: Snapshot) -> Resources:
         (instance,) = proxy.instances
         outbound = self._outbound_of(snapshot, instance.namespace, ALONE)
-        assigned = self._endpoints_of(outbound, frozenset(), snapshot)
+        assigned = self._endpoints_of(outbound, frozenset(), outbound.caller(instance), snapshot)
         return self._gateways.build(instance, outbound, assigned, snapshot)
 
     def _compile_instance(
@@ -144,7 +145,7 @@ class Compiler:
         outbound = self._outbound_of(snapshot, instance.namespace, seat_of(proxy.kind, instance))
         key = (proxy.id, instance.id)
         before = self._compiled.get(key)
-        assigned = self._endpoints_of(outbound, served, snapshot)
+        assigned = self._endpoints_of(outbound, served, outbound.caller(instance), snapshot)
         if before is None or not _still(before, instance, outbound, snapshot):
             compiled = self._make(instance, outbound, assigned, snapshot, before)
         elif before.resources[ENDPOINTS] is not assigned:
@@ -180,6 +181,7 @@ class Compiler:
             CLUSTER: {
                 **outbound.clusters,
                 **outbound.dialled_clusters(instance.capture),
+                **outbound.placed_clusters(outbound.caller(instance)),
                 **by_name(self._own_clusters(instance, outbound)),
             },
             ENDPOINTS: assigned,
@@ -228,6 +230,7 @@ def _same_policy(one: Snapshot, other: Snapshot) -> bool:
         and one.virtual_services == other.virtual_services
         and one.destination_rules == other.destination_rules
         and one.registry_only == other.registry_only
+        and one.mesh_config == other.mesh_config
     )
 
 

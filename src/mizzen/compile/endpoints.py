@@ -1,10 +1,14 @@
-"""Endpoints: the ready addresses of one cluster. An endpoint that comes or goes re-makes one of these and nothing else."""
+"""Endpoints: the ready addresses of one cluster. An endpoint that comes or goes re-makes one of these and nothing else.
+
+They depend on where the caller is if a policy says so, and else are the same for all callers.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from mizzen.compile.localities import Group, Spread, grouped
 from mizzen.compile.protos import metadata, socket_address, uint32
 from mizzen.compile.resource import XdsResource, encode
 from mizzen.compile.seats import inside_listener
@@ -21,13 +25,14 @@ class EndpointsView:
     """Everything that a load assignment depends on: the cluster's name and its endpoints, in order.
 
     ``neighbours`` are the instances among them that the caller's own proxy serves; ``caller`` is the identity that these
-    are told.
+    are told. ``spread`` is what the caller prefers, if it prefers anything.
     """
 
     cluster: str
     endpoints: tuple[Endpoint, ...]
     neighbours: frozenset[str] = frozenset()
     caller: str = ""
+    spread: Spread | None = None
 
 
 def endpoints_view(
@@ -36,11 +41,12 @@ def endpoints_view(
     labels: Labels,
     served: frozenset[str] = frozenset(),
     caller: str = "",
+    spread: Spread | None = None,
 ) -> EndpointsView:
     """Returns the view of a subset: the endpoints that carry its labels. ``served`` is all that the proxy serves."""
     chosen = tuple(endpoint for endpoint in endpoints if selects(labels, endpoint.labels)) if labels else endpoints
     neighbours = frozenset(endpoint.instance for endpoint in chosen if endpoint.instance in served)
-    return EndpointsView(cluster, chosen, neighbours, caller if neighbours else "")
+    return EndpointsView(cluster, chosen, neighbours, caller if neighbours else "", spread)
 
 
 def from_host(endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
@@ -54,18 +60,22 @@ def build_endpoints(view: EndpointsView) -> XdsResource:
 
 
 def load_assignment(view: EndpointsView) -> ClusterLoadAssignment:
-    """Returns the endpoints of a cluster; all are in one locality."""
+    """Returns the endpoints of a cluster, by where they are."""
     assignment = ClusterLoadAssignment(cluster_name=view.cluster)
-    if view.endpoints:
-        total = sum(endpoint.weight for endpoint in view.endpoints)
-        locality = LocalityLbEndpoints(load_balancing_weight=uint32(total))
-        locality.locality.SetInParent()  # without it gRPC refuses the endpoints
-        locality.lb_endpoints.extend(
-            _neighbour(endpoint, view.caller) if endpoint.instance in view.neighbours else _endpoint(endpoint)
-            for endpoint in view.endpoints
-        )
-        assignment.endpoints.append(locality)
+    assignment.endpoints.extend(_place(view, group) for group in grouped(view.endpoints, view.spread))
     return assignment
+
+
+def _place(view: EndpointsView, group: Group) -> LocalityLbEndpoints:
+    made = LocalityLbEndpoints(load_balancing_weight=uint32(group.weight), priority=group.priority)
+    region, zone, subzone = group.locality
+    made.locality.SetInParent()  # without it gRPC refuses the endpoints
+    made.locality.region, made.locality.zone, made.locality.sub_zone = region, zone, subzone
+    made.lb_endpoints.extend(
+        _neighbour(endpoint, view.caller) if endpoint.instance in view.neighbours else _endpoint(endpoint)
+        for endpoint in group.endpoints
+    )
+    return made
 
 
 def _endpoint(endpoint: Endpoint) -> LbEndpoint:

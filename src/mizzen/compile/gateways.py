@@ -46,8 +46,12 @@ class Builder:
             instance, outbound, snapshot.gateways, with_delegates(snapshot.virtual_services), snapshot.trust_domain
         )
         made = {
-            CLUSTER: {**outbound.clusters, **by_name([clusters.build_black_hole()])},
-            ENDPOINTS: {**assigned, **outbound.published_endpoints(snapshot.endpoints)},
+            CLUSTER: {
+                **outbound.clusters,
+                **outbound.placed_clusters(outbound.caller(instance)),
+                **by_name([clusters.build_black_hole()]),
+            },
+            ENDPOINTS: {**assigned, **outbound.published_endpoints(snapshot.endpoints, outbound.caller(instance))},
             LISTENER: by_name(map(self._listener, views.listeners())),
             ROUTES: by_name(map(self._routes, views.routes())),
             FILTERS: by_name(map(self._filter, views.filters())),

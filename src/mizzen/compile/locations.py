@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mizzen.compile.endpoints import EndpointsView, load_assignment
+from mizzen.compile.localities import Spread
 from mizzen.compile.protos import ads, duration, uint32
 from mizzen.compile.resource import pack
 from mizzen.mesh.model import Endpoint
@@ -25,9 +26,9 @@ def tell(cluster: Cluster) -> None:
     cluster.eds_cluster_config.eds_config.CopyFrom(ads())
 
 
-def look_up(cluster: Cluster, named: tuple[Endpoint, ...], *, one_at_a_time: bool) -> None:
+def look_up(cluster: Cluster, named: tuple[Endpoint, ...], spread: Spread | None, *, one_at_a_time: bool) -> None:
     """Has a cluster look the names of its endpoints up, all their addresses, or ``one_at_a_time`` as connections begin."""
-    cluster.load_assignment.CopyFrom(load_assignment(EndpointsView(cluster.name, named)))
+    cluster.load_assignment.CopyFrom(load_assignment(EndpointsView(cluster.name, named, spread=spread)))
     if not named:
         cluster.type = Cluster.STATIC
         return

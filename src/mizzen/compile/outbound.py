@@ -9,7 +9,7 @@ namespaces. A new one takes over from the one before it what is equal, as the sa
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import TypeVar
@@ -20,17 +20,30 @@ from mizzen.compile import (
     listener_views,
     listeners,
     load_balancers,
+    localities,
     routes,
     sni_routes,
     tcp_routes,
 )
+from mizzen.compile.clusters import ClusterView
 from mizzen.compile.listener_views import Target
 from mizzen.compile.listeners import ANY_ADDRESS, SeatOutboundView
+from mizzen.compile.localities import ANYBODY, Caller, LocalityPolicy
 from mizzen.compile.resource import XdsResource
 from mizzen.compile.route_views import RouteViews, asked_labels
 from mizzen.compile.routes import Source
 from mizzen.compile.seats import ALONE, Seat
-from mizzen.mesh.model import Capture, DestinationRule, Endpoint, Host, Labels, Resolution, Service, ServicePort
+from mizzen.mesh.model import (
+    Capture,
+    DestinationRule,
+    Endpoint,
+    Host,
+    Instance,
+    Labels,
+    Resolution,
+    Service,
+    ServicePort,
+)
 from mizzen.mesh.rerouting import only_routes_differ
 from mizzen.mesh.scope import Scope
 
@@ -67,12 +80,15 @@ def kept(new: ValueT, before: ValueT | None) -> ValueT:
 
 @dataclass(frozen=True)
 class _Assigned:
-    """Which endpoints a cluster has: those of a service's port that carry the labels."""
+    """Which endpoints a cluster has: those of a service's port that carry the labels; with ``locality`` it depends on who
+    calls how it uses them.
+    """
 
     cluster: str
     host: Host
     port: int
     labels: Labels
+    locality: LocalityPolicy | None = None
 
 
 class _Policies:
@@ -84,10 +100,13 @@ class _Policies:
     def __init__(self, scope: Scope, seat: Seat, builders: Builders, tcp: tcp_routes.TcpRoutes) -> None:
         self.rules = {scoped.service.host: scoped.destination_rules for scoped in scope.services}
         self.targets = _targets(scope)
-        views = [view for scoped in scope.services for view in clusters.cluster_views(scoped, seat)]
-        # Where these lead depends on how the caller's traffic is captured.
+        views = [view for scoped in scope.services for view in clusters.cluster_views(scoped, seat, scope.mesh_config)]
+        found = _locality_policies(scope, views)
+        # Where these lead depends on how the caller's traffic is captured, or on where the caller is.
         self.dialled = [view for view, _ in views if view.resolution is Resolution.DIALLED]
-        made = [builders.cluster(view) for view, _ in views if view.resolution is not Resolution.DIALLED] + [
+        self.placed = [(view, found[view.cluster]) for view, _ in views if view.named and view.cluster in found]
+        elsewhere = {view.cluster for view in (*self.dialled, *(view for view, _ in self.placed))}
+        made = [builders.cluster(view) for view, _ in views if view.cluster not in elsewhere] + [
             builders.sni_cluster(view) for view in tcp.sni_clusters()
         ]
         self.clusters: Named = by_name(made)
@@ -98,10 +117,25 @@ class _Policies:
             if load_balancers.passes_through(given)
         }
         self.assigned = [
-            _Assigned(view.cluster, view.host, view.port.number, labels)
+            _Assigned(view.cluster, view.host, view.port.number, labels, found.get(view.cluster))
             for view, labels in views
             if view.resolution is Resolution.TOLD and view.cluster not in unassigned
         ]
+        self.asked = localities.asked_labels(found.values())
+        self.asks = bool(found)
+
+
+def _locality_policies(scope: Scope, views: Iterable[tuple[ClusterView, Labels]]) -> dict[str, LocalityPolicy]:
+    """Returns the clusters whose endpoints depend on where the caller is."""
+    concerned = {
+        one.service.host for one in scope.services if localities.may_concern(one.destination_rules, scope.mesh_config)
+    }
+    found = (
+        (view.cluster, localities.locality_policy(clusters.policy_of(view), scope.mesh_config))
+        for view, _ in views
+        if view.host in concerned
+    )
+    return {cluster: policy for cluster, policy in found if policy}
 
 
 class Outbound:
@@ -119,7 +153,9 @@ class Outbound:
         self._policies: _Policies = same._policies if same else _Policies(scope, seat, builders, self._tcp_routes)  # noqa: SLF001
         self.clusters: Named = kept(self._policies.clusters, before.clusters if before else None)
         self._served: tuple[object, frozenset[str], _Policies] | None = before._served if before else None  # noqa: SLF001
-        self._endpoints: Named = before._endpoints if before else {}  # noqa: SLF001 - one thing, a scope later
+        self._assigned_to: dict[Caller, Named] = before._assigned_to if before else {}  # noqa: SLF001 - one thing, a scope later
+        self._assigned_before: dict[Caller, Named] = before._assigned_before if before else {}  # noqa: SLF001
+        self._placed_clusters: dict[Caller, Named] = same._placed_clusters if same else {}  # noqa: SLF001
         self._dialled_clusters: dict[Capture, Named] = same._dialled_clusters if same else {}  # noqa: SLF001
         self._route_sets: dict[tuple[Source, tuple[tuple[Host, int], ...], bool], Named] = {}
         self._filters: dict[Source, Named] = {}
@@ -145,28 +181,41 @@ class Outbound:
             self._dialled_clusters[capture] = by_name(map(self._builders.cluster, views))
         return self._dialled_clusters[capture]
 
+    def caller(self, instance: Instance) -> Caller:
+        """Returns what of an instance its endpoints depend on; where no policy asks for it all instances are alike."""
+        return localities.caller_of(instance, self._policies.asked) if self._policies.asks else ANYBODY
+
+    def placed_clusters(self, caller: Caller) -> Named:
+        """Returns the clusters that hold endpoints by name, as a caller prefers these."""
+        if caller not in self._placed_clusters:
+            views = (
+                replace(view, spread=localities.spread_for(policy, caller)) for view, policy in self._policies.placed
+            )
+            self._placed_clusters[caller] = by_name(map(self._builders.cluster, views))
+        return self._placed_clusters[caller]
+
     def endpoints(
-        self, ready: Mapping[tuple[Host, int], tuple[Endpoint, ...]], served: frozenset[str] = frozenset()
+        self,
+        ready: Mapping[tuple[Host, int], tuple[Endpoint, ...]],
+        served: frozenset[str] = frozenset(),
+        caller: Caller = ANYBODY,
     ) -> Named:
         """Returns the load assignments of all clusters, an empty one where no endpoint is ready (Envoy waits for it).
 
         ``served`` are the instances that the same proxy serves.
         """
-        if self._served == (ready, served, self._policies):
-            return self._endpoints
-        made = {
-            one.cluster: self._builders.endpoints(
-                endpoints.endpoints_view(
-                    one.cluster, ready.get((one.host, one.port), ()), one.labels, served, self.seat.caller
-                )
-            )
-            for one in self._policies.assigned
-        }
-        self._served = (ready, served, self._policies)
-        self._endpoints = kept(made, self._endpoints)
-        return self._endpoints
+        known = (ready, served, self._policies)
+        if self._served != known:
+            self._served = known
+            self._assigned_before, self._assigned_to = self._assigned_to, {}
+        if caller not in self._assigned_to:
+            made = by_name(self._assignments(ready, self._policies.assigned, caller, served))
+            self._assigned_to[caller] = kept(made, self._assigned_before.get(caller))
+        return self._assigned_to[caller]
 
-    def published_endpoints(self, ready: Mapping[tuple[Host, int], tuple[Endpoint, ...]]) -> Named:
+    def published_endpoints(
+        self, ready: Mapping[tuple[Host, int], tuple[Endpoint, ...]], caller: Caller = ANYBODY
+    ) -> Named:
         """Returns the load assignments that are others for callers who stand on the host, outside all networks of members.
 
         What a published port takes from there is plaintext: nothing else tells it who is in the mesh (listeners.py).
@@ -174,11 +223,21 @@ class Outbound:
         published = {
             key: endpoints.from_host(found) for key, found in ready.items() if any(one.published for one in found)
         }
-        return by_name(
-            self._builders.endpoints(endpoints.endpoints_view(one.cluster, published[one.host, one.port], one.labels))
-            for one in self._policies.assigned
-            if (one.host, one.port) in published
-        )
+        concerned = [one for one in self._policies.assigned if (one.host, one.port) in published]
+        return by_name(self._assignments(published, concerned, caller))
+
+    def _assignments(
+        self,
+        ready: Mapping[tuple[Host, int], tuple[Endpoint, ...]],
+        assigned: Iterable[_Assigned],
+        caller: Caller,
+        served: frozenset[str] = frozenset(),
+    ) -> Iterator[XdsResource]:
+        for one in assigned:
+            spread = localities.spread_for(one.locality, caller) if one.locality else None
+            found = ready.get((one.host, one.port), ())
+            view = endpoints.endpoints_view(one.cluster, found, one.labels, served, self.seat.caller, spread)
+            yield self._builders.endpoints(view)
 
     def captured_listeners(self) -> Named:
         """Returns the listeners for redirected connections (transparent capture)."""

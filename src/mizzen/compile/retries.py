@@ -7,6 +7,9 @@ from mizzen.compile.resource import pack
 from mizzen.resources.virtual_service import HTTPRetry
 from mizzen.stubs.envoy.config.route.v3.route_components_pb2 import HeaderMatcher, RetryPolicy
 from mizzen.stubs.envoy.extensions.retry.host.previous_hosts.v3.previous_hosts_pb2 import PreviousHostsPredicate
+from mizzen.stubs.envoy.extensions.retry.priority.previous_priorities.v3.previous_priorities_config_pb2 import (
+    PreviousPrioritiesConfig,
+)
 from mizzen.stubs.envoy.type.matcher.v3.string_pb2 import StringMatcher
 
 DEFAULT_CONDITIONS = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
@@ -46,6 +49,10 @@ def outbound_retries(retries: HTTPRetry | None, *, hashed: bool = False) -> Retr
         policy.retry_host_predicate.add(
             name="envoy.retry_host_predicates.previous_hosts", typed_config=pack(PreviousHostsPredicate())
         )
+    if retries and retries.retry_remote_localities:
+        # As Istio has it: after two attempts the priorities that these were of are left out.
+        policy.retry_priority.name = "envoy.retry_priorities.previous_priorities"
+        policy.retry_priority.typed_config.CopyFrom(pack(PreviousPrioritiesConfig(update_frequency=2)))
     return policy
 
 

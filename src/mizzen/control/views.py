@@ -96,6 +96,7 @@ def build_snapshot(inputs: Inputs, version: int, found: Running | None = None) -
     """Returns the mesh's view of the inputs; ``found`` is what runs (see :func:`running`), if that is known already."""
     found = found or running(inputs)
     resources = _in_order(inputs)
+    mesh = next(iter(mesh_configs(resources)), None)
     return Snapshot(
         version=version,
         trust_domain=inputs.trust_domain,
@@ -105,7 +106,8 @@ def build_snapshot(inputs: Inputs, version: int, found: Running | None = None) -
         destination_rules=tuple(one for one in resources if isinstance(one.spec, DestinationRuleSpec)),
         gateways=tuple(_placed(one) for one in resources if isinstance(one.spec, GatewaySpec)),
         proxies=found.proxies,
-        registry_only=any(one.spec.registry_only for one in mesh_configs(resources)[:1]),
+        registry_only=bool(mesh and mesh.spec.registry_only),
+        mesh_config=mesh,
     )
 
 

@@ -13,11 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
+from mizzen.mesh.localities import UNPLACED, Locality
 from mizzen.mesh.proxy_kind import ProxyKind
 from mizzen.mesh.spiffe import SpiffeId
 from mizzen.resources.destination_rule import DestinationRuleSpec
 from mizzen.resources.gateway import GatewaySpec
 from mizzen.resources.key import Key
+from mizzen.resources.mesh_config import MeshConfigSpec
 from mizzen.resources.protocols import Protocol
 from mizzen.resources.resource import Resource
 from mizzen.resources.virtual_service import VirtualServiceSpec
@@ -27,6 +29,7 @@ Labels: TypeAlias = tuple[tuple[str, str], ...]
 VirtualService: TypeAlias = Resource[VirtualServiceSpec]
 DestinationRule: TypeAlias = Resource[DestinationRuleSpec]
 Gateway: TypeAlias = Resource[GatewaySpec]
+MeshConfig: TypeAlias = Resource[MeshConfigSpec]
 
 
 def labels_of(labels: Mapping[str, str]) -> Labels:
@@ -77,6 +80,7 @@ class Endpoint(NamedTuple):
     identity: str = ""
     weight: int = 1
     published: bool = False
+    locality: Locality = UNPLACED
 
 
 @dataclass(frozen=True)
@@ -192,6 +196,7 @@ class Instance:
     closing: bool = False
     uid: str = ""
     sockets: tuple[GatewaySocket, ...] = ()
+    locality: Locality = UNPLACED
     origin: Key = field(default=Key("", "", ""), compare=False)
 
 
@@ -213,7 +218,7 @@ class Snapshot:
     """One frozen, indexed view of the world.
 
     ``services`` are sorted by host; ``endpoints`` are by host and service port; policy is sorted by age. ``registry_only``
-    says that nothing may be called but services.
+    says that nothing may be called but services. ``mesh_config`` is what holds where no other policy says anything.
     """
 
     version: int
@@ -225,3 +230,4 @@ class Snapshot:
     gateways: tuple[Gateway, ...] = ()
     proxies: Mapping[str, Proxy] = field(default_factory=dict)
     registry_only: bool = False
+    mesh_config: MeshConfig | None = None

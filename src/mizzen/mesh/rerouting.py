@@ -22,7 +22,7 @@ def rerouted(scope: Scope, before: Snapshot, now: Snapshot) -> Scope | None:
     """
     if before.services is not now.services or before.destination_rules != now.destination_rules:
         return None
-    if before.registry_only != now.registry_only:
+    if (before.registry_only, before.mesh_config) != (now.registry_only, now.mesh_config):
         return None
     changed = _changed(before.virtual_services, now.virtual_services)
     if changed is None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from mizzen.mesh.delegates import with_delegates
 from mizzen.mesh.destination_rules import DestinationRuleIndex
-from mizzen.mesh.model import DestinationRule, Host, Service, Snapshot, VirtualService
+from mizzen.mesh.model import DestinationRule, Host, MeshConfig, Service, Snapshot, VirtualService
 from mizzen.mesh.virtual_services import VirtualServiceIndex
 from mizzen.resources.key import Key
 from mizzen.resources.visibility import visibility
@@ -48,7 +48,7 @@ class LiteralHost:
 class Scope:
     """All that a namespace may call, by host; ``claims`` are the VirtualServices that it sees, in their order of claim.
 
-    With ``registry_only`` it may call nothing else.
+    With ``registry_only`` it may call nothing else. ``mesh_config`` holds where nothing else is said.
     """
 
     namespace: str
@@ -56,6 +56,7 @@ class Scope:
     literal_hosts: tuple[LiteralHost, ...]
     claims: tuple[Key, ...] = ()
     registry_only: bool = False
+    mesh_config: MeshConfig | None = None
 
 
 def scope_of(snapshot: Snapshot, namespace: str) -> Scope:
@@ -73,6 +74,7 @@ def scope_of(snapshot: Snapshot, namespace: str) -> Scope:
         literal_hosts=tuple(_literal_hosts(routes, services)),
         claims=tuple(rule.key for rule in routes.rules),
         registry_only=snapshot.registry_only,
+        mesh_config=snapshot.mesh_config,
     )
 
 

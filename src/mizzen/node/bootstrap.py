@@ -17,6 +17,7 @@ from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 
 from mizzen.compile.names import PROXY_DNS_PORT, SDS_CLUSTER, UID_METADATA
+from mizzen.mesh.localities import UNPLACED, Locality
 from mizzen.mesh.proxy_kind import ProxyKind
 from mizzen.resources.hosts import DEFAULT_DOMAIN
 from mizzen.stubs.envoy.config.bootstrap.v3 import bootstrap_pb2
@@ -72,6 +73,7 @@ class BootstrapView:
     labels: Mapping[str, str] = field(default_factory=dict)
     uid: str = ""
     kind: ProxyKind = ProxyKind.SIDECAR
+    locality: Locality = UNPLACED
 
 
 def node_id(proxy: BootstrapView) -> str:
@@ -140,7 +142,13 @@ def _node(proxy: BootstrapView) -> base_pb2.Node:
         | ({UID_METADATA: proxy.uid} if proxy.uid else {})
     )
     metadata.fields["LABELS"].struct_value.CopyFrom(labels)
-    return base_pb2.Node(id=node_id(proxy), cluster=f"{proxy.workload}.{proxy.namespace}", metadata=metadata)
+    region, zone, subzone = proxy.locality
+    return base_pb2.Node(
+        id=node_id(proxy),
+        cluster=f"{proxy.workload}.{proxy.namespace}",
+        metadata=metadata,
+        locality=base_pb2.Locality(region=region, zone=zone, sub_zone=subzone) if any(proxy.locality) else None,
+    )
 
 
 def _ads() -> config_source_pb2.ApiConfigSource:

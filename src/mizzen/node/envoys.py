@@ -172,6 +172,7 @@ def sidecar(
         xds_socket=settings.xds_socket,
         sds_socket=settings.sds_socket,
         labels=workload.labels,
+        locality=host.locality(workload.labels),
         kind=kind,
     )
     return EnvoyKeeper(host, bootstrap, place, changed)

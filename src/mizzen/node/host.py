@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from mizzen.mesh.localities import Locality, locality_of, parse_locality
 from mizzen.node.announcing import Board
 from mizzen.node.backoff import Backoff
 from mizzen.node.capturing import Capture
@@ -67,6 +68,10 @@ class Host:
     gateway_ports: GatewayPorts = field(default_factory=GatewayPorts)
     backoff: Backoff = field(default_factory=Backoff)
     chance: random.Random = field(default_factory=random.Random)
+
+    def locality(self, labels: Mapping[str, str]) -> Locality:
+        """Returns where an instance with these labels is: where they say, else where the node is."""
+        return locality_of(labels, parse_locality(self.settings.locality))
 
     def delay(self, failures: int) -> float:
         """Returns how many seconds to wait after that many failures in a row."""

@@ -350,6 +350,7 @@ class InstanceRunner:
             gateways=place.gateways,
             gateway=gateway,
             sockets=self._gateway.sockets(self.workload) if gateway else (),
+            locality=str(self._host.locality(self.workload.labels)),
         )
 
     def _exec_context(self, place: Place) -> ExecContext | None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from mizzen.mesh.localities import Locality
 from mizzen.node.attached import ContainerRuntime, workload_of
 from mizzen.node.beginnings import Beginnings
 from mizzen.node.capture.attaching import Attachments, clean_up_foreign
@@ -190,7 +191,7 @@ class Members:
         """Reports those who run without a proxy, and that those are gone who do no longer."""
         members = {(one.described.namespace, one.described.name) for one in self._members.values()}
         outside = {
-            (one.namespace, one.name): _outsider(one)
+            (one.namespace, one.name): _outsider(one, self._host.locality(one.labels))
             for one in surveyed.containers.values()
             if isinstance(one, Described) and one.container.pid and one.address
         }
@@ -272,7 +273,7 @@ def _gone(run: Run, containers: Mapping[str, Container]) -> bool:
     return container is None or not container.pid or run_of(container) != run
 
 
-def _outsider(described: Described) -> Instance:
+def _outsider(described: Described, locality: Locality) -> Instance:
     return Instance(
         name=described.name,
         namespace=described.namespace,
@@ -288,4 +289,5 @@ def _outsider(described: Described) -> Instance:
         ports=described.ports,
         pid=described.container.pid,
         started=described.container.started_at,
+        locality=str(locality),
     )

@@ -178,5 +178,6 @@ def _bootstrap(host: Host, name: str) -> BootstrapView:
         admin_socket=settings.admin_socket(SYSTEM_NAMESPACE, name),
         xds_socket=settings.xds_socket,
         sds_socket=settings.sds_socket,
+        locality=host.locality({}),
         kind=ProxyKind.NODE,
     )

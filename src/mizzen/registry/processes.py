@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from mizzen.mesh.localities import parse_locality
 from mizzen.mesh.model import (
     Capture,
     Endpoint,
@@ -80,6 +81,7 @@ def instance_endpoint(instance: reports.Instance, port: reports.InstancePort, tr
         instance=_id(instance),
         identity=_identity(instance, trust_domain),
         published=port.published,
+        locality=parse_locality(instance.locality),
     )
 
 
@@ -166,6 +168,7 @@ def _instance(
         netns=instance.netns if kind is ProxyKind.NODE else "",
         around=Surroundings(instance.networks, instance.gateways),
         sockets=tuple(GatewaySocket(one.bind, one.number, one.local) for one in instance.sockets if one.local),
+        locality=parse_locality(instance.locality),
         origin=Key("Workload", instance.namespace, instance.workload),
     )
 

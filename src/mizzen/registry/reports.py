@@ -150,7 +150,8 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     for a proxy that is outside it. Whose ``capture`` is ``none`` is outside the mesh, has no proxy and speaks plaintext.
     ``networks`` are the subnets from which other members of the mesh call it, in CIDR form, where calls from elsewhere may
     reach its published ports; ``gateways`` are addresses in them that stand for such callers.
-    A ``gateway`` has no application, and listens on ``sockets``.
+    A ``gateway`` has no application, and listens on ``sockets``. ``locality`` is where it is (``region/zone/subzone``),
+    "" if its node does not know.
     """
 
     name: str
@@ -182,6 +183,7 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     gateways: tuple[str, ...] = ()
     gateway: bool = False
     sockets: tuple[GatewaySocket, ...] = ()
+    locality: str = ""
 
 
 class ExecContext(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 from typing import Any
 
+from mizzen.mesh.localities import locality_of, parse_locality
 from mizzen.mesh.model import Endpoint, labels_of
 from mizzen.mesh.spiffe import SpiffeId
 from mizzen.registry.selecting import Labelled
@@ -32,6 +33,7 @@ def written_endpoint(written: WorkloadEntrySpec, namespace: str, port: int, trus
         tls=written.labels.get(TLS_MODE_LABEL) == "istio",
         identity=str(SpiffeId(trust_domain, namespace, account)) if account else "",
         weight=written.weight or 1,
+        locality=parse_locality(written.locality) if written.locality else locality_of(written.labels),
     )
 
 

@@ -85,7 +85,7 @@ class LoadBalancerSettings(Model):
 
     simple: SimpleLB | None = None
     consistent_hash: ConsistentHashLB | None = None
-    locality_lb_setting: Annotated[LocalityLbSetting | None, Later()] = None
+    locality_lb_setting: LocalityLbSetting | None = None
     zone_aware_lb_setting: Annotated[ZoneAwareLbSetting | None, Later()] = None
     warmup_duration_secs: Duration | None = None
     warmup: Warmup | None = None

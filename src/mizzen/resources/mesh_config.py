@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from mizzen.resources.destination_rule import LocalityLbSetting
 from mizzen.resources.model import Later, Model
 
 _Later = Annotated[Any, Later()]
@@ -42,7 +43,7 @@ class MeshConfigSpec(Model):
     default_service_export_to: _Later = None
     default_virtual_service_export_to: _Later = None
     default_destination_rule_export_to: _Later = None
-    locality_lb_setting: _Later = None
+    locality_lb_setting: LocalityLbSetting | None = None
     zone_aware_lb_setting: _Later = None
     h2_upgrade_policy: _Later = Field(default=None, alias="h2UpgradePolicy")
     default_http_retry_policy: _Later = None

@@ -98,7 +98,7 @@ class HTTPRetry(Model):
     attempts: int = 0
     per_try_timeout: Duration | None = None
     retry_on: str = ""
-    retry_remote_localities: Annotated[bool | None, Later()] = None
+    retry_remote_localities: bool | None = None
     retry_ignore_previous_hosts: bool | None = None
     backoff: Duration | None = None
 

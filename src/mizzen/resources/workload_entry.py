@@ -22,7 +22,7 @@ class WorkloadEntrySpec(Model):
     ports: Mapping[str, int] = Field(default_factory=dict)
     labels: StringMap = Field(default_factory=dict)
     network: Annotated[str, Later()] = ""
-    locality: Annotated[str, Later()] = ""
+    locality: str = ""
     weight: int = 0
     service_account: str = ""
 

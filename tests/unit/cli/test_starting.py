@@ -289,6 +289,7 @@ def test_a_mesh_of_that_name_runs_already(start_mesh: StartMesh, files: Path, tm
         ["up"],
         ["up", "mesh", "--capture", "magic"],
         ["up", "mesh", "--trust-domain", "Not A Domain"],
+        ["up", "mesh", "--locality", "eu/a/1/2"],
         ["up", "mesh", "--certificate-lifetime", "10ms"],
     ],
 )

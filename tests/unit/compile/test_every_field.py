@@ -6,7 +6,7 @@ The templates hold two values for every such field. Whoever implements a field a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,10 +48,12 @@ WORKLOADS = (
         ("http", 9080),
         ("grpc", 9081),
         ("tcp", 9082),
-        labels={"app": "reviews", "version": "v1", "a": "1"},
+        labels={"app": "reviews", "version": "v1", "a": "1", "istio-locality": "us"},
     ),
-    workload("reviews-v2", ("http", 9080), labels={"app": "reviews", "version": "v2", "a": "2"}),
-    workload("ratings", ("http", 9080)),
+    workload(
+        "reviews-v2", ("http", 9080), labels={"app": "reviews", "version": "v2", "a": "2", "istio-locality": "ap"}
+    ),
+    workload("ratings", ("http", 9080), labels={"app": "ratings", "istio-locality": "eu.a"}),
     workload("other", ("http", 9080), namespace="elsewhere"),
 )
 DELEGATES = [
@@ -62,7 +64,9 @@ AT_GATEWAYS = (
     gateway_workload(),
     virtual_service("outside", to("reviews"), hosts=["*"], gateways=["subject", "edge"]),
 )
-SUBSETS = destination_rule("ratings", subsets=[{"name": "v1"}, {"name": "v2"}])
+SUBSETS = destination_rule("ratings", subsets=[{"name": "v1"}, {"name": "v2"}]) + destination_rule(
+    "reviews", trafficPolicy={"outlierDetection": {"interval": "1s"}}
+)
 
 
 def string_matches() -> list[dict[str, Any]]:
@@ -190,6 +194,7 @@ ROUTES = [
     retrying(retryOn=Two("5xx", "reset,503")),
     retrying(retryIgnorePreviousHosts=Two(True, False)),
     retrying(backoff=Two("1s", "2s")),
+    retrying(retryRemoteLocalities=Two(True, False)),
     *(faulty(**fault) for fault in faults()),
     {
         "match": [{"uri": {"prefix": "/mirror"}}],
@@ -343,6 +348,23 @@ def hashing() -> list[dict[str, Any]]:
     return [{"loadBalancer": {"consistentHash": one}} for one in found]
 
 
+def locality() -> list[dict[str, Any]]:
+    failover = {"failover": [{"from": Two("eu", "af"), "to": Two("us", "ap")}], "enabled": Two(True, False)}
+    priority = {"failoverPriority": [Two("a=1", "a=2")]}
+    distribute = {"distribute": [{"from": Two("eu/*", "af"), "to": Two({"us": 80, "ap": 20}, {"us": 100})}]}
+    return [failover, priority, distribute]
+
+
+def by_place() -> Iterator[dict[str, Any]]:
+    for setting in locality():
+        policy = {"outlierDetection": {"interval": "1s"}, "loadBalancer": {"localityLbSetting": setting}}
+        everywhere = {"name": "all", "labels": {"app": "reviews"}}
+        yield {"trafficPolicy": policy}
+        yield {"trafficPolicy": by_port(policy)}
+        yield {"subsets": [{**everywhere, "trafficPolicy": policy}]}
+        yield {"subsets": [{**everywhere, "trafficPolicy": by_port(policy)}]}
+
+
 def by_port(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {"portLevelSettings": [{"port": {"number": Two(9080, 9082)}, **settings}]}
 
@@ -364,7 +386,7 @@ DESTINATION_RULES = [
         in_subset(settings),
         in_subset(by_port(settings)),
     )
-]
+] + [{"host": "reviews", **fields} for fields in by_place()]
 
 ISTIO_TLS = {"security.istio.io/tlsMode": "istio"}
 SERVICE_ENTRIES = [
@@ -395,6 +417,7 @@ SERVICE_ENTRIES = [
                 "ports": {"http": Two(80, 81)},
                 "labels": Two(ISTIO_TLS, ABSENT),
                 "weight": Two(1, 2),
+                "locality": Two("eu/a", "eu/b"),
                 "serviceAccount": Two("a", "b"),
             }
         ],
@@ -413,6 +436,7 @@ WORKLOAD_ENTRY = {
     "ports": {"http": Two(80, 81)},
     "labels": Two({"app": "reviews"}, {"app": "ratings"}),
     "weight": Two(1, 2),
+    "locality": Two("eu/a", "eu/b"),
     "serviceAccount": Two("a", "b"),
 }
 
@@ -493,6 +517,11 @@ class Subject:
         return json.dumps({"apiVersion": self.api_version, "kind": self.kind, "metadata": metadata, "spec": spec})
 
 
+MESH_CONFIGS: list[dict[str, Any]] = [
+    {"outboundTrafficPolicy": {"mode": Two("REGISTRY_ONLY", "ALLOW_ANY")}},
+    *({"localityLbSetting": setting} for setting in locality()),
+]
+
 SUBJECTS = [
     *(Subject(VirtualServiceSpec, "networking.istio.io/v1", "VirtualService", one) for one in VIRTUAL_SERVICES),
     *(Subject(DestinationRuleSpec, "networking.istio.io/v1", "DestinationRule", one) for one in DESTINATION_RULES),
@@ -500,12 +529,7 @@ SUBJECTS = [
     Subject(ServiceSpec, "v1", "Service", SERVICE),
     *(Subject(ServiceEntrySpec, "networking.istio.io/v1", "ServiceEntry", one) for one in SERVICE_ENTRIES),
     Subject(WorkloadSpec, "mizzen.dev/v1alpha1", "Workload", WORKLOAD),
-    Subject(
-        MeshConfigSpec,
-        "mizzen.dev/v1alpha1",
-        "MeshConfig",
-        {"outboundTrafficPolicy": {"mode": Two("REGISTRY_ONLY", "ALLOW_ANY")}},
-    ),
+    *(Subject(MeshConfigSpec, "mizzen.dev/v1alpha1", "MeshConfig", one) for one in MESH_CONFIGS),
     Subject(WorkloadEntrySpec, "networking.istio.io/v1", "WorkloadEntry", WORKLOAD_ENTRY, labels={}),
     Subject(WorkloadSpec, "mizzen.dev/v1alpha1", "Workload", {"gateway": {"address": Two("127.0.0.1", "0.0.0.0")}}),
 ]

@@ -51,6 +51,13 @@ def test_what_never_reached_an_application_is_a_failure_to_connect(retry_on: str
     assert [one.name for one in policy.retriable_headers] == ([UNDELIVERED_HEADER] if also else [])
 
 
+@pytest.mark.parametrize(("remote", "priority"), [(None, ""), (False, ""), (True, "previous_priorities")])
+def test_a_retry_may_go_to_another_place(remote: bool | None, priority: str) -> None:
+    policy = outbound_retries(HTTPRetry(attempts=3, retry_remote_localities=remote))
+    assert policy is not None
+    assert policy.retry_priority.name.removeprefix("envoy.retry_priorities.") == priority
+
+
 def test_times() -> None:
     policy = outbound_retries(HTTPRetry(attempts=1, per_try_timeout=0.5, backoff=0.01))
     assert policy is not None

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+from mizzen.mesh.localities import Locality
 from mizzen.mesh.proxy_kind import ProxyKind
 from mizzen.node.bootstrap import BootstrapView, bootstrap, bootstrap_json, node_id
 
@@ -73,3 +74,9 @@ def test_a_captured_sidecar_looks_names_up_where_they_do_not_mean_itself() -> No
     assert resolver == {"socket_address": {"address": "127.0.0.1", "port_value": 15054}}
     for other in ({"capture": "explicit"}, {"kind": ProxyKind.NODE}):
         assert "typed_dns_resolver_config" not in json.loads(bootstrap_json(dataclasses.replace(SIDECAR, **other)))
+
+
+def test_a_proxy_knows_where_it_is_if_anybody_does() -> None:
+    placed = dataclasses.replace(SIDECAR, locality=Locality("eu", "a", "1"))
+    assert json.loads(bootstrap_json(placed))["node"]["locality"] == {"region": "eu", "zone": "a", "sub_zone": "1"}
+    assert "locality" not in json.loads(bootstrap_json(SIDECAR))["node"]

@@ -38,7 +38,7 @@ def load_balancer(path: str, given: LoadBalancerSettings | None, *, detects: boo
     if given.consistent_hash is not None:
         yield from _consistent_hash(f"{path}.consistentHash", given.consistent_hash)
     if given.locality_lb_setting is not None:
-        yield from _locality(f"{path}.localityLbSetting", given.locality_lb_setting, detects=detects)
+        yield from locality(f"{path}.localityLbSetting", given.locality_lb_setting, detects=detects)
         if given.zone_aware_lb_setting is not None:
             yield Finding(path, "only one of localityLbSetting or zoneAwareLbSetting can be set")
     yield from _warmup(path, given)
@@ -87,7 +87,8 @@ def _is_prime(number: int) -> bool:
     return number > 1 and all(number % divisor for divisor in range(2, int(number**0.5) + 1))
 
 
-def _locality(path: str, given: LocalityLbSetting, *, detects: bool) -> Iterator[Finding]:
+def locality(path: str, given: LocalityLbSetting, *, detects: bool) -> Iterator[Finding]:
+    """Checks a policy for places; ``detects`` as for :func:`load_balancer`."""
     if given.distribute and (given.failover or given.failover_priority):
         yield Finding(path, "can not simultaneously specify 'distribute' and 'failover' or 'failover_priority'")
     localities: list[str] = []

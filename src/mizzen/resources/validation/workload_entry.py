@@ -25,6 +25,9 @@ def workload_entry(path: str, spec: WorkloadEntrySpec) -> Iterator[Finding]:
     for name, number in spec.ports.items():
         yield from names.port_number(join(f"{path}.ports", name), number)
     yield from names.labels(f"{path}.labels", spec.labels)
+    if spec.locality.count("/") > 2 or "*" in spec.locality:
+        hint = "write `region`, `region/zone` or `region/zone/subzone`"
+        yield Finding(f"{path}.locality", f"{spec.locality!r} is no locality", hint=hint)
     if spec.weight < 0:
         yield Finding(f"{path}.weight", f"weight {spec.weight} < 0")
     if spec.service_account and not names.is_dns_subdomain(spec.service_account):

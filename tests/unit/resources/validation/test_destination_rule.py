@@ -256,9 +256,10 @@ def test_rules_of_a_destination_rule(spec: str, expected: list[str]) -> None:
     ("spec", "expected"),
     [
         (
-            policy("{loadBalancer: {localityLbSetting: {enabled: true}}}"),
-            ["spec.trafficPolicy.loadBalancer.localityLbSetting"],
+            policy("{loadBalancer: {zoneAwareLbSetting: {enabled: true}}}"),
+            ["spec.trafficPolicy.loadBalancer.zoneAwareLbSetting"],
         ),
+        (policy("{loadBalancer: {localityLbSetting: {enabled: true}}}"), []),
         (policy("{loadBalancer: {consistentHash: {useSourceIp: true}}}"), []),
         (policy("{outlierDetection: {interval: 1s}}"), []),
         (

@@ -118,10 +118,6 @@ def test_rules_of_a_service_entry(loaded: Loaded, expected: list[str]) -> None:
         ({"addresses": ["2001:db8::1"]}, "spec.addresses[0]"),
         ({"resolution": "STATIC", "endpoints": [{"address": "unix:///a"}]}, "spec.endpoints[0].address"),
         ({"resolution": "STATIC", "endpoints": [{"address": "10.0.0.1", "network": "a"}]}, "spec.endpoints[0].network"),
-        (
-            {"resolution": "STATIC", "endpoints": [{"address": "10.0.0.1", "locality": "a"}]},
-            "spec.endpoints[0].locality",
-        ),
     ],
 )
 def test_what_is_not_implemented_is_an_error(spec: dict[str, Any], path: str) -> None:

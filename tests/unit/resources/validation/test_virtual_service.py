@@ -459,10 +459,6 @@ def test_rules_of_faults_mirrors_and_cors(fields: str, expected: list[str]) -> N
             "fault: {abort: {http2Error: X, percentage: {value: 1}}}\n",
             [f"fault.abort.http2Error: `http2Error` {NOT_YET}"],
         ),
-        (
-            "retries: {attempts: 1, retryRemoteLocalities: true}\n",
-            [f"retries.retryRemoteLocalities: `retryRemoteLocalities` {NOT_YET}"],
-        ),
     ],
 )
 def test_fields_that_are_not_implemented_are_errors_and_their_rules_still_hold(
