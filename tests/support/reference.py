@@ -50,8 +50,11 @@ def read_deviations() -> dict[str, dict[str, str]]:
     return loaded
 
 
-def models(model: type[Model]) -> list[type[Model]]:
-    """Returns a model and all that its fields hold, each once, in the order in which a reader meets them."""
+def models(model: type[Model], *, refused: bool = False) -> list[type[Model]]:
+    """Returns a model and all that its fields hold, each once, in the order in which a reader meets them.
+
+    What only a refused field holds is there with ``refused``.
+    """
     found: dict[type[Model], None] = {}
 
     def visit(one: type[Model]) -> None:
@@ -59,8 +62,9 @@ def models(model: type[Model]) -> list[type[Model]]:
             return
         found[one] = None
         for info in one.model_fields.values():
-            for below in _models_in(info.annotation):
-                visit(below)
+            if refused or _refused(_marks(info)) != "all":
+                for below in _models_in(info.annotation):
+                    visit(below)
 
     visit(model)
     return list(found)

@@ -105,6 +105,15 @@ def workload_entry(
     )
 
 
+def sidecar(*egress: str | Mapping[str, Any], name: str = "default", namespace: str = "default", **spec: Any) -> str:
+    """A Sidecar; hosts are those of one egress listener without a port."""
+    hosts = [one for one in egress if isinstance(one, str)]
+    listeners = [one for one in egress if not isinstance(one, str)] + ([{"hosts": hosts}] if hosts else [])
+    return _resource(
+        "networking.istio.io/v1", "Sidecar", name, namespace, ({"egress": listeners} if listeners else {}) | spec
+    )
+
+
 def mesh_config(name: str = "mesh", **spec: Any) -> str:
     return _resource("mizzen.dev/v1alpha1", "MeshConfig", name, "default", spec)
 

@@ -15,27 +15,6 @@ _LABELS: Form = {"*": TEXT}
 _SELECTOR: Form = {"matchLabels": _LABELS}
 _REFERENCE: Form = {"group": TEXT, "kind": TEXT, "name": TEXT, "namespace": TEXT}
 _TARGETED: dict[str, Form] = {"selector": _SELECTOR, "targetRef": _REFERENCE, "targetRefs": [_REFERENCE]}
-_PORT: Form = {"number": WHOLE, "protocol": TEXT, "name": TEXT, "targetPort": WHOLE}
-_TLS_VERSION = ("TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3")
-_SERVER_TLS: Form = {
-    "httpsRedirect": BOOLEAN,
-    "mode": ("PASSTHROUGH", "SIMPLE", "MUTUAL", "AUTO_PASSTHROUGH", "ISTIO_MUTUAL", "OPTIONAL_MUTUAL"),
-    "serverCertificate": TEXT,
-    "privateKey": TEXT,
-    "caCertificates": TEXT,
-    "caCrl": TEXT,
-    "credentialName": TEXT,
-    "credentialNames": _TEXTS,
-    "caCertCredentialName": TEXT,
-    "tlsCertificates": [{"serverCertificate": TEXT, "privateKey": TEXT, "caCertificates": TEXT}],
-    "subjectAltNames": _TEXTS,
-    "verifyCertificateSpki": _TEXTS,
-    "verifyCertificateHash": _TEXTS,
-    "minProtocolVersion": _TLS_VERSION,
-    "maxProtocolVersion": _TLS_VERSION,
-    "cipherSuites": _TEXTS,
-    "insecureSkipVerify": BOOLEAN,
-}
 _ENTRY: Form = {
     "address": TEXT,
     "ports": {"*": WHOLE},
@@ -45,7 +24,6 @@ _ENTRY: Form = {
     "weight": WHOLE,
     "serviceAccount": TEXT,
 }
-_CAPTURE = ("DEFAULT", "IPTABLES", "NONE")
 _MTLS: Form = {"mode": ("UNSET", "DISABLE", "PERMISSIVE", "STRICT")}
 _PROVIDERS: Form = [{"name": TEXT}]
 _SOURCE = (
@@ -69,22 +47,6 @@ def _with_opposites(names: tuple[str, ...]) -> Form:
 FORMS: Mapping[str, Form] = MappingProxyType(
     {
         "WorkloadGroup": {"metadata": {"labels": _LABELS, "annotations": _LABELS}, "template": _ENTRY, "probe": ANY},
-        "Sidecar": {
-            "workloadSelector": {"labels": _LABELS},
-            "ingress": [
-                {
-                    "port": _PORT,
-                    "bind": TEXT,
-                    "captureMode": _CAPTURE,
-                    "defaultEndpoint": TEXT,
-                    "tls": _SERVER_TLS,
-                    "connectionPool": ANY,
-                }
-            ],
-            "egress": [{"port": _PORT, "bind": TEXT, "captureMode": _CAPTURE, "hosts": _TEXTS}],
-            "inboundConnectionPool": ANY,
-            "outboundTrafficPolicy": ANY,
-        },
         "EnvoyFilter": {
             "workloadSelector": {"labels": _LABELS},
             "targetRefs": [_REFERENCE],

@@ -63,7 +63,6 @@ _RULES: Mapping[str, Callable[[Values], Iterator[Finding]]] = {
     "EnvoyFilter": networking_rules.envoy_filter,
     "PeerAuthentication": policy_rules.peer_authentication,
     "RequestAuthentication": policy_rules.request_authentication,
-    "Sidecar": networking_rules.sidecar,
     "Telemetry": policy_rules.telemetry,
 }
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mizzen.compile import load_balancers, localities, locations, names, origination, outliers, pools, tls
+from mizzen.compile import load_balancers, localities, locations, names, origination, outliers, pools, serving, tls
 from mizzen.compile.localities import Spread
 from mizzen.compile.protos import config_path, duration, metadata, socket_address
 from mizzen.compile.resource import XdsResource, encode, pack
@@ -26,6 +26,7 @@ from mizzen.mesh.model import (
     MeshConfig,
     Resolution,
     ServicePort,
+    Sidecar,
     labels_of,
     selects,
 )
@@ -212,12 +213,15 @@ def _set_metadata(cluster: Cluster, view: ClusterView) -> None:
 
 @dataclass(frozen=True)
 class InboundClusterView:
-    """Everything that an inbound cluster depends on; ``rules`` are those on the workload's own service."""
+    """Everything that an inbound cluster depends on; ``rules`` are those on the workload's own service, and ``sidecar`` is
+    what it obeys, if that says anything of how it is served.
+    """
 
     port: InboundPort
     rules: tuple[DestinationRule, ...]
     origin: Key
     seat: Seat = ALONE
+    sidecar: Sidecar | None = None
 
 
 def build_inbound_cluster(view: InboundClusterView) -> XdsResource:
@@ -226,16 +230,22 @@ def build_inbound_cluster(view: InboundClusterView) -> XdsResource:
     policy = policy_for(view.rules, "", view.port.service_port)
     cluster = _defaults(name)
     cluster.type = Cluster.STATIC
-    cluster.load_assignment.CopyFrom(_one_endpoint(name, "127.0.0.1", view.port.application))
-    pool = policy.connection_pool if policy else None
+    address = view.port.endpoint or "127.0.0.1"
+    cluster.load_assignment.CopyFrom(_one_endpoint(name, address, view.port.application))
+    pool = serving.pool_of(view.port, policy, view.sidecar)
     pools.apply(cluster, pool, pools.inbound_codec(pool, view.port.protocol))
-    view.seat.open_inside(cluster, "127.0.0.1")
-    return encode(name, cluster, [view.origin, *(rule.key for rule in view.rules)])
+    if not serving.is_socket(address):
+        view.seat.open_inside(cluster, "::1" if ":" in address else "127.0.0.1")
+    sidecars = [view.sidecar.key] if view.sidecar else []
+    return encode(name, cluster, [view.origin, *(rule.key for rule in view.rules), *sidecars])
 
 
 def _one_endpoint(name: str, address: str, port: int) -> ClusterLoadAssignment:
     endpoint = LbEndpoint()
-    endpoint.endpoint.address.CopyFrom(socket_address(address, port))
+    if serving.is_socket(address):
+        endpoint.endpoint.address.pipe.path = address
+    else:
+        endpoint.endpoint.address.CopyFrom(socket_address(address, port))
     return ClusterLoadAssignment(cluster_name=name, endpoints=[LocalityLbEndpoints(lb_endpoints=[endpoint])])
 
 

@@ -1,7 +1,7 @@
 """Puts the parts together: (proxy, snapshot) to all xDS resources of the proxy.
 
 A proxy has what each of its instances has: a sidecar those of one, a node proxy those of all that run on its host, told
-apart by their seats. Each part is a pure function of its view, and the Compiler remembers what it built from which
+apart by their seats. What an instance may call is what its namespace sees, or what its Sidecar selects of it. Each part is a pure function of its view, and the Compiler remembers what it built from which
 view. Two proxies with equal views share the encoded resource; a new snapshot re-makes only what has a new view; what a
 proxy has as before is given as the same objects as before. A Compiler that has just started gives the same answer as one
 that has run for a year.
@@ -22,13 +22,21 @@ from mizzen.compile.outbound import Builders, Named, Outbound, by_name, kept, re
 from mizzen.compile.resource import CLUSTER, ENDPOINTS, FILTERS, LISTENER, ROUTES, Resources, XdsResource
 from mizzen.compile.route_views import source_of
 from mizzen.compile.seats import ALONE, Seat, seat_of
-from mizzen.mesh.model import Capture, Instance, Proxy, Snapshot
+from mizzen.compile.serving import says_how_served
+from mizzen.mesh.ingress import with_ingress
+from mizzen.mesh.model import Capture, Instance, Proxy, Sidecar, Snapshot
+from mizzen.mesh.narrowing import narrowed_scope
 from mizzen.mesh.proxy_kind import ProxyKind
 from mizzen.mesh.rerouting import rerouted
 from mizzen.mesh.scope import Scope, scope_of
+from mizzen.mesh.sidecars import SidecarIndex
+from mizzen.resources.key import Key
 
 # An instance by the proxy that serves it: it may change from one to another, and for a while both have it.
 _Served: TypeAlias = tuple[str, str]
+# Who sees the same: those of a namespace that obey a Sidecar, or none.
+_Seeing: TypeAlias = tuple[str, Sidecar | None]
+_Place: TypeAlias = tuple[str, Key | None, Seat]
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,7 @@ class _Compiled:
     """What was made for an instance, and what from: the last of these serves as long as they stay the same."""
 
     instance: Instance
+    sidecar: Sidecar | None
     outbound: Outbound
     trust_domain: str
     resources: Resources
@@ -49,11 +58,12 @@ class Compiler:
     def __init__(self) -> None:
         self._snapshot: Snapshot | None = None
         self._builders = Builders()
-        self._scopes: dict[str, Scope] = {}
-        self._earlier: tuple[Snapshot, dict[str, Scope]] | None = None
-        self._outbound: dict[tuple[str, Seat], Outbound] = {}
-        self._stale: dict[tuple[str, Seat], Outbound] = {}
-        self._endpoints: dict[tuple[str, Seat, Caller], Named] = {}
+        self._sidecars = SidecarIndex(())
+        self._scopes: dict[_Seeing, Scope] = {}
+        self._earlier: tuple[Snapshot, dict[_Seeing, Scope]] | None = None
+        self._outbound: dict[_Place, Outbound] = {}
+        self._stale: dict[_Place, Outbound] = {}
+        self._endpoints: dict[tuple[int, Caller], tuple[Outbound, Named]] = {}
         self._compiled: dict[_Served, _Compiled] = {}
         self._whole: dict[str, tuple[list[Resources], Resources]] = {}
         self._for_grpc: dict[str, Resources] = {}
@@ -87,6 +97,7 @@ class Compiler:
             # Those that nobody has asked for since the last change are dropped.
             self._earlier = (before, self._scopes) if before else None
             self._stale, self._outbound, self._scopes = self._outbound, {}, {}
+            self._sidecars = SidecarIndex(snapshot.sidecars)
 
     def _together(self, proxy: str, parts: list[Resources]) -> Resources:
         """Returns the resources of all instances of a proxy: of each type the same object for as long as it is equal."""
@@ -100,33 +111,36 @@ class Compiler:
         self._whole[proxy] = (parts, whole)
         return whole
 
-    def _outbound_of(self, snapshot: Snapshot, namespace: str, seat: Seat) -> Outbound:
-        key = (namespace, seat)
+    def _outbound_of(self, snapshot: Snapshot, namespace: str, seat: Seat, sidecar: Sidecar | None = None) -> Outbound:
+        key = (namespace, sidecar.key if sidecar else None, seat)
         if key not in self._outbound:
-            if namespace not in self._scopes:
-                self._scopes[namespace] = self._scope_of(snapshot, namespace)
-            scope, before = self._scopes[namespace], self._stale.pop(key, None)
+            seeing = (namespace, sidecar)
+            if seeing not in self._scopes:
+                self._scopes[seeing] = self._scope_of(snapshot, namespace, sidecar)
+            scope, before = self._scopes[seeing], self._stale.pop(key, None)
             if before is None or before.scope != scope:
                 before = Outbound(scope, self._builders, before, seat)
             self._outbound[key] = before
         return self._outbound[key]
 
-    def _scope_of(self, snapshot: Snapshot, namespace: str) -> Scope:
+    def _scope_of(self, snapshot: Snapshot, namespace: str, sidecar: Sidecar | None) -> Scope:
         if self._earlier:
             before, scopes = self._earlier
-            if (earlier := scopes.get(namespace)) and (scope := rerouted(earlier, before, snapshot)):
+            if (earlier := scopes.get((namespace, sidecar))) and (scope := rerouted(earlier, before, snapshot)):
                 return scope
-        return scope_of(snapshot, namespace)
+        return narrowed_scope(snapshot, namespace, sidecar) if sidecar else scope_of(snapshot, namespace)
 
     def _endpoints_of(self, outbound: Outbound, served: frozenset[str], caller: Caller, snapshot: Snapshot) -> Named:
-        key = (outbound.scope.namespace, outbound.seat, caller)
-        if key not in self._endpoints:
-            self._endpoints[key] = outbound.endpoints(snapshot.endpoints, served, caller)
-        return self._endpoints[key]
+        known = self._endpoints.get((id(outbound), caller))
+        if known is None:
+            # The Outbound is held, too, so that no other can have its identity.
+            known = outbound, outbound.endpoints(snapshot.endpoints, served, caller)
+            self._endpoints[id(outbound), caller] = known
+        return known[1]
 
     def _compile_proxyless(self, namespace: str, snapshot: Snapshot) -> Resources:
-        outbound = self._outbound_of(snapshot, namespace, ALONE)
-        made = self._proxyless.build(outbound.scope, outbound.views, snapshot)
+        outbound = self._outbound_of(snapshot, namespace, ALONE, self._sidecars.of(namespace))
+        made = self._proxyless.build(outbound.scope, outbound.all_views, snapshot)
         before = self._for_grpc.get(namespace, {})
         resources = {type_url: kept(named, before.get(type_url)) for type_url, named in made.items()}
         self._for_grpc[namespace] = resources
@@ -142,12 +156,14 @@ class Compiler:
         self, proxy: Proxy, instance: Instance, served: frozenset[str], snapshot: Snapshot
     ) -> Resources:
         """Returns what an instance has in its proxy, with as little work as its changes ask for."""
-        outbound = self._outbound_of(snapshot, instance.namespace, seat_of(proxy.kind, instance))
+        sidecar = self._sidecars.of(instance.namespace, instance.labels)
+        outbound = self._outbound_of(snapshot, instance.namespace, seat_of(proxy.kind, instance), sidecar)
+        instance, sidecar = with_ingress(instance, sidecar), says_how_served(sidecar)
         key = (proxy.id, instance.id)
         before = self._compiled.get(key)
         assigned = self._endpoints_of(outbound, served, outbound.caller(instance), snapshot)
-        if before is None or not _still(before, instance, outbound, snapshot):
-            compiled = self._make(instance, outbound, assigned, snapshot, before)
+        if before is None or before.sidecar != sidecar or not _still(before, instance, outbound, snapshot):
+            compiled = self._make(instance, sidecar, outbound, assigned, snapshot, before)
         elif before.resources[ENDPOINTS] is not assigned:
             resources = {**before.resources, ENDPOINTS: assigned}
             compiled = dataclasses.replace(before, instance=instance, outbound=outbound, resources=resources)
@@ -157,7 +173,13 @@ class Compiler:
         return compiled.resources
 
     def _make(
-        self, instance: Instance, outbound: Outbound, assigned: Named, snapshot: Snapshot, before: _Compiled | None
+        self,
+        instance: Instance,
+        sidecar: Sidecar | None,
+        outbound: Outbound,
+        assigned: Named,
+        snapshot: Snapshot,
+        before: _Compiled | None,
     ) -> _Compiled:
         source = source_of(instance, outbound.asked)
         own: dict[OutboundView, XdsResource] = {}
@@ -173,8 +195,8 @@ class Compiler:
                 own = _own_listeners(instance, outbound, before.listeners if before else {})
                 ports = _http_ports(instance, outbound.targets)
             routes = outbound.own_routes(source, ports, forward_proxy=bool(instance.http_proxy))
-            outward = list(own.values())
-        inward = self._inward(instance, outbound, snapshot.trust_domain)
+            outward = [*own.values(), *outbound.own_listeners()]
+        inward = self._inward(instance, sidecar, outbound, snapshot.trust_domain)
         if instance.closing:
             outward = []
         made = {
@@ -182,7 +204,7 @@ class Compiler:
                 **outbound.clusters,
                 **outbound.dialled_clusters(instance.capture),
                 **outbound.placed_clusters(outbound.caller(instance)),
-                **by_name(self._own_clusters(instance, outbound)),
+                **by_name(self._own_clusters(instance, sidecar, outbound)),
             },
             ENDPOINTS: assigned,
             LISTENER: {**by_name([*inward, *outward]), **outbound.sni_listeners(source)},
@@ -191,21 +213,24 @@ class Compiler:
         }
         earlier = before.resources if before else {}
         resources = {type_url: kept(named, earlier.get(type_url)) for type_url, named in made.items()}
-        return _Compiled(instance, outbound, snapshot.trust_domain, resources, own, ports)
+        return _Compiled(instance, sidecar, outbound, snapshot.trust_domain, resources, own, ports)
 
-    def _inward(self, instance: Instance, outbound: Outbound, trust_domain: str) -> Iterator[XdsResource]:
+    def _inward(
+        self, instance: Instance, sidecar: Sidecar | None, outbound: Outbound, trust_domain: str
+    ) -> Iterator[XdsResource]:
         seat = outbound.seat
         if not instance.closing:
             yield from map(self._inbound_listener, listener_views.inbound(instance, trust_domain, seat))
         if seat.shared:  # kept for neighbours, which may not have heard yet that it closes
-            yield from map(self._inside_listener, listener_views.inside(instance, outbound.rules, seat))
+            yield from map(self._inside_listener, listener_views.inside(instance, outbound.rules, seat, sidecar))
 
-    def _own_clusters(self, instance: Instance, outbound: Outbound) -> Iterator[XdsResource]:
+    def _own_clusters(self, instance: Instance, sidecar: Sidecar | None, outbound: Outbound) -> Iterator[XdsResource]:
         yield self._passthrough(clusters.PassthroughView(instance.capture, outbound.seat))
         yield clusters.build_black_hole()
         for port in instance.inbound:
             rules = outbound.rules.get(port.host, ())
-            yield self._inbound_cluster(clusters.InboundClusterView(port, rules, instance.origin, outbound.seat))
+            view = clusters.InboundClusterView(port, rules, instance.origin, outbound.seat, sidecar)
+            yield self._inbound_cluster(view)
 
 
 def _neighbours(proxy: Proxy) -> frozenset[str]:
@@ -229,6 +254,7 @@ def _same_policy(one: Snapshot, other: Snapshot) -> bool:
         one.services == other.services
         and one.virtual_services == other.virtual_services
         and one.destination_rules == other.destination_rules
+        and one.sidecars == other.sidecars
         and one.registry_only == other.registry_only
         and one.mesh_config == other.mesh_config
     )

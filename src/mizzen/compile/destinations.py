@@ -1,4 +1,4 @@
-"""Which cluster a destination of a VirtualService means."""
+"""Which cluster a destination means."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from mizzen.compile import names
 from mizzen.compile.seats import Seat
 from mizzen.mesh.model import Host, VirtualService
+from mizzen.mesh.scope import Scope
 from mizzen.resources.hosts import resolve
 from mizzen.resources.virtual_service import Destination
 
@@ -26,3 +27,10 @@ def cluster_of(
     # Stated, or the only one that the service has, or the one that the client called (Istio 2.3).
     port = destination.port.number if destination.port else known[0] if len(known) == 1 else called
     return seat.named(names.outbound_cluster(port, destination.subset, host))
+
+
+def elsewhere_cluster(scope: Scope, seat: Seat) -> str:
+    """Returns the cluster for what is for no known service, where that is allowed."""
+    if scope.elsewhere is None:
+        return seat.named(names.PASSTHROUGH)
+    return seat.named(names.outbound_cluster(scope.elsewhere.port, scope.elsewhere.subset, scope.elsewhere.host))

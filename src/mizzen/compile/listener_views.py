@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from mizzen.compile import names
@@ -10,7 +11,8 @@ from mizzen.compile.branches import Branch
 from mizzen.compile.clusters import policy_for
 from mizzen.compile.listeners import ANY_ADDRESS, InboundView, InsideView, OutboundView
 from mizzen.compile.seats import ALONE, Seat
-from mizzen.mesh.model import NOWHERE, Capture, DestinationRule, Host, Instance
+from mizzen.compile.serving import pool_of
+from mizzen.mesh.model import NOWHERE, Capture, DestinationRule, Host, Instance, Sidecar
 from mizzen.resources.key import Key
 from mizzen.resources.protocols import Protocol
 
@@ -29,20 +31,32 @@ class Target(NamedTuple):
 
 
 def inbound(instance: Instance, trust_domain: str, seat: Seat = ALONE) -> Iterator[InboundView]:
-    """Yields the inbound listeners: one for all ports where capture is transparent, else one for each."""
+    """Yields the inbound listeners: one for all ports where capture is transparent, else one for each; and one for each port
+    that a Sidecar has its proxies open.
+    """
     if not instance.inbound:  # a listener needs at least one filter chain
         return
     groups = [instance.inbound] if instance.capture is Capture.TRANSPARENT else [(port,) for port in instance.inbound]
     for ports in groups:
         around = instance.around if any(port.published for port in ports) else NOWHERE
         yield InboundView(instance.address, ports, trust_domain, instance.capture, instance.origin, around, seat)
+    for port in instance.inbound:
+        own = replace(port, listen=port.number, published=False)
+        alone = instance.capture is Capture.EXPLICIT  # on its host, which it shares with others
+        if port.bind:
+            yield InboundView(port.bind, (own,), trust_domain, Capture.EXPLICIT, instance.origin, NOWHERE, seat, alone)
 
 
-def inside(instance: Instance, rules: Mapping[Host, tuple[DestinationRule, ...]], seat: Seat) -> Iterator[InsideView]:
+def inside(
+    instance: Instance,
+    rules: Mapping[Host, tuple[DestinationRule, ...]],
+    seat: Seat,
+    sidecar: Sidecar | None = None,
+) -> Iterator[InsideView]:
     """Yields the internal listeners through which neighbours call an instance (see :mod:`mizzen.compile.seats`)."""
     for port in instance.inbound:
-        policy = policy_for(rules.get(port.host, ()), "", port.service_port)
-        own_pass = bool(policy and policy.connection_pool and policy.connection_pool.http)
+        pool = pool_of(port, policy_for(rules.get(port.host, ()), "", port.service_port), sidecar)
+        own_pass = bool(pool and pool.http)
         yield InsideView(instance.id, port, seat, own_pass, instance.origin)
 
 

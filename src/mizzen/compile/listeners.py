@@ -35,7 +35,7 @@ class OutboundView:
 
     ``route`` is the route configuration (HTTP) or the filter (TCP) that it asks for, "" if all that it takes are the
     ``branches``. ``bound`` says that it opens a socket; otherwise 15001 hands it the connections whose destination is its
-    address.
+    address. ``exclusive`` says that no other proxy may have this socket: the kernel would divide connections among them.
     """
 
     address: str
@@ -46,6 +46,8 @@ class OutboundView:
     forward_proxy: bool = False
     origins: tuple[Key, ...] = ()
     branches: tuple[Branch, ...] = ()
+    exclusive: bool = False
+    seat: Seat = ALONE
 
     @property
     def reads_names(self) -> bool:
@@ -53,12 +55,14 @@ class OutboundView:
 
 
 def build_outbound(view: OutboundView) -> XdsResource:
-    name = names.listener(view.address, view.port)
+    name = view.seat.named(names.listener(view.address, view.port))
     listener = Listener(
-        name=name, address=socket_address(view.address, view.port), traffic_direction=TrafficDirection.OUTBOUND
+        name=name, address=view.seat.address(view.address, view.port), traffic_direction=TrafficDirection.OUTBOUND
     )
     if not view.bound:
         listener.bind_to_port.value = False
+    if view.exclusive:
+        listener.enable_reuse_port.value = False
     if view.reads_names:
         listener.listener_filters.append(name_reader())
         listener.continue_on_listener_filters_timeout = True
@@ -157,7 +161,10 @@ def _original_destination() -> ListenerFilter:
 
 @dataclass(frozen=True)
 class InboundView:
-    """Everything that an inbound listener depends on: its ports (all of them where capture is transparent)."""
+    """Everything that an inbound listener depends on: its ports (all of them where capture is transparent).
+
+    ``exclusive`` is as for outbound ones.
+    """
 
     address: str
     ports: tuple[InboundPort, ...]
@@ -166,6 +173,7 @@ class InboundView:
     origin: Key
     around: Surroundings = NOWHERE
     seat: Seat = ALONE
+    exclusive: bool = False
 
 
 def build_inbound(view: InboundView) -> XdsResource:
@@ -180,6 +188,8 @@ def build_inbound(view: InboundView) -> XdsResource:
     listener = Listener(name=name, address=view.seat.address(address, port), traffic_direction=TrafficDirection.INBOUND)
     if transparent:
         listener.listener_filters.append(_original_destination())
+    if view.exclusive:
+        listener.enable_reuse_port.value = False
     for inbound in view.ports:
         chain = _inbound_chain(view, inbound)
         if transparent:

@@ -1,4 +1,4 @@
-"""What all sidecars of one namespace have alike, built from a scope: clusters, endpoints, routes.
+"""What all sidecars of one namespace, or under one Sidecar, have alike, built from a scope: clusters, endpoints, routes.
 
 An instance of a node proxy has an Outbound of its own, built in the same way for its seat.
 
@@ -26,12 +26,13 @@ from mizzen.compile import (
     tcp_routes,
 )
 from mizzen.compile.clusters import ClusterView
+from mizzen.compile.egress import PortEgress, on_port, port_egresses
 from mizzen.compile.listener_views import Target
-from mizzen.compile.listeners import ANY_ADDRESS, SeatOutboundView
+from mizzen.compile.listeners import ANY_ADDRESS, OutboundView, SeatOutboundView
 from mizzen.compile.localities import ANYBODY, Caller, LocalityPolicy
 from mizzen.compile.resource import XdsResource
 from mizzen.compile.route_views import RouteViews, asked_labels
-from mizzen.compile.routes import Source
+from mizzen.compile.routes import RoutesView, Source
 from mizzen.compile.seats import ALONE, Seat
 from mizzen.mesh.model import (
     Capture,
@@ -45,7 +46,7 @@ from mizzen.mesh.model import (
     ServicePort,
 )
 from mizzen.mesh.rerouting import only_routes_differ
-from mizzen.mesh.scope import Scope
+from mizzen.mesh.scope import Scope, ScopedService
 
 ViewT = TypeVar("ViewT")
 ValueT = TypeVar("ValueT")
@@ -97,22 +98,32 @@ class _Policies:
     ``rules`` are the DestinationRules by host.
     """
 
-    def __init__(self, scope: Scope, seat: Seat, builders: Builders, tcp: tcp_routes.TcpRoutes) -> None:
-        self.rules = {scoped.service.host: scoped.destination_rules for scoped in scope.services}
-        self.targets = _targets(scope)
-        views = [view for scoped in scope.services for view in clusters.cluster_views(scoped, seat, scope.mesh_config)]
-        found = _locality_policies(scope, views)
+    def __init__(
+        self,
+        scope: Scope,
+        seat: Seat,
+        builders: Builders,
+        tcp: Iterable[tcp_routes.TcpRoutes],
+        ports: Iterable[PortEgress],
+    ) -> None:
+        reached = list(scope.reached)
+        self.rules = {scoped.service.host: scoped.destination_rules for scoped in reached}
+        self.targets = _targets(
+            [*scope.services, *(one for port in ports if port.at_services for one in port.services)]
+        )
+        views = [view for scoped in reached for view in clusters.cluster_views(scoped, seat, scope.mesh_config)]
+        found = _locality_policies(scope, reached, views)
         # Where these lead depends on how the caller's traffic is captured, or on where the caller is.
         self.dialled = [view for view, _ in views if view.resolution is Resolution.DIALLED]
         self.placed = [(view, found[view.cluster]) for view, _ in views if view.named and view.cluster in found]
         elsewhere = {view.cluster for view in (*self.dialled, *(view for view, _ in self.placed))}
         made = [builders.cluster(view) for view, _ in views if view.cluster not in elsewhere] + [
-            builders.sni_cluster(view) for view in tcp.sni_clusters()
+            builders.sni_cluster(view) for one in tcp for view in one.sni_clusters()
         ]
         self.clusters: Named = by_name(made)
         unassigned = {
             name
-            for scoped in scope.services
+            for scoped in reached
             for name, given in clusters.balancers(scoped, seat)
             if load_balancers.passes_through(given)
         }
@@ -125,10 +136,12 @@ class _Policies:
         self.asks = bool(found)
 
 
-def _locality_policies(scope: Scope, views: Iterable[tuple[ClusterView, Labels]]) -> dict[str, LocalityPolicy]:
+def _locality_policies(
+    scope: Scope, reached: Iterable[ScopedService], views: Iterable[tuple[ClusterView, Labels]]
+) -> dict[str, LocalityPolicy]:
     """Returns the clusters whose endpoints depend on where the caller is."""
     concerned = {
-        one.service.host for one in scope.services if localities.may_concern(one.destination_rules, scope.mesh_config)
+        one.service.host for one in reached if localities.may_concern(one.destination_rules, scope.mesh_config)
     }
     found = (
         (view.cluster, localities.locality_policy(clusters.policy_of(view), scope.mesh_config))
@@ -148,9 +161,12 @@ class Outbound:
         # Most changes are of routes alone: then all that follows from services and DestinationRules is as before.
         same = before if before and only_routes_differ(scope, before.scope) else None
         self.views: RouteViews = RouteViews(scope, seat, same.views if same else None)
-        self._tcp_routes = tcp_routes.TcpRoutes(scope, self.views.ports, seat)
+        self._ports: tuple[PortEgress, ...] = port_egresses(scope, seat, same._ports if same else ())  # noqa: SLF001
+        self._tcp_routes = [tcp_routes.TcpRoutes(scope, self.views.ports, seat), *(one.tcp for one in self._ports)]
         self.asked = asked_labels(scope)
-        self._policies: _Policies = same._policies if same else _Policies(scope, seat, builders, self._tcp_routes)  # noqa: SLF001
+        self._policies: _Policies = (
+            same._policies if same else _Policies(scope, seat, builders, self._tcp_routes, self._ports)  # noqa: SLF001
+        )
         self.clusters: Named = kept(self._policies.clusters, before.clusters if before else None)
         self._served: tuple[object, frozenset[str], _Policies] | None = before._served if before else None  # noqa: SLF001
         self._assigned_to: dict[Caller, Named] = before._assigned_to if before else {}  # noqa: SLF001 - one thing, a scope later
@@ -164,7 +180,13 @@ class Outbound:
         self.targets: Mapping[tuple[Host, int], Target] = kept(
             self._policies.targets, before.targets if before else None
         )
-        self._listeners: Named | None = before._listeners if before and before.targets is self.targets else None  # noqa: SLF001
+        as_before = before and before.targets is self.targets and before._egress() == self._egress()  # noqa: SLF001
+        self._listeners: Named | None = before._listeners if before and as_before else None  # noqa: SLF001
+
+    @property
+    def all_views(self) -> tuple[RouteViews, ...]:
+        """The views of all routes: those of ports that are scopes by themselves as well."""
+        return (self.views, *(one.views for one in self._ports))
 
     @property
     def rules(self) -> Mapping[Host, tuple[DestinationRule, ...]]:
@@ -242,54 +264,79 @@ class Outbound:
     def captured_listeners(self) -> Named:
         """Returns the listeners for redirected connections (transparent capture)."""
         if self._listeners is None:
-            views = tuple(listener_views.transparent(self.targets, self.seat))
+            own = self._egress()
+            views = (
+                *listener_views.transparent(self.targets, self.seat),
+                *(one for one in own if not one.bound),
+            )
             if self.seat.shared:
                 made = [self._builders.seat_listener(SeatOutboundView(self.seat, views))]
             else:
                 made = [listeners.build_virtual_outbound(), *map(self._builders.listener, views)]
-            self._listeners = by_name(made)
+            self._listeners = by_name([*made, *(self._builders.listener(one) for one in own if one.bound)])
         return self._listeners
+
+    def own_listeners(self) -> list[XdsResource]:
+        """Returns the listeners of ports that a Sidecar has its proxies open (explicit capture)."""
+        return [self._builders.listener(one) for one in self._egress(Capture.EXPLICIT)]
+
+    def _egress(self, capture: Capture = Capture.TRANSPARENT) -> list[OutboundView]:
+        return [view for one in self._ports if (view := one.listener(capture))]
 
     def filters(self, source: Source) -> Named:
         """Returns the TCP routes: of every service, for a proxy asks only for those of its listeners."""
         if source not in self._filters:
-            self._filters[source] = by_name(map(self._builders.tcp_route, self._tcp_routes.views(source)))
+            views = [view for one in self._tcp_routes for view in one.views(source)]
+            self._filters[source] = by_name(map(self._builders.tcp_route, views))
         return self._filters[source]
 
     def sni_listeners(self, source: Source) -> Named:
         """Returns the listeners inside the proxy that read server names, one for each TLS port."""
         if source not in self._sni_listeners:
-            views = self._tcp_routes.sni_listeners(source)
+            views = [view for one in self._tcp_routes for view in one.sni_listeners(source)]
             self._sni_listeners[source] = by_name(map(self._builders.sni_listener, views))
         return self._sni_listeners[source]
 
     def port_routes(self, source: Source) -> Named:
         """Returns the routes of the listeners that services share, one for each port (transparent capture)."""
         if source not in self._port_routes:
-            self._port_routes[source] = by_name(
-                self._builders.routes(self.views.of_port(number, source)) for number in self.views.by_port
-            )
+            views = [self.views.of_port(number, source) for number in self.views.by_port]
+            views += [view for one in self._ports for view in one.routes(source)]
+            self._port_routes[source] = by_name(map(self._builders.routes, views))
         return self._port_routes[source]
 
     def own_routes(self, source: Source, ports: tuple[tuple[Host, int], ...], *, forward_proxy: bool) -> Named:
         """Returns the routes of loopback ports that lead to one service each, and of the forward proxy."""
         key = (source, ports, forward_proxy)
         if key not in self._route_sets:
-            views = self.views.of_services(ports, source)
+            views = self._routes_of_services(ports, source)
             if forward_proxy:
-                views.append(self.views.of_forward_proxy(source))
+                views.append(self._forward_proxy(source))
+            views += [view for one in self._ports if not one.at_services for view in one.routes(source)]
             self._route_sets[key] = by_name(map(self._builders.routes, views))
         return self._route_sets[key]
+
+    def _routes_of_services(self, ports: Iterable[tuple[Host, int]], source: Source) -> list[RoutesView]:
+        by_views: dict[int, tuple[RouteViews, list[tuple[Host, int]]]] = {}
+        for called in ports:
+            if views := on_port(self._ports, self.views, called):
+                by_views.setdefault(id(views), (views, []))[1].append(called)
+        return [route for views, group in by_views.values() for route in views.of_services(group, source)]
+
+    def _forward_proxy(self, source: Source) -> RoutesView:
+        main = self.views.of_forward_proxy(source)
+        ports = [one.views.of_forward_proxy(source) for one in self._ports if one.at_services]
+        return replace(main, hosts=(*main.hosts, *(host for one in ports for host in one.hosts)))
 
 
 def by_name(resources: Iterable[XdsResource]) -> dict[str, XdsResource]:
     return {resource.name: resource for resource in resources}
 
 
-def _targets(scope: Scope) -> dict[tuple[Host, int], Target]:
+def _targets(services: Iterable[ScopedService]) -> dict[tuple[Host, int], Target]:
     found = {
         (scoped.service.host, port.number): _target(scoped.service, port)
-        for scoped in scope.services
+        for scoped in services
         for port in scoped.service.ports
     }
     # ServiceEntries may have written the same address for several hosts.

@@ -7,6 +7,7 @@ and certificates named by the client's own certificate provider instead of SDS.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 from mizzen.compile import clusters, endpoints, names, routes
@@ -47,11 +48,11 @@ class Builder:
         self._endpoints = lru_cache(maxsize=4096)(endpoints.build_endpoints)
         self._routes = lru_cache(maxsize=4096)(routes.build_routes)
 
-    def build(self, scope: Scope, views: RouteViews, snapshot: Snapshot) -> Resources:
+    def build(self, scope: Scope, views: Iterable[RouteViews], snapshot: Snapshot) -> Resources:
         """Returns everything that a client in the namespace of the scope may ask for; it has no labels."""
         source = Source(scope.namespace)
         made: dict[str, dict[str, XdsResource]] = {CLUSTER: {}, ENDPOINTS: {}, LISTENER: {}, ROUTES: {}}
-        for scoped in filter(_is_inside, scope.services):
+        for scoped in filter(_is_inside, scope.reached):
             for view, labels in clusters.cluster_views(scoped, mesh=scope.mesh_config):
                 ready = snapshot.endpoints.get((view.host, view.port.number), ())
                 assignment = endpoints.endpoints_view(view.cluster, ready, labels)
@@ -60,10 +61,11 @@ class Builder:
                 tls = all(endpoint.tls for endpoint in assignment.endpoints)
                 made[CLUSTER][view.cluster] = self._cluster(view, tls)
                 made[ENDPOINTS][view.cluster] = self._endpoints(assignment)
-        inside = {one.service.host: one.service.origin for one in scope.services if _is_inside(one)}
-        for port, hosts in views.by_port.items():
+        inside = {one.service.host: one.service.origin for one in scope.reached if _is_inside(one)}
+        asked = ((one, port, hosts) for one in views for port, hosts in one.by_port.items())
+        for routing, port, hosts in asked:
             for host in filter(inside.__contains__, hosts):
-                route = self._routes(views.of_proxyless(host, port, source))
+                route = self._routes(routing.of_proxyless(host, port, source))
                 made[ROUTES][route.name] = route
                 listener = self._listener(names.service_route(host, port), route.name, inside[host])
                 made[LISTENER][listener.name] = listener

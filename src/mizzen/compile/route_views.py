@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from mizzen.compile import names
 from mizzen.compile.clusters import balancers
+from mizzen.compile.destinations import elsewhere_cluster
 from mizzen.compile.routes import RoutesView, Source, VirtualHostView, domains_of, mentioned_labels
 from mizzen.compile.seats import ALONE, Seat
 from mizzen.mesh.model import Host, Instance, Service, VirtualService
@@ -21,8 +22,7 @@ _ANYBODY = Source("")
 
 def asked_labels(scope: Scope) -> frozenset[str]:
     """Returns the names of the labels that VirtualServices in the scope ask of their callers."""
-    claimants = [one.virtual_services for one in scope.services] + [one.virtual_services for one in scope.literal_hosts]
-    return mentioned_labels({rule.key: rule for rules in claimants for rule in rules}.values())
+    return mentioned_labels({rule.key: rule for rules in scope.claimants for rule in rules}.values())
 
 
 def source_of(instance: Instance, asked: frozenset[str]) -> Source:
@@ -63,8 +63,7 @@ class RouteViews:
         hosts = self._all(self.by_port.get(number, ()), _Asked(number, source))
         hosts += [self._literal(host, port, rules, source) for host, port, rules in self._literals() if port == number]
         ordered = self._in_order_of_claim(hosts)
-        name, blocked = self._seat.named(str(number)), self._scope.registry_only
-        return RoutesView(name, ordered, passthrough=True, blocked=blocked, seat=self._seat)
+        return self._shared(str(number), ordered)
 
     def of_services(self, ports: Iterable[tuple[Host, int]], source: Source) -> list[RoutesView]:
         """The routes of ports of services, whatever a request calls them: those of their own loopback ports."""
@@ -75,7 +74,7 @@ class RouteViews:
             view.alone for number, group in hosts.items() for view in self._all(group, _Asked(number, source, ("*",)))
         ]
 
-    def of_forward_proxy(self, source: Source) -> RoutesView:
+    def of_forward_proxy(self, source: Source, name: str = names.HTTP_PROXY) -> RoutesView:
         """The routes of all services on all ports, told apart by the port in the request's authority (Istio 2.16).
 
         Hosts that no service has are served here too; Istio leaves them out, but a sidecar without traffic capture has
@@ -87,9 +86,18 @@ class RouteViews:
             for view in self._all(group, _Asked(number, source, with_port=True))
         ]
         hosts += [self._literal(host, port, rules, source, with_port=True) for host, port, rules in self._literals()]
-        ordered = self._in_order_of_claim(hosts)
-        blocked = self._scope.registry_only
-        return RoutesView(names.HTTP_PROXY, ordered, passthrough=True, blocked=blocked, ignore_port=False)
+        return self._shared(name, self._in_order_of_claim(hosts), ignore_port=False)
+
+    def _shared(self, name: str, hosts: tuple[VirtualHostView, ...], *, ignore_port: bool = True) -> RoutesView:
+        """The routes of a listener that takes requests for any host, and knows some."""
+        return RoutesView(
+            self._seat.named(name),
+            hosts,
+            passthrough=True,
+            blocked=self._scope.registry_only,
+            ignore_port=ignore_port,
+            elsewhere=elsewhere_cluster(self._scope, self._seat),
+        )
 
     def of_proxyless(self, host: Host, number: int, source: Source) -> RoutesView:
         """The routes of one port of one service, for a gRPC client that asks for exactly these."""
@@ -185,16 +193,20 @@ def _domains(service: Service, client: str) -> tuple[str, ...]:
 
 
 def _ports(scope: Scope) -> dict[Host, tuple[int, ...]]:
-    return {one.service.host: tuple(port.number for port in one.service.ports) for one in scope.services}
+    found: dict[Host, tuple[int, ...]] = {}
+    for one in scope.reached:
+        numbers = tuple(port.number for port in one.service.ports)
+        found[one.service.host] = tuple(dict.fromkeys((*found.get(one.service.host, ()), *numbers)))
+    return found
 
 
 def _hashed(scope: Scope, seat: Seat) -> dict[Host, frozenset[str]]:
     """Returns the clusters that choose endpoints by hash, by host."""
-    found = {
-        scoped.service.host: frozenset(name for name, given in balancers(scoped, seat) if given.consistent_hash)
-        for scoped in scope.services
-    }
-    return {host: clusters for host, clusters in found.items() if clusters}
+    found: dict[Host, frozenset[str]] = {}
+    for scoped in scope.reached:
+        if clusters := frozenset(name for name, given in balancers(scoped, seat) if given.consistent_hash):
+            found[scoped.service.host] = found.get(scoped.service.host, frozenset()) | clusters
+    return found
 
 
 def _by_port(scope: Scope) -> dict[int, list[Host]]:

@@ -83,7 +83,7 @@ class VirtualHostView:
 @dataclass(frozen=True)
 class RoutesView:
     """Everything that a route configuration depends on; ``passthrough`` lets hosts that it does not know go on, unless
-    they are ``blocked``.
+    they are ``blocked``, to the cluster ``elsewhere``.
 
     ``hosts`` stand in the order in which they claim their domains: of equal domains the first keeps it, as in Istio.
     """
@@ -93,7 +93,7 @@ class RoutesView:
     passthrough: bool = False
     blocked: bool = False
     ignore_port: bool = True
-    seat: Seat = ALONE
+    elsewhere: str = names.PASSTHROUGH
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def build_host(view: VirtualHostView) -> BuiltHost:
 def build_routes(view: RoutesView, build: BuildHost = build_host) -> XdsResource:
     """Builds a route configuration; its virtual hosts are made by ``build``."""
     built = sorted((build(host) for host in _claimed(view.hosts)), key=_name)
-    elsewhere = _block_all() if view.blocked else _allow_any(view.seat)
+    elsewhere = _block_all() if view.blocked else _allow_any(view.elsewhere)
     rest = [encoded_host(elsewhere)] if view.passthrough else []
     return joined(view.name, built, rest, ignore_port=view.ignore_port)
 
@@ -178,9 +178,9 @@ def _claimed(hosts: Iterable[VirtualHostView]) -> Iterator[VirtualHostView]:
         taken.update(host.domains)
 
 
-def _allow_any(seat: Seat) -> VirtualHost:
+def _allow_any(cluster: str) -> VirtualHost:
     route = Route(name="allow_any", match=RouteMatch(prefix="/"))
-    route.route.cluster = seat.named(names.PASSTHROUGH)
+    route.route.cluster = cluster
     timeouts(route.route, None)
     return VirtualHost(name="allow_any", domains=["*"], routes=[route], include_request_attempt_count=True)
 

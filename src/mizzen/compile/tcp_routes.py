@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeAlias
 
 from mizzen.compile import names
 from mizzen.compile.clusters import policy_for
-from mizzen.compile.destinations import cluster_of
+from mizzen.compile.destinations import cluster_of, elsewhere_cluster
 from mizzen.compile.protos import duration
 from mizzen.compile.resource import XdsResource, encode, pack
 from mizzen.compile.routes import Source
@@ -76,7 +76,7 @@ class TcpRoutes:
     def __init__(self, scope: Scope, ports: Mapping[Host, tuple[int, ...]], seat: Seat = ALONE) -> None:
         self._seat = seat
         self._ports = ports
-        allowed = names.BLACK_HOLE if scope.registry_only else seat.named(names.PASSTHROUGH)
+        allowed = names.BLACK_HOLE if scope.registry_only else elsewhere_cluster(scope, seat)
         self._elsewhere = TcpRouteView(seat.named(names.ELSEWHERE), allowed, ((allowed, 1),))
         self._services = [
             (scoped, port) for scoped in scope.services for port in scoped.service.ports if not port.protocol.is_http

@@ -24,13 +24,14 @@ from mizzen.resources.mesh_config import MeshConfigSpec
 from mizzen.resources.mesh_config_references import mesh_configs
 from mizzen.resources.problems import Problem
 from mizzen.resources.resource import Resource
+from mizzen.resources.sidecar import SidecarSpec
 from mizzen.resources.virtual_service import VirtualServiceSpec
 from mizzen.resources.visibility import PRIVATE, PUBLIC
 from mizzen.resources.workload import WorkloadSpec, working_folder
 from mizzen.store.contents import Contents
 
 # What says how proxies behave, and nothing of what runs.
-_POLICY = (VirtualServiceSpec, DestinationRuleSpec, GatewaySpec, MeshConfigSpec)
+_POLICY = (VirtualServiceSpec, DestinationRuleSpec, GatewaySpec, SidecarSpec, MeshConfigSpec)
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,7 @@ def build_snapshot(inputs: Inputs, version: int, found: Running | None = None) -
         virtual_services=tuple(one for one in resources if isinstance(one.spec, VirtualServiceSpec)),
         destination_rules=tuple(one for one in resources if isinstance(one.spec, DestinationRuleSpec)),
         gateways=tuple(_placed(one) for one in resources if isinstance(one.spec, GatewaySpec)),
+        sidecars=_sidecars(inputs),
         proxies=found.proxies,
         registry_only=bool(mesh and mesh.spec.registry_only),
         mesh_config=mesh,
@@ -115,6 +117,11 @@ def _placed(gateway: Resource[GatewaySpec]) -> Resource[GatewaySpec]:
     """Returns a Gateway that is another one in another folder: the files that it names are others there."""
     text = f"{gateway.digest} {PurePath(gateway.source.file).parent}"
     return dataclasses.replace(gateway, digest=hashlib.sha256(text.encode()).hexdigest()[:16])
+
+
+def _sidecars(inputs: Inputs) -> tuple[Resource[SidecarSpec], ...]:
+    found = (one for one in inputs.resources.values() if isinstance(one.spec, SidecarSpec))
+    return tuple(sorted(found, key=lambda one: one.age))
 
 
 def _in_order(inputs: Inputs) -> list[Resource[Any]]:

@@ -22,6 +22,7 @@ from mizzen.resources.key import Key
 from mizzen.resources.mesh_config import MeshConfigSpec
 from mizzen.resources.protocols import Protocol
 from mizzen.resources.resource import Resource
+from mizzen.resources.sidecar import SidecarSpec
 from mizzen.resources.virtual_service import VirtualServiceSpec
 
 Host: TypeAlias = str
@@ -30,6 +31,7 @@ VirtualService: TypeAlias = Resource[VirtualServiceSpec]
 DestinationRule: TypeAlias = Resource[DestinationRuleSpec]
 Gateway: TypeAlias = Resource[GatewaySpec]
 MeshConfig: TypeAlias = Resource[MeshConfigSpec]
+Sidecar: TypeAlias = Resource[SidecarSpec]
 
 
 def labels_of(labels: Mapping[str, str]) -> Labels:
@@ -134,8 +136,9 @@ class InboundPort:
     """A port of a workload as its proxy serves it.
 
     ``number`` is the declared port, ``listen`` where the proxy takes connections, ``application`` where the
-    application listens on loopback. ``host`` names the service whose connection pool applies, if there is one.
-    ``published`` says that callers from outside the instance's networks may call it, in plaintext.
+    application listens, on 127.0.0.1 or at ``endpoint``, which may be the path of a socket. ``host`` names the service whose
+    connection pool applies, if there is one. ``published`` says that callers from outside the instance's networks may call it,
+    in plaintext; ``bind`` is an address at which the proxy opens the declared port itself, too.
     """
 
     number: int
@@ -145,6 +148,8 @@ class InboundPort:
     host: Host = ""
     service_port: int = 0
     published: bool = False
+    endpoint: str = ""
+    bind: str = ""
 
 
 class OutboundPort(NamedTuple):
@@ -228,6 +233,7 @@ class Snapshot:
     virtual_services: tuple[VirtualService, ...] = ()
     destination_rules: tuple[DestinationRule, ...] = ()
     gateways: tuple[Gateway, ...] = ()
+    sidecars: tuple[Sidecar, ...] = ()
     proxies: Mapping[str, Proxy] = field(default_factory=dict)
     registry_only: bool = False
     mesh_config: MeshConfig | None = None

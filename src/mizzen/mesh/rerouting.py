@@ -7,18 +7,21 @@ has the same outcome as before.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from mizzen.mesh.model import Snapshot, VirtualService
-from mizzen.mesh.scope import Scope
+from mizzen.mesh.scope import PortScope, Scope
 from mizzen.resources.delegates import delegations
+from mizzen.resources.hosts import resolve
 from mizzen.resources.key import Key
+from mizzen.resources.virtual_service import all_destinations
 
 
 def rerouted(scope: Scope, before: Snapshot, now: Snapshot) -> Scope | None:
-    """Returns the scope of a namespace in ``now``, made of that in ``before``; None if it has to be made from nothing.
+    """Returns a scope in ``now``, made of that in ``before``; None if it has to be made from nothing.
 
-    What did not change is the same object as before.
+    What did not change is the same object as before, which is the scope itself where it has nothing of what changed. The
+    Sidecar that it obeys must be the same.
     """
     if before.services is not now.services or before.destination_rules != now.destination_rules:
         return None
@@ -27,6 +30,35 @@ def rerouted(scope: Scope, before: Snapshot, now: Snapshot) -> Scope | None:
     changed = _changed(before.virtual_services, now.virtual_services)
     if changed is None:
         return None
+    earlier = {rule.key: rule for rule in before.virtual_services if rule.key in changed}
+    if any(_leads_elsewhere(one, earlier, changed) for one in _parts(scope)):
+        return None
+    return _rerouted(scope, changed)
+
+
+def _parts(scope: Scope) -> Iterator[Scope]:
+    yield scope
+    yield from (one.scope for one in scope.ports)
+
+
+def _leads_elsewhere(scope: Scope, before: Mapping[Key, VirtualService], changed: Mapping[Key, VirtualService]) -> bool:
+    """Tells whether a VirtualService leads to other services than before, where not all are there anyway."""
+    if not scope.narrowed:
+        return False
+    return any(_led_to(before[key]) != _led_to(changed[key]) for key in scope.claims if key in changed)
+
+
+def _led_to(rule: VirtualService) -> set[tuple[str, int]]:
+    return {
+        (resolve(one.host, rule.namespace), one.port.number if one.port else 0)
+        for _, one in all_destinations(rule.spec)
+    }
+
+
+def _rerouted(scope: Scope, changed: Mapping[Key, VirtualService]) -> Scope:
+    ports = tuple(_rerouted_port(one, changed) for one in scope.ports)
+    if changed.keys().isdisjoint(scope.claims) and all(a is b for a, b in zip(ports, scope.ports, strict=True)):
+        return scope
     services = tuple(
         dataclasses.replace(one, virtual_services=_with(one.virtual_services, changed))
         if any(rule.key in changed for rule in one.virtual_services)
@@ -36,14 +68,25 @@ def rerouted(scope: Scope, before: Snapshot, now: Snapshot) -> Scope | None:
     literal_hosts = tuple(
         dataclasses.replace(one, virtual_services=_with(one.virtual_services, changed)) for one in scope.literal_hosts
     )
-    return dataclasses.replace(scope, services=services, literal_hosts=literal_hosts)
+    return dataclasses.replace(scope, services=services, literal_hosts=literal_hosts, ports=ports)
+
+
+def _rerouted_port(one: PortScope, changed: Mapping[Key, VirtualService]) -> PortScope:
+    scope = _rerouted(one.scope, changed)
+    return one if scope is one.scope else dataclasses.replace(one, scope=scope)
 
 
 def only_routes_differ(one: Scope, other: Scope) -> bool:
     """Tells whether two scopes have the same services, obeying the same DestinationRules, by identity."""
-    return len(one.services) == len(other.services) and all(
+    if len(one.services) != len(other.services) or one.led is not other.led or len(one.ports) != len(other.ports):
+        return False
+    same = all(
         a is b or (a.service is b.service and a.destination_rules is b.destination_rules)
         for a, b in zip(one.services, other.services, strict=True)
+    )
+    return same and all(
+        dataclasses.replace(a, scope=b.scope) == b and only_routes_differ(a.scope, b.scope)
+        for a, b in zip(one.ports, other.ports, strict=True)
     )
 
 

@@ -1,12 +1,13 @@
 """What one namespace sees of the mesh: each service with the policy that applies to calls to it.
 
-A Scope is the slice of the snapshot that the outbound side of every sidecar in a namespace depends on. It holds no
-endpoints: they come and go without a change to it.
+A Scope is the slice of the snapshot that the outbound side of every sidecar in a namespace depends on, or of those that obey
+a Sidecar (:mod:`mizzen.mesh.narrowing`). It holds no endpoints: they come and go without a change to it.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mizzen.mesh.delegates import with_delegates
@@ -14,6 +15,7 @@ from mizzen.mesh.destination_rules import DestinationRuleIndex
 from mizzen.mesh.model import DestinationRule, Host, MeshConfig, Service, Snapshot, VirtualService
 from mizzen.mesh.virtual_services import VirtualServiceIndex
 from mizzen.resources.key import Key
+from mizzen.resources.protocols import Protocol
 from mizzen.resources.visibility import visibility
 
 DEFAULT_HTTP_PORT = 80
@@ -48,7 +50,11 @@ class LiteralHost:
 class Scope:
     """All that a namespace may call, by host; ``claims`` are the VirtualServices that it sees, in their order of claim.
 
-    With ``registry_only`` it may call nothing else. ``mesh_config`` holds where nothing else is said.
+    With ``registry_only`` it may call nothing else; what is for no service goes to ``elsewhere``, if that is given.
+    ``mesh_config`` holds where nothing else is said.
+
+    Where a Sidecar narrows it, ``led`` are services that may not be called by their names, but routes lead there, with the
+    ports that these need; and ``ports`` are those on which other things may be called than on all the others.
     """
 
     namespace: str
@@ -57,6 +63,52 @@ class Scope:
     claims: tuple[Key, ...] = ()
     registry_only: bool = False
     mesh_config: MeshConfig | None = None
+    elsewhere: Elsewhere | None = None
+    led: tuple[ScopedService, ...] = ()
+    ports: tuple[PortScope, ...] = ()
+    narrowed: bool = False
+
+    @property
+    def reached(self) -> Iterator[ScopedService]:
+        """All services that have clusters: of the same host each has other ports, or the same."""
+        yield from self.services
+        yield from self.led
+        for one in self.ports:
+            yield from one.scope.reached
+
+    @property
+    def claimants(self) -> Iterator[Sequence[VirtualService]]:
+        """All VirtualServices that route something, in groups that may overlap."""
+        yield from (one.virtual_services for one in self.services)
+        yield from (one.virtual_services for one in self.literal_hosts)
+        for one in self.ports:
+            yield from one.scope.claimants
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A destination that takes what is for no known service (a Sidecar's egressProxy)."""
+
+    host: Host
+    port: int
+    subset: str = ""
+
+
+@dataclass(frozen=True)
+class PortScope:
+    """What may be called on one port, because a Sidecar has an egress listener for it.
+
+    ``protocol`` is what clients speak there, whatever the services say; a ``forward_proxy`` takes requests for any of them. It
+    is called at ``bind``, if that is given, and opens a socket there if it is ``bound``: nothing is redirected to it then.
+    """
+
+    number: int
+    protocol: Protocol
+    scope: Scope
+    origin: Key
+    forward_proxy: bool = False
+    bind: str = ""
+    bound: bool = False
 
 
 def scope_of(snapshot: Snapshot, namespace: str) -> Scope:
@@ -71,14 +123,15 @@ def scope_of(snapshot: Snapshot, namespace: str) -> Scope:
     return Scope(
         namespace=namespace,
         services=tuple(services),
-        literal_hosts=tuple(_literal_hosts(routes, services)),
+        literal_hosts=tuple(literal_hosts(routes, services)),
         claims=tuple(rule.key for rule in routes.rules),
         registry_only=snapshot.registry_only,
         mesh_config=snapshot.mesh_config,
     )
 
 
-def _literal_hosts(routes: VirtualServiceIndex, services: list[ScopedService]) -> list[LiteralHost]:
+def literal_hosts(routes: VirtualServiceIndex, services: Sequence[ScopedService]) -> list[LiteralHost]:
+    """Returns the hosts of VirtualServices that none of the services has, on each port where they are served."""
     ports: defaultdict[Key, set[int]] = defaultdict(set)
     for scoped in services:
         for rule in scoped.virtual_services:

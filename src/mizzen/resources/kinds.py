@@ -15,6 +15,7 @@ from mizzen.resources.mesh_config import MeshConfigSpec
 from mizzen.resources.model import Model
 from mizzen.resources.service import ServiceSpec
 from mizzen.resources.service_entry import ServiceEntrySpec
+from mizzen.resources.sidecar import SidecarSpec
 from mizzen.resources.virtual_service import VirtualServiceSpec
 from mizzen.resources.workload import WorkloadSpec
 from mizzen.resources.workload_entry import WorkloadEntrySpec
@@ -87,7 +88,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("MeshConfig", "meshconfigs", MIZZEN, ("v1alpha1",), MeshConfigSpec, ("mc",)),
     Kind("Gateway", "gateways", NETWORKING, _ALL, GatewaySpec, ("gw",)),
     Kind("ServiceEntry", "serviceentries", NETWORKING, _ALL, ServiceEntrySpec, ("se",)),
-    Kind("Sidecar", "sidecars", NETWORKING, _ALL),
+    Kind("Sidecar", "sidecars", NETWORKING, _ALL, SidecarSpec),
     Kind("EnvoyFilter", "envoyfilters", NETWORKING, ("v1alpha3",)),
     Kind("WorkloadEntry", "workloadentries", NETWORKING, _ALL, WorkloadEntrySpec, ("we",)),
     Kind("WorkloadGroup", "workloadgroups", NETWORKING, _ALL, short_names=("wg",)),

@@ -26,6 +26,7 @@ from mizzen.resources.protocol_references import hashed_bytes, undeclared_ports,
 from mizzen.resources.resource import Resource
 from mizzen.resources.service import ServicePort, ServiceSpec
 from mizzen.resources.service_entry import ServiceEntrySpec
+from mizzen.resources.sidecar_references import check_sidecars
 from mizzen.resources.suggesting import nearest
 from mizzen.resources.tls_references import unfit_tls
 from mizzen.resources.virtual_service import Destination, VirtualServiceSpec, all_destinations
@@ -131,7 +132,7 @@ def check_references(resources: Iterable[Resource[Any]], *, domain: str = hosts.
         *(problem for service in world.services.values() for problem in _service(service, world)),
         *entry_problems(world.entries, world.services, world.selected),
     ]
-    return sorted([*problems, *several(resources)], key=_order)
+    return sorted([*problems, *several(resources), *check_sidecars(resources, domain)], key=_order)
 
 
 def _order(problem: Problem) -> tuple[str, int, int, str]:

@@ -116,7 +116,8 @@ def test_service_entries_as_a_whole(spec: str) -> None:
         "ingress:\n- port: {number: 0, protocol: HTTP}  !",
         "ingress:\n- port: {number: 80, protocol: HTPP}  !",
         "ingress:\n- defaultEndpoint: 127.0.0.1:80  !",
-        "ingress: [{port: {number: '80', protocol: HTTP}, tls: {mode: MUTUAL, serverCertificate: a, ca_certificates: c}}]",
+        "ingress: [{port: {number: 80, protocol: HTTP}, tls: {mode: MUTUAL, serverCertificate: a, caCertificates: c}}]",
+        "ingress:\n- port: {number: '80', protocol: HTTP}  !",
         "ingress:\n- port: {number: 80, protocol: HTTP}\n  tls: {mode: SIMPEL}  !",
     ],
 )

@@ -155,11 +155,11 @@ def test_a_kind_of_another_group_is_unknown(api: FakeApi) -> None:
 
 
 def test_a_kind_that_is_not_implemented_is_named(api: FakeApi) -> None:
-    result = run("get", "sidecars")
+    result = run("get", "proxyconfigs")
     assert result.stderr == (
-        "error: Sidecar is not implemented yet\n"
+        "error: ProxyConfig is not implemented yet\n"
         "  Implemented: workloads, services, virtualservices, destinationrules, meshconfigs, gateways, serviceentries,"
-        " workloadentries.\n"
+        " sidecars, workloadentries.\n"
     )
 
 

@@ -32,6 +32,7 @@ from mizzen.resources.mesh_config import MeshConfigSpec
 from mizzen.resources.model import Model
 from mizzen.resources.service import ServiceSpec
 from mizzen.resources.service_entry import ServiceEntrySpec
+from mizzen.resources.sidecar import SidecarSpec
 from mizzen.resources.virtual_service import VirtualServiceSpec
 from mizzen.resources.workload import WorkloadSpec
 from mizzen.resources.workload_entry import WorkloadEntrySpec
@@ -493,6 +494,57 @@ GATEWAYS: list[dict[str, Any]] = [
     },
 ]
 
+
+def inbound_pools() -> list[dict[str, Any]]:
+    """What a pool says of connections to an application, to which nobody upgrades."""
+    first, second = (
+        {name: dict(one) for name, one in each()["connectionPool"].items()} for each in (policy, rest_of_policy)
+    )
+    del first["http"]["h2UpgradePolicy"]
+    return [first, second]
+
+
+SIDECARS: list[dict[str, Any]] = [
+    {
+        "workloadSelector": {"labels": {"app": Two("ratings", "reviews")}},
+        "egress": [
+            {
+                "port": {"number": Two(9080, 9081), "protocol": Two("HTTP", "TCP"), "name": "a"},
+                "bind": Two(ABSENT, "127.0.0.2"),
+                "captureMode": Two("DEFAULT", "NONE"),
+                "hosts": [Two("./*", "elsewhere/*")],
+            }
+        ],
+        "outboundTrafficPolicy": {"mode": Two("ALLOW_ANY", "REGISTRY_ONLY")},
+    },
+    {
+        "outboundTrafficPolicy": {
+            "mode": "ALLOW_ANY",
+            "egressProxy": {
+                "host": Two("ratings", "reviews"),
+                "subset": Two("v1", ABSENT),
+                "port": {"number": Two(9080, 9081)},
+            },
+        }
+    },
+    {
+        "workloadSelector": {"labels": {"app": "ratings"}},
+        "ingress": [
+            {
+                "port": {"number": Two(9080, 9085), "protocol": Two("HTTP", "GRPC"), "name": "a"},
+                "bind": Two("127.0.0.3", ABSENT),
+                "captureMode": Two("NONE", "DEFAULT"),
+                "defaultEndpoint": Two("127.0.0.1:80", "unix:///a"),
+            }
+        ],
+    },
+    *(
+        {"ingress": [{"port": {"number": 9081, "protocol": "GRPC", "name": "a"}, "connectionPool": pool}]}
+        for pool in inbound_pools()
+    ),
+    *({"inboundConnectionPool": pool} for pool in inbound_pools()),
+]
+
 # What else a Workload says concerns the node alone: see tests/unit/node/test_every_field.py.
 WORKLOAD = {
     "command": ["serve"],
@@ -530,6 +582,7 @@ SUBJECTS = [
     *(Subject(ServiceEntrySpec, "networking.istio.io/v1", "ServiceEntry", one) for one in SERVICE_ENTRIES),
     Subject(WorkloadSpec, "mizzen.dev/v1alpha1", "Workload", WORKLOAD),
     *(Subject(MeshConfigSpec, "mizzen.dev/v1alpha1", "MeshConfig", one) for one in MESH_CONFIGS),
+    *(Subject(SidecarSpec, "networking.istio.io/v1", "Sidecar", one) for one in SIDECARS),
     Subject(WorkloadEntrySpec, "networking.istio.io/v1", "WorkloadEntry", WORKLOAD_ENTRY, labels={}),
     Subject(WorkloadSpec, "mizzen.dev/v1alpha1", "Workload", {"gateway": {"address": Two("127.0.0.1", "0.0.0.0")}}),
 ]
@@ -539,13 +592,19 @@ VARIANTS = [
     for index, variant in enumerate(variants(subject.model, subject.template))
 ]
 
-# Names of servers are for people; the others are refused where they stand.
+# Names of servers and of a Sidecar's ports are for people; the others are refused, or warned of, where they stand.
 WITHOUT_EFFECT = {
     "servers.name",
     "servers.port.targetPort",
     "servers.tls.credentialName",
     "servers.tls.credentialNames",
     "servers.tls.caCertCredentialName",
+    "ingress.port.name",
+    "ingress.port.targetPort",
+    "ingress.connectionPool.http.h2UpgradePolicy",
+    "inboundConnectionPool.http.h2UpgradePolicy",
+    "egress.port.name",
+    "egress.port.targetPort",
 }
 
 Received = dict[tuple[str, ...], bytes]
@@ -596,6 +655,7 @@ MODELS = (
     VirtualServiceSpec,
     DestinationRuleSpec,
     GatewaySpec,
+    SidecarSpec,
     ServiceSpec,
     ServiceEntrySpec,
     WorkloadEntrySpec,

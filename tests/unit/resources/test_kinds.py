@@ -64,5 +64,6 @@ def test_every_implemented_kind_has_a_model() -> None:
         "MeshConfig",
         "Gateway",
         "ServiceEntry",
+        "Sidecar",
         "WorkloadEntry",
     }

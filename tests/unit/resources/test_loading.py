@@ -171,7 +171,7 @@ def test_all_problems_are_reported_at_once_and_the_good_documents_are_kept(read:
             "apiVersion: example.com/v1\nkind: Elephant",
             (
                 "f:2:7: error: kind: unknown kind 'Elephant' in 'example.com/v1' (the kinds that can be used are Workload, "
-                "Service, VirtualService, DestinationRule, MeshConfig, Gateway, ServiceEntry, WorkloadEntry) [UnknownKind]"
+                "Service, VirtualService, DestinationRule, MeshConfig, Gateway, ServiceEntry, Sidecar, WorkloadEntry) [UnknownKind]"
             ),
         ),
         (
@@ -183,11 +183,11 @@ def test_all_problems_are_reported_at_once_and_the_good_documents_are_kept(read:
             ),
         ),
         (
-            "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: g}",
+            "apiVersion: networking.istio.io/v1beta1\nkind: ProxyConfig\nmetadata: {name: g}",
             (
-                "f:2:7: error: Sidecar default/g: kind: kind Sidecar is part of Istio's API but not implemented yet in "
+                "f:2:7: error: ProxyConfig default/g: kind: kind ProxyConfig is part of Istio's API but not implemented yet in "
                 "this version of Mizzen (the kinds that can be used are Workload, Service, VirtualService, "
-                "DestinationRule, MeshConfig, Gateway, ServiceEntry, WorkloadEntry) [NotImplemented]"
+                "DestinationRule, MeshConfig, Gateway, ServiceEntry, Sidecar, WorkloadEntry) [NotImplemented]"
             ),
         ),
         (
@@ -203,7 +203,7 @@ def test_all_problems_are_reported_at_once_and_the_good_documents_are_kept(read:
             (
                 "f:2:7: error: HTTPRoute default/r: kind: kind HTTPRoute is part of the Gateway API but not implemented "
                 "yet in this version of Mizzen (the kinds that can be used are Workload, Service, VirtualService, "
-                "DestinationRule, MeshConfig, Gateway, ServiceEntry, WorkloadEntry) [NotImplemented]"
+                "DestinationRule, MeshConfig, Gateway, ServiceEntry, Sidecar, WorkloadEntry) [NotImplemented]"
             ),
         ),
         (

@@ -13,12 +13,14 @@ from mizzen.resources.model import Model
 from mizzen.resources.paths import join
 from mizzen.resources.service import ServiceSpec
 from mizzen.resources.service_entry import ServiceEntrySpec
+from mizzen.resources.sidecar import SidecarSpec
 from mizzen.resources.validation import names
 from mizzen.resources.validation.destination_rule import destination_rule
 from mizzen.resources.validation.gateway import gateway
 from mizzen.resources.validation.mesh_config import mesh_config
 from mizzen.resources.validation.service import service
 from mizzen.resources.validation.service_entry import service_entry
+from mizzen.resources.validation.sidecar import sidecar
 from mizzen.resources.validation.virtual_service import virtual_service
 from mizzen.resources.validation.workload import workload
 from mizzen.resources.validation.workload_entry import workload_entry
@@ -42,6 +44,8 @@ def validate(spec: Model, namespace: str) -> Iterator[Finding]:
             yield from service(spec)
         case ServiceEntrySpec():
             yield from service_entry(spec, namespace)
+        case SidecarSpec():
+            yield from sidecar(spec, namespace)
         case WorkloadSpec():
             yield from workload(spec)
         case WorkloadEntrySpec():

@@ -1,0 +1,58 @@
+"""How a workload's ports are served under its Sidecar (Istio 1.5, ingress).
+
+An ingress listener says how one port is served. The workload's other ports are served as it declares them: in Istio, too, what
+comes for them gets through.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mizzen.mesh.model import Capture, InboundPort, Instance, Sidecar
+from mizzen.resources.sidecar import UNIX, IngressListener
+
+_OWN_ADDRESS = frozenset({"0.0.0.0", "[::]"})
+_LOOPBACK_V6 = "::1"
+
+
+def with_ingress(instance: Instance, sidecar: Sidecar | None) -> Instance:
+    """Returns an instance whose ports are served as its Sidecar says."""
+    if sidecar is None or not sidecar.spec.ingress:
+        return instance
+    ports = {port.number: port for port in instance.inbound}
+    for listener in sidecar.spec.ingress:
+        if listener.port and (made := _port(listener, ports.get(listener.port.number), instance)):
+            ports[made.number] = made
+    return replace(instance, inbound=tuple(ports.values()))
+
+
+def _port(listener: IngressListener, declared: InboundPort | None, instance: Instance) -> InboundPort | None:
+    """Returns how a port is served; None for one that is nowhere."""
+    if listener.port is None:  # refused when it was written
+        return None
+    number, explicit = listener.port.number, instance.capture is Capture.EXPLICIT
+    if declared is None:
+        if explicit and not listener.default_endpoint:
+            return None  # the application has been given no such port
+        declared = InboundPort(number, number, number, listener.port.speaks)
+    endpoint, application = _endpoint(listener.default_endpoint, declared, instance)
+    opened = listener.capture_mode == "NONE" or (explicit and not any(one.number == number for one in instance.inbound))
+    return replace(
+        declared,
+        protocol=listener.port.speaks,
+        application=application,
+        endpoint=endpoint,
+        bind=(listener.bind or (instance.address if explicit else "0.0.0.0")) if opened else "",
+    )
+
+
+def _endpoint(written: str, declared: InboundPort, instance: Instance) -> tuple[str, int]:
+    """Returns where the application is: an address or the path of a socket, "" for 127.0.0.1, and its port."""
+    if not written:
+        return "", declared.application
+    if written.startswith(UNIX):
+        return written.removeprefix(UNIX).removeprefix("//"), 0
+    host, _, number = written.rpartition(":")
+    if host in _OWN_ADDRESS:
+        return instance.address, int(number)
+    return (_LOOPBACK_V6 if host == "[::1]" else ""), int(number)
