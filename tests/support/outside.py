@@ -44,10 +44,10 @@ class Outside:
         documents = [one for one in yaml.safe_load_all(text) if one]
         for document in documents:
             spec = document["spec"]
-            if document["kind"] == "ServiceEntry":
+            if document["kind"] == "ServiceEntry" and "resolution" in spec:
                 ports = {port["name"]: self._port(port) for port in spec["ports"]}
                 spec |= {"resolution": "STATIC", "endpoints": [{"address": self.address, "ports": ports}]}
-            if document["kind"] == "DestinationRule":
+            if document["kind"] == "DestinationRule" and "trafficPolicy" in spec:
                 for port in spec["trafficPolicy"]["portLevelSettings"]:
                     port["tls"] |= {"caCertificates": self.chain, **tls}
         return yaml.safe_dump_all(documents)

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from mizzen.control.views import Inputs, build_snapshot, hosts_of
+from mizzen.mesh.gateway_addresses import address_in_mesh
 from mizzen.mesh.localities import locality_of
 from mizzen.mesh.model import Snapshot
 from mizzen.registry.addresses import allocate
@@ -49,7 +50,7 @@ def instances_of(resources: list[Resource[Any]], capture: str = "explicit") -> t
     ]
     for number, workload in enumerate(workloads_in(resources)):
         if workload.spec.gateway:
-            made.append(_gateway(workload, workload.spec.gateway.address, resources))
+            made.append(_gateway(workload, workload.spec.gateway.address, resources, capture))
             continue
         for replica in range(workload.spec.replicas):
             base = 20000 + 100 * number + 1000 * replica
@@ -91,7 +92,7 @@ def instances_of(resources: list[Resource[Any]], capture: str = "explicit") -> t
     return tuple(made)
 
 
-def _gateway(workload: Resource[WorkloadSpec], address: str, resources: list[Resource[Any]]) -> Instance:
+def _gateway(workload: Resource[WorkloadSpec], address: str, resources: list[Resource[Any]], capture: str) -> Instance:
     """A gateway that listens on the ports that Gateways ask for; instead of those below 1024 on ones above 8000."""
     gateways = [one for one in resources if isinstance(one.spec, GatewaySpec)]
     sockets = wanted_sockets(gateways, workload.labels)
@@ -107,6 +108,7 @@ def _gateway(workload: Resource[WorkloadSpec], address: str, resources: list[Res
         address=address,
         locality=str(locality_of(workload.labels)),
         gateway=True,
+        mesh_address=address_in_mesh(address, "127.0.0.1" if capture == "explicit" else "10.99.255.1"),
         sockets=tuple(
             msgspec.structs.replace(one, local=one.number + (8000 if one.number < 1024 else 0)) for one in sockets
         ),

@@ -35,12 +35,16 @@ class ChainView:
 
 @dataclass(frozen=True)
 class GatewayListenerView:
-    """Everything that a listener of a gateway depends on; ``asks`` says that it reads the server name of TLS."""
+    """Everything that a listener of a gateway depends on; ``asks`` says that it reads the server name of TLS.
+
+    It listens on ``others`` beside its address.
+    """
 
     address: str
     port: int
     chains: tuple[ChainView, ...]
     asks: bool = False
+    others: tuple[str, ...] = ()
     origins: tuple[Key, ...] = ()
 
 
@@ -49,6 +53,8 @@ def build_gateway_listener(view: GatewayListenerView) -> XdsResource:
     listener = Listener(
         name=name, address=socket_address(view.address, view.port), traffic_direction=TrafficDirection.OUTBOUND
     )
+    for other in view.others:
+        listener.additional_addresses.add(address=socket_address(other, view.port))
     if view.asks:
         listener.listener_filters.append(name_reader())
     listener.filter_chains.extend(map(_chain, view.chains))

@@ -13,6 +13,7 @@ from mizzen.compile.outbound import Outbound
 from mizzen.compile.route_views import source_of
 from mizzen.compile.routes import VirtualHostView, mentioned_labels
 from mizzen.compile.tcp_routes import TcpRouteView
+from mizzen.mesh.gateway_addresses import listened_at
 from mizzen.mesh.gateways import Binding, bindings, visible_rules
 from mizzen.mesh.model import Gateway, GatewaySocket, Host, Instance, VirtualService
 from mizzen.resources.gateway_servers import BoundServer, Opening, Socket, merged, selecting
@@ -57,8 +58,10 @@ class GatewayViews:
                 chains = [ChainView(names.gateway_route(socket.number, socket.bind))]
             else:
                 chains = [chain for server in servers for chain in self._chains(server)]
-            address = socket.bind or self._instance.address
-            yield GatewayListenerView(address, socket.local, tuple(_distinct(chains)), asks, _origins(servers))
+            address, *others = (socket.bind,) if socket.bind else self._addresses
+            yield GatewayListenerView(
+                address, socket.local, tuple(_distinct(chains)), asks, tuple(others), _origins(servers)
+            )
 
     def routes(self) -> Iterator[GatewayRoutesView]:
         for socket, servers in self._sockets:
@@ -99,6 +102,10 @@ class GatewayViews:
         for host in sorted(found.keys() | redirected):
             redirect = self._https if host in redirected else None
             yield self._host(host, socket.number, found.get(host, ()), redirect, _origins(redirecting))
+
+    @property
+    def _addresses(self) -> tuple[str, ...]:
+        return listened_at(self._instance.address, self._instance.mesh_address)
 
     @property
     def _https(self) -> int:

@@ -184,7 +184,8 @@ class Instance:
     that had this id before.
 
     ``netns`` is the path of its network namespace where its proxy is outside it, else "". ``closing`` says that another
-    proxy serves it now: this one takes nothing new, and finishes what it has. ``sockets`` are those of a gateway.
+    proxy serves it now: this one takes nothing new, and finishes what it has. ``sockets`` are those of a gateway, which
+    members of the mesh call at ``mesh_address``.
     """
 
     id: str
@@ -202,6 +203,7 @@ class Instance:
     uid: str = ""
     sockets: tuple[GatewaySocket, ...] = ()
     locality: Locality = UNPLACED
+    mesh_address: str = ""
     origin: Key = field(default=Key("", "", ""), compare=False)
 
 

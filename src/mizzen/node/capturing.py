@@ -97,6 +97,11 @@ class Capture(Protocol):
         ...
 
     @property
+    def host_address(self) -> str:
+        """The address of this host at which instances call what it listens on."""
+        ...
+
+    @property
     def network(self) -> str:
         """The subnet of the instances, in CIDR form; "" where they have none of their own."""
         ...

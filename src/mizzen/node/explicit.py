@@ -49,6 +49,10 @@ class ExplicitCapture:
         self._ports.close()
 
     @property
+    def host_address(self) -> str:
+        return LOOPBACK
+
+    @property
     def network(self) -> str:
         return ""
 

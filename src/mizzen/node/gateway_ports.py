@@ -26,7 +26,7 @@ class GatewayPorts:
     """The ports that this process has given to gateways."""
 
     def __init__(self) -> None:
-        self._taken: dict[Gateway, dict[tuple[str, int], tuple[int, socket.socket]]] = {}
+        self._taken: dict[Gateway, dict[tuple[tuple[str, ...], int], tuple[int, socket.socket]]] = {}
         self._users: dict[Gateway, int] = {}
 
     def enter(self, gateway: Gateway) -> None:
@@ -41,15 +41,17 @@ class GatewayPorts:
             for _, held in self._taken.pop(gateway, {}).values():
                 held.close()
 
-    def port(self, gateway: Gateway, address: str, number: int) -> int:
-        """Returns the port for ``number``, the same as long as the gateway has a replica; 0 where none can be had."""
+    def port(self, gateway: Gateway, addresses: tuple[str, ...], number: int) -> int:
+        """Returns the port for ``number`` at all of its addresses, the same as long as the gateway has a replica; 0 where
+        none can be had.
+        """
         taken = self._taken.setdefault(gateway, {})
-        if (address, number) not in taken:
+        if (addresses, number) not in taken:
             for port in candidates(number):
-                if held := _claim(address, port):
-                    taken[address, number] = (port, held)
+                if held := _claim(addresses, port):
+                    taken[addresses, number] = (port, held)
                     break
-        return taken[address, number][0] if (address, number) in taken else 0
+        return taken[addresses, number][0] if (addresses, number) in taken else 0
 
 
 def candidates(number: int) -> Iterator[int]:
@@ -59,18 +61,19 @@ def candidates(number: int) -> Iterator[int]:
     yield from range(first, min(first + _TRIES, 65536))
 
 
-def _claim(address: str, port: int) -> socket.socket | None:
+def _claim(addresses: tuple[str, ...], port: int) -> socket.socket | None:
     """Returns the socket that holds the claim to a port; None where somebody listens on it, or this process may not.
 
     As in :mod:`mizzen.node.ports`, the UDP port of the same number tells other meshes of this host.
     """
-    return claim(port, functools.partial(_probe, address))
+    return claim(port, functools.partial(_probe, addresses))
 
 
-def _probe(address: str, port: int) -> None:
+def _probe(addresses: tuple[str, ...], port: int) -> None:
     """Raises OSError unless an Envoy can listen there."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        # Connections that have ended are in nobody's way; a listener is.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind((address, port))
+    for address in addresses:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            # Connections that have ended are in nobody's way; a listener is.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((address, port))

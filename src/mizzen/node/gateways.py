@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from mizzen.mesh.gateway_addresses import address_in_mesh, listened_at
 from mizzen.mesh.proxy_kind import ProxyKind
 from mizzen.node.capturing import Place
 from mizzen.node.envoys import EnvoyKeeper, sidecar
@@ -93,13 +94,19 @@ class GatewayState:
         self._secrets: tuple[FileSecret, ...] = ()
         self._problem = ""
 
+    def called_at(self, workload: Workload) -> str:
+        """Returns the address at which members of the mesh call a gateway, whose own is for whoever is outside."""
+        assert workload.spec.gateway
+        return address_in_mesh(workload.spec.gateway.address, self._host.capture.host_address)
+
     def sockets(self, workload: Workload) -> tuple[GatewaySocket, ...]:
         """Returns the sockets that a gateway is to have, each with its port; one that cannot be had has none."""
         assert workload.spec.gateway
-        address = workload.spec.gateway.address
+        address, inside = workload.spec.gateway.address, self.called_at(workload)
         found = []
         for wanted in workload.sockets:
-            local = self._host.gateway_ports.port(workload.key, wanted.bind or address, wanted.number)
+            addresses = (wanted.bind,) if wanted.bind else listened_at(address, inside)
+            local = self._host.gateway_ports.port(workload.key, addresses, wanted.number)
             socket = msgspec.structs.replace(wanted, local=local)
             if socket not in self._told:
                 self._told.add(socket)

@@ -351,6 +351,7 @@ class InstanceRunner:
             gateway=gateway,
             sockets=self._gateway.sockets(self.workload) if gateway else (),
             locality=str(self._host.locality(self.workload.labels)),
+            mesh_address=self._gateway.called_at(self.workload) if gateway else "",
         )
 
     def _exec_context(self, place: Place) -> ExecContext | None:

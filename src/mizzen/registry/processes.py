@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from ipaddress import ip_address
 from typing import Any
 
 from mizzen.mesh.localities import parse_locality
@@ -60,6 +61,9 @@ def build_endpoints(
                 for instance in members
                 for served in serving(instance.ports, target)
             ]
+            endpoints += [
+                one for member in members for one in gateway_endpoints(member, port.port, target, trust_domain)
+            ]
             endpoints += behind_service(written, port, trust_domain)
             found[host_of(service), port.port] = tuple(sorted(endpoints))
     return found
@@ -83,6 +87,29 @@ def instance_endpoint(instance: reports.Instance, port: reports.InstancePort, tr
         published=port.published,
         locality=parse_locality(instance.locality),
     )
+
+
+def gateway_endpoints(
+    instance: reports.Instance, port: int, target: int | str, trust_domain: str
+) -> Iterator[Endpoint]:
+    """Yields where a port of a Service leads at a gateway: to the servers of Gateways for that port, else for its target.
+
+    In Istio a Gateway's port is one of the Service before the gateway, which listens on that port's target (2.18). Here it
+    listens where its host lets it. What it takes is what its servers say: no mutual TLS but by a DestinationRule.
+    """
+    with_port = [one for one in instance.sockets if one.number == port and one.local]
+    for socket in with_port or [one for one in instance.sockets if one.number == target and one.local]:
+        own = socket.bind if socket.bind and not ip_address(socket.bind).is_unspecified else ""
+        yield Endpoint(
+            address=own or instance.mesh_address or instance.address,
+            port=socket.local,
+            namespace=instance.namespace,
+            workload=instance.workload,
+            labels=labels_of(instance.labels),
+            tls=False,
+            instance=_id(instance),
+            identity=_identity(instance, trust_domain),
+        )
 
 
 def build_proxies(
@@ -169,6 +196,7 @@ def _instance(
         around=Surroundings(instance.networks, instance.gateways),
         sockets=tuple(GatewaySocket(one.bind, one.number, one.local) for one in instance.sockets if one.local),
         locality=parse_locality(instance.locality),
+        mesh_address=instance.mesh_address,
         origin=Key("Workload", instance.namespace, instance.workload),
     )
 

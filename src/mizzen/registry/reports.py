@@ -150,8 +150,8 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     for a proxy that is outside it. Whose ``capture`` is ``none`` is outside the mesh, has no proxy and speaks plaintext.
     ``networks`` are the subnets from which other members of the mesh call it, in CIDR form, where calls from elsewhere may
     reach its published ports; ``gateways`` are addresses in them that stand for such callers.
-    A ``gateway`` has no application, and listens on ``sockets``. ``locality`` is where it is (``region/zone/subzone``),
-    "" if its node does not know.
+    A ``gateway`` has no application, and listens on ``sockets``; members of the mesh call it at ``mesh_address``. ``locality``
+    is where it is (``region/zone/subzone``), "" if its node does not know.
     """
 
     name: str
@@ -184,6 +184,7 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     gateway: bool = False
     sockets: tuple[GatewaySocket, ...] = ()
     locality: str = ""
+    mesh_address: str = ""
 
 
 class ExecContext(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

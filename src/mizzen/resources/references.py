@@ -251,7 +251,9 @@ def _destination_rule(resource: Resource[DestinationRuleSpec], world: _World) ->
         return
     yield from hashed_bytes(resource, service)
     workloads = world.selected(service)
-    if host in world.services and any(isinstance(one.spec, WorkloadSpec) for one in workloads):
+    # What a gateway takes, its servers say.
+    applications = (one.spec for one in workloads if isinstance(one.spec, WorkloadSpec) and not one.spec.gateway)
+    if host in world.services and any(applications):
         yield from unfit_tls(resource)
     behind = [*(workload.labels for workload in workloads), *written_labels(world.entries, service.key)]
     for index, subset in enumerate(resource.spec.subsets):

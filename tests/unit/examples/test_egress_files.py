@@ -20,6 +20,12 @@ def test_a_file_has_no_problem_beside_the_mesh(file: Path) -> None:
     assert check_references(read((EGRESS / "mesh.yaml").read_text(), *others, file.read_text())) == []
 
 
+@pytest.mark.parametrize("file", sorted((EGRESS / "gateway").glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_file_has_no_problem_beside_the_gateway(file: Path) -> None:
+    others = [] if file.stem == "gateway" else [(EGRESS / "gateway" / "gateway.yaml").read_text()]
+    assert check_references(read((EGRESS / "mesh.yaml").read_text(), *others, file.read_text())) == []
+
+
 def test_the_readme_names_every_file() -> None:
     told = (EGRESS / "README.md").read_text()
     assert [path.name for path in EGRESS.glob("**/*.yaml") if path.name not in told] == []

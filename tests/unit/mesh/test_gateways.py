@@ -6,6 +6,7 @@ import pytest
 from tests.support.worlds import read
 from tests.support.written import gateway, server, to, virtual_service
 
+from mizzen.mesh.gateway_addresses import address_in_mesh, listened_at
 from mizzen.mesh.gateways import bindings, common_hosts, visible_rules
 from mizzen.mesh.model import VirtualService
 from mizzen.resources.gateway_servers import BoundServer
@@ -68,3 +69,22 @@ def test_rules_for_the_mesh_alone_and_those_that_are_hidden_are_none_of_a_gatewa
             ),
         )
     ] == ["both", "near"]
+
+
+@pytest.mark.parametrize(
+    ("address", "host", "called", "listened"),
+    [
+        ("127.0.0.1", "127.0.0.1", "127.0.0.1", ("127.0.0.1",)),
+        ("127.0.0.1", "10.99.0.1", "10.99.0.1", ("127.0.0.1", "10.99.0.1")),
+        ("::1", "10.99.0.1", "10.99.0.1", ("::1", "10.99.0.1")),
+        ("0.0.0.0", "10.99.0.1", "10.99.0.1", ("0.0.0.0",)),
+        ("192.0.2.1", "10.99.0.1", "192.0.2.1", ("192.0.2.1",)),
+    ],
+)
+def test_where_members_call_a_gateway(address: str, host: str, called: str, listened: tuple[str, ...]) -> None:
+    assert address_in_mesh(address, host) == called
+    assert listened_at(address, called) == listened
+
+
+def test_a_gateway_whose_node_does_not_say_where_members_call_it_listens_at_its_address() -> None:
+    assert listened_at("127.0.0.1", "") == ("127.0.0.1",)

@@ -264,6 +264,7 @@ class Stage:
 
 class PlayedCapture:
     mode = "explicit"
+    host_address = "127.0.0.1"
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage

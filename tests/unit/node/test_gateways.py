@@ -19,6 +19,7 @@ from mizzen.registry.gateway_urls import url
 from mizzen.registry.reports import DesiredWorkload, GatewaySocket
 
 EDGE = ("default", "edge")
+LOOPBACK = ("127.0.0.1",)
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def test_a_port_that_is_taken_is_passed_over(listener: socket.socket) -> None:
     taken = listener.getsockname()[1]
     ports = GatewayPorts()
     ports.enter(EDGE)
-    assert ports.port(EDGE, "127.0.0.1", taken) > taken
+    assert ports.port(EDGE, LOOPBACK, taken) > taken
     ports.leave(EDGE)
 
 
@@ -49,13 +50,13 @@ def test_replicas_share_ports_and_the_last_gives_them_back(listener: socket.sock
     ports, others = GatewayPorts(), GatewayPorts()
     ports.enter(EDGE)
     ports.enter(EDGE)
-    assert ports.port(EDGE, "127.0.0.1", wanted) == ports.port(EDGE, "127.0.0.1", wanted) == wanted
+    assert ports.port(EDGE, LOOPBACK, wanted) == ports.port(EDGE, LOOPBACK, wanted) == wanted
     ports.leave(EDGE)
     others.enter(EDGE)
-    assert others.port(EDGE, "127.0.0.1", wanted) != wanted
+    assert others.port(EDGE, LOOPBACK, wanted) != wanted
     ports.leave(EDGE)
     others.enter(("default", "other"))
-    assert others.port(("default", "other"), "127.0.0.1", wanted) == wanted
+    assert others.port(("default", "other"), LOOPBACK, wanted) == wanted
     others.leave(EDGE)
     others.leave(("default", "other"))
 
@@ -63,15 +64,15 @@ def test_replicas_share_ports_and_the_last_gives_them_back(listener: socket.sock
 def test_a_port_that_this_process_may_not_have_becomes_one_above_8000(monkeypatch: pytest.MonkeyPatch) -> None:
     claim = gateway_ports._claim
 
-    def unprivileged(address: str, port: int) -> socket.socket | None:
-        return None if port < 1024 else claim(address, port)
+    def unprivileged(addresses: tuple[str, ...], port: int) -> socket.socket | None:
+        return None if port < 1024 else claim(addresses, port)
 
     monkeypatch.setattr(gateway_ports, "_claim", unprivileged)
     ports = GatewayPorts()
     ports.enter(EDGE)
-    assert ports.port(EDGE, "127.0.0.1", 81) in range(8081, 8281)
-    monkeypatch.setattr(gateway_ports, "_claim", lambda address, port: None)
-    assert ports.port(EDGE, "127.0.0.1", 82) == 0
+    assert ports.port(EDGE, LOOPBACK, 81) in range(8081, 8281)
+    monkeypatch.setattr(gateway_ports, "_claim", lambda addresses, port: None)
+    assert ports.port(EDGE, LOOPBACK, 82) == 0
     ports.leave(EDGE)
 
 

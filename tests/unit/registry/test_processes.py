@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 from tests.support.worlds import TRUST_DOMAIN, instances_of, read
-from tests.support.written import service, workload
+from tests.support.written import gateway, gateway_workload, server, service, workload
 
 from mizzen.mesh import model
 from mizzen.mesh.model import Capture, Endpoint, Proxy
@@ -59,6 +59,30 @@ def test_target_ports_by_number_and_by_name(port: dict[str, Any], found: int | N
 def test_a_service_without_workloads_or_without_a_selector_has_no_endpoints() -> None:
     assert endpoints(service("a")) == {(HOST, 9080): ()}
     assert endpoints(service("a", selector={}), workload("a")) == {(HOST, 9080): ()}
+
+
+@pytest.mark.parametrize(
+    ("port", "servers", "found"),
+    [
+        ({"port": 80}, [server(80)], [("127.0.0.1", 8080)]),
+        ({"port": 80, "targetPort": 8080}, [server(80)], [("127.0.0.1", 8080)]),
+        ({"port": 80, "targetPort": 9080}, [server(9080)], [("127.0.0.1", 9080)]),
+        ({"port": 80, "targetPort": 9080}, [server(9080), server(80)], [("127.0.0.1", 8080)]),
+        ({"port": 80}, [server(80, bind="127.0.0.2")], [("127.0.0.2", 8080)]),
+        ({"port": 80}, [server(80, bind="0.0.0.0")], [("127.0.0.1", 8080)]),
+        ({"port": 80}, [server(443, protocol="TLS", tls={"mode": "PASSTHROUGH"})], []),
+        ({"port": 80}, [], []),
+    ],
+)
+def test_a_gateways_port_is_found_by_the_port_of_its_service_then_by_the_target(
+    port: dict[str, Any], servers: list[dict[str, Any]], found: list[tuple[str, int]]
+) -> None:
+    """Trap 35: a Gateway's port is one of the Service before the gateway."""
+    way = service("ingress", {"name": "http", **port}, selector={"istio": "ingressgateway"})
+    asked = [gateway("edge", *servers)] if servers else []
+    made = endpoints(way, gateway_workload(), *asked)["ingress.default.svc.cluster.local", 80]
+    assert [(one.address, one.port) for one in made] == found
+    assert not any(one.tls for one in made)
 
 
 def test_several_services_and_ports_may_lead_to_one_port() -> None:

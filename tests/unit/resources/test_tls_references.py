@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.support.worlds import read
-from tests.support.written import destination_rule, service, workload
+from tests.support.written import destination_rule, gateway_workload, service, workload
 
 from mizzen.resources.references import check_references
 
@@ -29,3 +29,9 @@ def test_members_of_the_mesh_take_only_its_own_tls(policy: dict[str, object], pa
 def test_of_a_service_without_workloads_nothing_is_said() -> None:
     rule = destination_rule("shop", trafficPolicy={"tls": {"mode": "DISABLE"}})
     assert "PeersWantMutualTLS" not in {one.code for one in check_references(read(service("shop"), rule))}
+
+
+def test_what_a_gateway_takes_its_servers_say() -> None:
+    rule = destination_rule("way", trafficPolicy={"tls": {"mode": "SIMPLE"}})
+    way = service("way", selector={"istio": "ingressgateway"})
+    assert "PeersWantMutualTLS" not in {one.code for one in check_references(read(way, gateway_workload(), rule))}

@@ -119,6 +119,10 @@ class TransparentCapture:
             self._running()[1].give_back(entry.namespace.address)
 
     @property
+    def host_address(self) -> str:
+        return str(self._running()[1].gateway)
+
+    @property
     def network(self) -> str:
         return str(self._running()[0].subnet)
 
