@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.support.meshes import ROOT, Mesh, running
 from tests.support.outside import HOST, Outside, outside
+from tests.support.polling import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy, pytest.mark.privileged, pytest.mark.timeout(120)]
 
@@ -122,3 +123,20 @@ def test_every_name_of_a_domain_goes_through_the_gateway(town: Town) -> None:
     # A name that nobody answers for: whoever calls it has an address from elsewhere.
     assert town.fetched("https", "de.example.com", "198.51.100.1") == "200 https de.example.com"
     assert town.left(443) == before + 2
+
+
+def test_the_gateway_shows_a_certificate_that_is_in_a_secret_of_its_namespace(town: Town) -> None:
+    chain, key = (Path(town.servers.folder, name).read_text() for name in ("chain.pem", "key.pem"))
+    contents = {"tls.crt": chain, "tls.key": key, "ca.crt": chain}
+    metadata = {"name": "client-credential", "namespace": "istio-system"}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": contents}
+    town.apply("tls-origination")
+    rule = town.servers.here((EXAMPLE / "gateway" / "tls-origination.yaml").read_text())
+    settings = f"caCertificates: {town.servers.chain}\n        mode: SIMPLE"
+    assert settings in rule
+    named = rule.replace(settings, "credentialName: client-credential\n        mode: MUTUAL")
+    # The Secret comes after the rule, as it may.
+    town.mesh.apply_text(named)
+    assert town.fetched("http").startswith("503")
+    town.mesh.apply_text(json.dumps(secret))
+    eventually(lambda: town.fetched("http") == f"200 https {HOST} known", "the Secret is there")

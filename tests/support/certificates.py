@@ -41,6 +41,23 @@ class Authority:
         private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         return certificate, private
 
+    def revoke(self, *certificates: Path) -> Path:
+        """Writes the list of those certificates that count no more; returns its file, ``crl.pem``."""
+        now = datetime.now(UTC)
+        built = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self._name)
+            .last_update(now - timedelta(days=1))
+            .next_update(now + timedelta(days=30))
+        )
+        for file in certificates:
+            serial = x509.load_pem_x509_certificate(file.read_bytes()).serial_number
+            revoked = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now - timedelta(hours=1))
+            built = built.add_revoked_certificate(revoked.build())
+        file = self.folder / "crl.pem"
+        file.write_bytes(built.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM))
+        return file
+
 
 def _builder(subject: x509.Name, key: ec.EllipticCurvePublicKey, issuer: x509.Name) -> x509.CertificateBuilder:
     now = datetime.now(UTC)

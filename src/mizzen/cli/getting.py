@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from mizzen.cli.client import Client
 
 
+# What stands around that which a resource says: its spec, or the data of a Secret.
+_AROUND = frozenset({"apiVersion", "kind", "metadata", "status", "source"})
+
+
 @click.command(short_help="Show resources.")
 @click.argument("kind", shell_complete=complete_kind)
 @click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=complete_resource)
@@ -137,5 +141,6 @@ def _print_documents(items: list[dict[str, Any]], output: str, *, single: bool) 
 def _document(item: dict[str, Any]) -> dict[str, Any]:
     """Returns a resource as a document that can be applied again, with its status for people to read."""
     metadata = {key: value for key, value in item["metadata"].items() if value and key != "creationOrder"}
-    document = {"apiVersion": item["apiVersion"], "kind": item["kind"], "metadata": metadata, "spec": item["spec"]}
+    said = {key: value for key, value in item.items() if key not in _AROUND}
+    document = {"apiVersion": item["apiVersion"], "kind": item["kind"], "metadata": metadata, **said}
     return document | ({"status": item["status"]} if item.get("status") else {})

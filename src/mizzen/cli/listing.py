@@ -114,6 +114,10 @@ def _phase(mine: Sequence[Instance], wanted: int) -> str:
     return "/".join(phases)
 
 
+def _secret(item: Item, _instances: Sequence[Instance]) -> tuple[str, ...]:
+    return str(item.get("type", "")), ",".join(item.get("stringData") or {})
+
+
 def _workload_wide(item: Item, instances: Sequence[Instance]) -> tuple[str, ...]:
     spec = item["spec"]
     names = ",".join(instance.name for instance in _instances_of(item, instances))
@@ -133,6 +137,7 @@ _LAYOUTS: Mapping[str, _Layout] = {
     "VirtualService": _Layout(("GATEWAYS", "HOSTS"), _virtual_service),
     "DestinationRule": _Layout(("HOST",), _destination_rule, ("SUBSETS",), _subsets),
     "Service": _Layout(("CLUSTER-IP", "PORT(S)", "SELECTOR"), _service),
+    "Secret": _Layout(("TYPE", "HOLDS"), _secret),
     "Workload": _Layout(
         ("READY", "STATUS", "RESTARTS", "AGE"),
         _workload,

@@ -47,8 +47,8 @@ class ClusterView:
     """Everything that an outbound cluster depends on. ``subset`` is empty for the whole service.
 
     ``resolution`` and ``named`` say where its endpoints are found, ``external`` and ``sans`` who they are (see
-    :class:`mizzen.mesh.model.Service`). ``forwarded`` says that nobody dials an address that could be taken; ``spread`` is
-    what the caller prefers of the ``named``.
+    :class:`mizzen.mesh.model.Service`). ``forwarded`` says that nobody dials an address that could be taken, ``at_gateway``
+    that it is a gateway's; ``spread`` is what the caller prefers of the ``named``.
     """
 
     host: str
@@ -67,6 +67,7 @@ class ClusterView:
     forwarded: bool = False
     mesh_config: MeshConfig | None = None
     spread: Spread | None = None
+    at_gateway: bool = False
 
     @property
     def cluster(self) -> str:
@@ -171,7 +172,9 @@ def _locate(cluster: Cluster, view: ClusterView, balancer: LoadBalancerSettings 
 def _set_tls(cluster: Cluster, view: ClusterView, policy: TrafficPolicy | None, codec: pools.Codec) -> None:
     given = policy.tls if policy else None
     if given and given.mode != "ISTIO_MUTUAL":
-        if given.mode in origination.MODES:
+        if given.credential_name and not view.at_gateway:
+            origination.refuse(cluster)
+        elif given.mode in origination.MODES:
             origination.apply(cluster, given, view.host, view.sans, codec)
         return
     if not given and (view.external or view.resolution is Resolution.DIALLED):

@@ -1,5 +1,5 @@
-"""TLS that clients of a gateway speak with it (ServerTLSSettings, Istio 1.3). Certificates come by SDS, from files or as the
-gateway's own identity, so that a new one ends no connection.
+"""TLS that clients of a gateway speak with it (ServerTLSSettings, Istio 1.3). Certificates come by SDS, from files, from Secrets or
+as the gateway's own identity, so that a new one ends no connection.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from mizzen.compile import tls
 from mizzen.compile.protos import sds_secret
 from mizzen.compile.resource import pack
+from mizzen.resources.credentials import certificate_name, roots_name, server_certificates, server_roots
 from mizzen.resources.gateway import CIPHERS, Server, ServerTLSSettings, certificate_secret, roots_secret
 from mizzen.resources.protocols import Protocol
 from mizzen.stubs.envoy.config.core.v3.base_pb2 import TransportSocket
@@ -37,15 +38,16 @@ _SAN_TYPES = (SubjectAltNameMatcher.DNS, SubjectAltNameMatcher.URI)
 class GatewayTlsView:
     """What the end of TLS at a server depends on; secrets are named, and ``roots`` is "" where no client is asked.
 
-    ``mutual`` is for those that the mesh itself has certified.
+    ``mutual`` is for those that the mesh itself has certified. ``anybody`` may have certified clients, if that is not checked.
     """
 
     http: bool
     mutual: bool = False
     trust_domain: str = ""
-    certificate: str = ""
+    certificates: tuple[str, ...] = ()
     roots: str = ""
     optional: bool = False
+    anybody: bool = False
     names: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
     hashes: tuple[str, ...] = ()
@@ -69,11 +71,15 @@ def tls_view(server: Server, file: str, trust_domain: str) -> GatewayTlsView:
     if given.mode == "ISTIO_MUTUAL":
         return dataclasses.replace(parameters, mutual=True, trust_domain=trust_domain)
     asks = given.mode in ("MUTUAL", "OPTIONAL_MUTUAL")
+    stored = server_roots(given)
+    roots = roots_name(stored[1]) if stored else roots_secret(given, file) if asks else ""
     return dataclasses.replace(
         parameters,
-        certificate=certificate_secret(given, file),
-        roots=roots_secret(given, file) if asks else "",
+        certificates=tuple(certificate_name(secret) for _, secret in server_certificates(given))
+        or tuple(certificate_secret(pair, file) for pair in given.pairs),
+        roots=roots,
         optional=given.mode == "OPTIONAL_MUTUAL",
+        anybody=asks and bool(given.insecure_skip_verify),
     )
 
 
@@ -95,7 +101,8 @@ def gateway_socket(view: GatewayTlsView) -> TransportSocket:
 
 
 def _from_files(view: GatewayTlsView) -> CommonTlsContext:
-    common = CommonTlsContext(tls_certificate_sds_secret_configs=[sds_secret(view.certificate, _LONGEST_WAIT)])
+    certificates = [sds_secret(name, _LONGEST_WAIT) for name in view.certificates]
+    common = CommonTlsContext(tls_certificate_sds_secret_configs=certificates)
     if view.http:
         common.alpn_protocols.extend(["h2", "http/1.1"])
     if view.roots:
@@ -110,4 +117,6 @@ def _accepted(view: GatewayTlsView) -> CertificateValidationContext:
     for name in view.names:
         for kind in _SAN_TYPES:
             accepted.match_typed_subject_alt_names.add(san_type=kind).matcher.exact = name
+    if view.anybody:
+        accepted.trust_chain_verification = CertificateValidationContext.ACCEPT_UNTRUSTED
     return accepted

@@ -49,6 +49,7 @@ class Builder:
             CLUSTER: {
                 **outbound.clusters,
                 **outbound.placed_clusters(outbound.caller(instance)),
+                **outbound.at_gateway(outbound.caller(instance)),
                 **by_name([clusters.build_black_hole()]),
             },
             ENDPOINTS: {**assigned, **outbound.published_endpoints(snapshot.endpoints, outbound.caller(instance))},

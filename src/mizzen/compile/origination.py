@@ -5,7 +5,8 @@ where requests are read, the host that the request is for, as in Istio. Bytes na
 Istio sends no name there and checks none. The same if a rule gives an ``sni`` and no names: what is asked for is checked.
 
 Certificates of rules are files, which Envoy reads when the cluster is made: where one is missing it refuses the cluster, and
-the rule is set aside. The operating system's roots come by SDS from the node, which knows where they are.
+the rule is set aside. The operating system's roots come by SDS from the node, which knows where they are, and what is in Secrets
+as well, for gateways alone: sidecars have no Secrets, and speak to nobody where a rule names one.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from mizzen.compile.pools import HTTP_OPTIONS, Codec
 from mizzen.compile.protos import sds_secret
 from mizzen.compile.resource import pack
 from mizzen.compile.tls import parameters
+from mizzen.resources.credentials import certificate_name, roots_name, secret_of
 from mizzen.resources.destination_rule import ClientTLSSettings
 from mizzen.resources.hosts import is_ip_address, is_wildcard
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
@@ -33,6 +35,8 @@ from mizzen.stubs.envoy.type.matcher.v3.string_pb2 import StringMatcher
 MODES = frozenset({"SIMPLE", "MUTUAL"})
 # A node without roots must not keep a proxy from starting: what needs them then fails by itself.
 _ROOTS_TIMEOUT = 5.0
+# Nor must a Secret that is not there yet.
+_SECRET_TIMEOUT = 1.0
 
 
 def apply(cluster: Cluster, given: ClientTLSSettings, host: str, sans: Sequence[str], codec: Codec) -> None:
@@ -51,6 +55,19 @@ def apply(cluster: Cluster, given: ClientTLSSettings, host: str, sans: Sequence[
     cluster.transport_socket.CopyFrom(TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context)))
 
 
+def refuse(cluster: Cluster) -> None:
+    """Has a cluster speak to nobody: what would be said in plaintext is not meant to be, and there is nothing to prove.
+
+    Istio has sidecars speak plaintext here (Istio 1.2).
+    """
+    common = CommonTlsContext(tls_params=parameters())
+    nobody = common.combined_validation_context.default_validation_context
+    nobody.match_typed_subject_alt_names.append(san_matcher("spiffe://none.invalid"))
+    common.combined_validation_context.validation_context_sds_secret_config.CopyFrom(sds_secret(names.ROOT_SECRET))
+    packed = pack(UpstreamTlsContext(common_tls_context=common))
+    cluster.transport_socket.CopyFrom(TransportSocket(name="envoy.transport_sockets.tls", typed_config=packed))
+
+
 def _take_from_host(cluster: Cluster, *, checked: bool) -> None:
     options = HttpProtocolOptions()
     cluster.typed_extension_protocol_options[HTTP_OPTIONS].Unpack(options)
@@ -61,7 +78,10 @@ def _take_from_host(cluster: Cluster, *, checked: bool) -> None:
 
 def _common(given: ClientTLSSettings, accepted: Iterable[str], codec: Codec) -> CommonTlsContext:
     common = CommonTlsContext(tls_params=parameters(), alpn_protocols=("h2",) if codec is Codec.HTTP2 else ())
-    if given.mode == "MUTUAL":
+    secret = secret_of(given.credential_name)
+    if secret and given.mode == "MUTUAL":
+        common.tls_certificate_sds_secret_configs.append(sds_secret(certificate_name(secret), _SECRET_TIMEOUT))
+    elif given.mode == "MUTUAL":
         certificate = TlsCertificate(
             certificate_chain=DataSource(filename=given.client_certificate),
             private_key=DataSource(filename=given.private_key),
@@ -75,6 +95,8 @@ def _common(given: ClientTLSSettings, accepted: Iterable[str], codec: Codec) -> 
         common.validation_context.CopyFrom(validation)
         return common
     roots = sds_secret(names.SYSTEM_ROOTS_SECRET, _ROOTS_TIMEOUT)
+    if secret:
+        roots = sds_secret(roots_name(secret), _SECRET_TIMEOUT)
     common.combined_validation_context.default_validation_context.CopyFrom(validation)
     common.combined_validation_context.validation_context_sds_secret_config.CopyFrom(roots)
     return common

@@ -47,6 +47,7 @@ from mizzen.mesh.model import (
 )
 from mizzen.mesh.rerouting import only_routes_differ
 from mizzen.mesh.scope import Scope, ScopedService
+from mizzen.resources.credentials import names_secrets
 
 ViewT = TypeVar("ViewT")
 ValueT = TypeVar("ValueT")
@@ -113,6 +114,13 @@ class _Policies:
         )
         views = [view for scoped in reached for view in clusters.cluster_views(scoped, seat, scope.mesh_config)]
         found = _locality_policies(scope, reached, views)
+        # These are others at gateways, which have Secrets.
+        named = {host for host, rules in self.rules.items() if any(names_secrets(rule.spec) for rule in rules)}
+        self.with_secrets = [
+            (view, found.get(view.cluster))
+            for view, _ in views
+            if view.host in named and view.resolution is not Resolution.DIALLED
+        ]
         # Where these lead depends on how the caller's traffic is captured, or on where the caller is.
         self.dialled = [view for view, _ in views if view.resolution is Resolution.DIALLED]
         self.placed = [(view, found[view.cluster]) for view, _ in views if view.named and view.cluster in found]
@@ -134,6 +142,11 @@ class _Policies:
         ]
         self.asked = localities.asked_labels(found.values())
         self.asks = bool(found)
+
+
+def _placed(view: ClusterView, policy: LocalityPolicy | None, caller: Caller) -> ClusterView:
+    """Returns a cluster that holds endpoints by name as a caller prefers these."""
+    return replace(view, spread=localities.spread_for(policy, caller)) if policy and view.named else view
 
 
 def _locality_policies(
@@ -172,6 +185,7 @@ class Outbound:
         self._assigned_to: dict[Caller, Named] = before._assigned_to if before else {}  # noqa: SLF001 - one thing, a scope later
         self._assigned_before: dict[Caller, Named] = before._assigned_before if before else {}  # noqa: SLF001
         self._placed_clusters: dict[Caller, Named] = same._placed_clusters if same else {}  # noqa: SLF001
+        self._at_gateway: dict[Caller, Named] = same._at_gateway if same else {}  # noqa: SLF001
         self._dialled_clusters: dict[Capture, Named] = same._dialled_clusters if same else {}  # noqa: SLF001
         self._route_sets: dict[tuple[Source, tuple[tuple[Host, int], ...], bool], Named] = {}
         self._filters: dict[Source, Named] = {}
@@ -210,11 +224,18 @@ class Outbound:
     def placed_clusters(self, caller: Caller) -> Named:
         """Returns the clusters that hold endpoints by name, as a caller prefers these."""
         if caller not in self._placed_clusters:
-            views = (
-                replace(view, spread=localities.spread_for(policy, caller)) for view, policy in self._policies.placed
-            )
+            views = (_placed(view, policy, caller) for view, policy in self._policies.placed)
             self._placed_clusters[caller] = by_name(map(self._builders.cluster, views))
         return self._placed_clusters[caller]
+
+    def at_gateway(self, caller: Caller) -> Named:
+        """Returns the clusters that are others at a gateway."""
+        if caller not in self._at_gateway:
+            views = (
+                replace(_placed(view, policy, caller), at_gateway=True) for view, policy in self._policies.with_secrets
+            )
+            self._at_gateway[caller] = by_name(map(self._builders.cluster, views))
+        return self._at_gateway[caller]
 
     def endpoints(
         self,

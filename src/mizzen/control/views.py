@@ -8,30 +8,35 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import Any
+from typing import Any, TypeVar
 
 from mizzen.control.attachments import Attachments
 from mizzen.mesh.model import Endpoint, Proxy, Service, Snapshot
+from mizzen.registry.credentials import Credentials
 from mizzen.registry.entries import Entries, automatic_hosts
 from mizzen.registry.gateways import wanted_secrets, wanted_sockets
 from mizzen.registry.processes import build_endpoints, build_proxies
-from mizzen.registry.reports import Desired, DesiredWorkload, Report, ServiceName, WrittenResource
+from mizzen.registry.reports import Desired, DesiredWorkload, FileSecret, Report, ServiceName, WrittenResource
 from mizzen.registry.services import build_services, host_of, services_in, workloads_in
 from mizzen.resources.destination_rule import DestinationRuleSpec
 from mizzen.resources.gateway import GatewaySpec
 from mizzen.resources.key import Key
 from mizzen.resources.mesh_config import MeshConfigSpec
 from mizzen.resources.mesh_config_references import mesh_configs
+from mizzen.resources.model import Model
 from mizzen.resources.problems import Problem
 from mizzen.resources.resource import Resource
+from mizzen.resources.secret import SecretSpec
 from mizzen.resources.sidecar import SidecarSpec
 from mizzen.resources.virtual_service import VirtualServiceSpec
 from mizzen.resources.visibility import PRIVATE, PUBLIC
 from mizzen.resources.workload import WorkloadSpec, working_folder
 from mizzen.store.contents import Contents
 
+SpecT = TypeVar("SpecT", bound=Model)
+
 # What says how proxies behave, and nothing of what runs.
-_POLICY = (VirtualServiceSpec, DestinationRuleSpec, GatewaySpec, SidecarSpec, MeshConfigSpec)
+_POLICY = (VirtualServiceSpec, DestinationRuleSpec, GatewaySpec, SidecarSpec, MeshConfigSpec, SecretSpec)
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,7 @@ class Inputs:
     service that was found among containers is one of them unless somebody wrote a Service of its name.
     ``restarts`` count the restarts of workloads that users asked for, by namespace and name. ``look`` is the number of the
     latest question which containers there are, ``dismissed`` are the services of ended runs that are to be forgotten.
+    ``secrets`` is the folder below which the contents of Secrets are.
     """
 
     trust_domain: str
@@ -52,6 +58,7 @@ class Inputs:
     attachments: Attachments = field(default_factory=Attachments)
     look: int = 0
     dismissed: frozenset[tuple[str, str]] = frozenset()
+    secrets: str = ""
 
 
 @dataclass(frozen=True)
@@ -137,11 +144,10 @@ def build_desired(
 ) -> Desired:
     """Returns what a node should run, and the names that applications may call."""
     workloads = sorted(workloads_in(inputs.resources.values()), key=lambda workload: workload.key)
-    gateways = [one for one in inputs.resources.values() if isinstance(one.spec, GatewaySpec)]
     return Desired(
         version=version,
         trust_domain=inputs.trust_domain,
-        workloads=tuple(_desired(workload, inputs.restarts, gateways) for workload in workloads),
+        workloads=tuple(_desired(workload, inputs) for workload in workloads),
         services=tuple(_name(service) for service in services.values() if service.callable_by_name),
         problems=tuple(str(problem) for problem in problems),
         written=_written(contents) if contents else (),
@@ -159,9 +165,7 @@ def _written(contents: Contents) -> tuple[WrittenResource, ...]:
     )
 
 
-def _desired(
-    workload: Resource[WorkloadSpec], restarts: Mapping[tuple[str, str], int], gateways: Iterable[Resource[GatewaySpec]]
-) -> DesiredWorkload:
+def _desired(workload: Resource[WorkloadSpec], inputs: Inputs) -> DesiredWorkload:
     spec = workload.spec.to_document()
     spec["workingDir"] = str(working_folder(workload.spec, workload.source.file))
     return DesiredWorkload(
@@ -170,10 +174,20 @@ def _desired(
         digest=template_digest(spec, workload.labels),
         spec=spec,
         labels=dict(workload.labels),
-        restarts=restarts.get((workload.namespace, workload.name), 0),
-        sockets=wanted_sockets(gateways, workload.labels) if workload.spec.gateway else (),
-        secrets=wanted_secrets(gateways, workload.labels) if workload.spec.gateway else (),
+        restarts=inputs.restarts.get((workload.namespace, workload.name), 0),
+        sockets=wanted_sockets(_of_kind(inputs, GatewaySpec), workload.labels) if workload.spec.gateway else (),
+        secrets=_secrets(workload, inputs) if workload.spec.gateway else (),
     )
+
+
+def _secrets(workload: Resource[WorkloadSpec], inputs: Inputs) -> tuple[FileSecret, ...]:
+    credentials = Credentials.of(inputs.resources.values(), inputs.secrets)
+    rules = _of_kind(inputs, DestinationRuleSpec)
+    return wanted_secrets(_of_kind(inputs, GatewaySpec), rules, workload, credentials)
+
+
+def _of_kind(inputs: Inputs, kind: type[SpecT]) -> list[Resource[SpecT]]:
+    return [one for one in inputs.resources.values() if isinstance(one.spec, kind)]
 
 
 # Changing these changes how many replicas there are, how they are stopped or who serves them, not what a running one is.

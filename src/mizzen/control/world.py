@@ -270,6 +270,7 @@ class World:
             self._attachments,
             self._look,
             self._dismissed,
+            str(self._stores.secrets),
         )
         before = self.published.get()
         self._running = running(inputs, self._running)

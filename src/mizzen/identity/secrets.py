@@ -26,13 +26,15 @@ def certificate_secret(key_pem: str, chain_pem: str, name: str = WORKLOAD_SECRET
     return encode(name, Secret(name=name, tls_certificate=certificate))
 
 
-def roots_secret(roots_pem: str, name: str = ROOT_SECRET) -> XdsResource:
-    """Returns the secret with which a proxy checks its peers.
+def roots_secret(roots_pem: str, name: str = ROOT_SECRET, crl_pem: str = "") -> XdsResource:
+    """Returns the secret with which a proxy checks its peers; ``crl_pem`` lists what the roots have revoked.
 
     Which identities it accepts is said where the secret is used (``combined_validation_context``), as that differs
     from cluster to cluster.
     """
     context = CertificateValidationContext(trusted_ca=_inline(roots_pem))
+    if crl_pem:
+        context.crl.CopyFrom(_inline(crl_pem))
     return encode(name, Secret(name=name, validation_context=context))
 
 

@@ -1,4 +1,5 @@
-"""Certificates of gateways that users keep in files: read, checked, and read again when they change.
+"""Certificates of gateways, which users keep in files or the mesh in its store of Secrets: read, checked, and read again when
+files of users change.
 
 Whatever renews them writes two files, one after the other, or swaps a link as Kubernetes does. So a pair is served when
 both fit each other, and what was served last stays until then. That the files have changed is found by looking: a watch
@@ -44,8 +45,11 @@ class _Held:
 
 @dataclass
 class _User:
-    names: tuple[str, ...]
+    """A gateway and what it is to have; ``before`` is what it had, for as long as there is nothing in its place."""
+
+    secrets: tuple[FileSecret, ...]
     changed: Callable[[], None]
+    before: Mapping[str, XdsResource]
 
 
 @dataclass
@@ -53,17 +57,21 @@ class FileSecrets:
     """The secrets of all gateways of this node. ``news`` is called when one has changed."""
 
     news: Callable[[], None]
-    _held: dict[str, _Held] = field(default_factory=dict)
+    _held: dict[FileSecret, _Held] = field(default_factory=dict)
     _users: dict[Gateway, _User] = field(default_factory=dict)
     _in_use: asyncio.Event = field(default_factory=asyncio.Event)
 
     def want(self, gateway: Gateway, secrets: tuple[FileSecret, ...], changed: Callable[[], None]) -> None:
-        """Serves secrets to a gateway, in place of those that it had; ``changed`` is called when a problem comes or goes."""
-        self._users[gateway] = _User(tuple(one.name for one in secrets), changed)
+        """Serves secrets to a gateway, in place of those that it had; ``changed`` is called when a problem comes or goes.
+
+        One that cannot be read has what the gateway had under its name.
+        """
+        self._users[gateway] = _User(secrets, changed, self.of(gateway))
         for one in secrets:
-            if one.name not in self._held:
-                self._held[one.name] = _look(_Held(one))
-                self._in_use.set()
+            if one not in self._held:
+                self._held[one] = _look(_Held(one))
+        if any(one.watched for one in self._held):
+            self._in_use.set()
         self._drop_unused()
         self.news()
 
@@ -74,14 +82,15 @@ class FileSecrets:
 
     def of(self, gateway: Gateway) -> Mapping[str, XdsResource]:
         """Returns the secrets of a gateway by name: those that could be read."""
-        user = self._users.get(gateway)
-        held = [self._held[name] for name in user.names] if user else []
-        return {one.wanted.name: one.made for one in held if one.made}
+        if (user := self._users.get(gateway)) is None:
+            return {}
+        found = {one.name: self._held[one].made or user.before.get(one.name) for one in user.secrets}
+        return {name: made for name, made in found.items() if made}
 
     def problem(self, gateway: Gateway) -> str:
         """Returns what is wrong with the files of a gateway, or ""."""
         user = self._users.get(gateway)
-        return "; ".join(problem for name in user.names if (problem := self._held[name].problem)) if user else ""
+        return "; ".join(problem for one in user.secrets if (problem := self._held[one].problem)) if user else ""
 
     async def run(self) -> None:
         """Looks after the files until this is cancelled."""
@@ -92,25 +101,26 @@ class FileSecrets:
 
     def refresh(self) -> None:
         """Reads again what has changed."""
-        before = {name: (held.made, held.problem) for name, held in self._held.items()}
-        changed = {name for name, held in self._held.items() if (_look(held).made, held.problem) != before[name]}
+        watched = {one: held for one, held in self._held.items() if one.watched}
+        before = {one: (held.made, held.problem) for one, held in watched.items()}
+        changed = {one for one, held in watched.items() if (_look(held).made, held.problem) != before[one]}
         if changed:
             self.news()
             for user in list(self._users.values()):
-                if not changed.isdisjoint(user.names):
+                if not changed.isdisjoint(user.secrets):
                     user.changed()
 
     def _drop_unused(self) -> None:
-        used = {name for user in self._users.values() for name in user.names}
-        self._held = {name: held for name, held in self._held.items() if name in used}
-        if not self._held:
+        used = {one for user in self._users.values() for one in user.secrets}
+        self._held = {one: held for one, held in self._held.items() if one in used}
+        if not any(one.watched for one in self._held):
             self._in_use.clear()
 
 
 def _look(held: _Held) -> _Held:
     """Reads the files if they are not those that were read last."""
     wanted = held.wanted
-    paths = [path for path in (wanted.certificate, wanted.key, wanted.roots) if path]
+    paths = [path for path in (wanted.certificate, wanted.key, wanted.roots, wanted.crl) if path]
     stamp = tuple(map(_stamp, paths))
     if stamp != held.stamp or not held.stamp:
         held.stamp = stamp
@@ -131,10 +141,12 @@ def _stamp(path: str) -> tuple[int, ...]:
 
 def read(wanted: FileSecret) -> XdsResource:
     """Returns the secret that files hold. Raises :class:`UnusableError`."""
+    if wanted.problem:
+        raise UnusableError(wanted.problem)
     if wanted.roots:
         text = _text(wanted.roots)
         _certificates(wanted.roots, text)
-        return roots_secret(text, wanted.name)
+        return roots_secret(text, wanted.name, _revoked(wanted.crl) if wanted.crl else "")
     chain, key = _text(wanted.certificate), _text(wanted.key)
     first = _certificates(wanted.certificate, chain)[0]
     try:
@@ -160,3 +172,12 @@ def _certificates(path: str, text: str) -> list[x509.Certificate]:
         return x509.load_pem_x509_certificates(text.encode())
     except ValueError as error:
         raise UnusableError(f"{path} holds no certificate in PEM form") from error
+
+
+def _revoked(path: str) -> str:
+    text = _text(path)
+    try:
+        x509.load_pem_x509_crl(text.encode())
+    except ValueError as error:
+        raise UnusableError(f"{path} holds no revocation list in PEM form") from error
+    return text

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
+from mizzen.registry.credentials import Credentials
 from mizzen.registry.reports import FileSecret, GatewaySocket
-from mizzen.resources.gateway import GatewaySpec, certificate_file, certificate_secret, roots_secret
+from mizzen.resources.credentials import client_settings, secret_of, server_certificates, server_roots
+from mizzen.resources.destination_rule import DestinationRuleSpec
+from mizzen.resources.gateway import (
+    GatewaySpec,
+    ServerTLSSettings,
+    certificate_file,
+    certificate_secret,
+    roots_secret,
+)
 from mizzen.resources.gateway_servers import BoundServer, Opening, merged, selecting
 from mizzen.resources.protocols import Protocol
 from mizzen.resources.resource import Resource
+from mizzen.resources.visibility import visibility
+from mizzen.resources.workload import WorkloadSpec
+
+_ASKING = frozenset({"MUTUAL", "OPTIONAL_MUTUAL"})
 
 
 def wanted_sockets(gateways: Iterable[Resource[GatewaySpec]], labels: Mapping[str, str]) -> tuple[GatewaySocket, ...]:
@@ -20,20 +33,51 @@ def wanted_sockets(gateways: Iterable[Resource[GatewaySpec]], labels: Mapping[st
     )
 
 
-def wanted_secrets(gateways: Iterable[Resource[GatewaySpec]], labels: Mapping[str, str]) -> tuple[FileSecret, ...]:
-    """Returns the files that hold the certificates of a gateway with these labels, under the names of its secrets."""
-    served, _ = merged(selecting(gateways, labels))
+def wanted_secrets(
+    gateways: Iterable[Resource[GatewaySpec]],
+    rules: Iterable[Resource[DestinationRuleSpec]],
+    workload: Resource[WorkloadSpec],
+    credentials: Credentials,
+) -> tuple[FileSecret, ...]:
+    """Returns the files that hold the certificates of a gateway, under the names of its secrets: those that users keep, and
+    those of Secrets. No gateway is to have any other.
+    """
     found: dict[str, FileSecret] = {}
+    served, _ = merged(selecting(gateways, workload.labels))
     for server in (server for servers in served.values() for server in servers):
-        tls, file = server.spec.tls, server.gateway.source.file
-        if server.spec.ends_tls and tls and tls.server_certificate:
-            certificate, key = certificate_file(tls.server_certificate, file), certificate_file(tls.private_key, file)
-            name = certificate_secret(tls, file)
-            found[name] = FileSecret(name=name, certificate=certificate, key=key)
-            if tls.mode != "SIMPLE":
-                name = roots_secret(tls, file)
-                found[name] = FileSecret(name=name, roots=certificate_file(tls.ca_certificates, file))
+        if server.spec.ends_tls and server.spec.tls:
+            tls, file = server.spec.tls, server.gateway.source.file
+            found |= {one.name: one for one in _of_files(tls, file)}
+            found |= {one.name: one for one in _of_secrets(tls, workload.namespace, credentials)}
+    for rule in rules:
+        if visibility(rule.spec.export_to, rule.namespace, workload.namespace) is not None:
+            found |= {one.name: one for one in _of_rule(rule.spec, workload.namespace, credentials)}
     return tuple(found[name] for name in sorted(found))
+
+
+def _of_files(tls: ServerTLSSettings, file: str) -> Iterator[FileSecret]:
+    for pair in tls.pairs:
+        certificate, key = certificate_file(pair.server_certificate, file), certificate_file(pair.private_key, file)
+        yield FileSecret(name=certificate_secret(pair, file), certificate=certificate, key=key)
+    if tls.ca_certificates and tls.mode in _ASKING:
+        roots, crl = certificate_file(tls.ca_certificates, file), tls.ca_crl and certificate_file(tls.ca_crl, file)
+        yield FileSecret(name=roots_secret(tls, file), roots=roots, crl=crl)
+
+
+def _of_secrets(tls: ServerTLSSettings, namespace: str, credentials: Credentials) -> Iterator[FileSecret]:
+    for _, secret in server_certificates(tls):
+        yield credentials.certificate(namespace, secret)
+    if roots := server_roots(tls):
+        yield credentials.roots(namespace, roots[1])
+
+
+def _of_rule(spec: DestinationRuleSpec, namespace: str, credentials: Credentials) -> Iterator[FileSecret]:
+    for _, given in client_settings(spec):
+        if given.credential_name:
+            if given.mode == "MUTUAL":
+                yield credentials.certificate(namespace, secret_of(given.credential_name))
+            if not given.insecure_skip_verify:
+                yield credentials.roots(namespace, secret_of(given.credential_name))
 
 
 def _scheme(servers: Iterable[BoundServer]) -> str:

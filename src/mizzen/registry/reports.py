@@ -25,12 +25,19 @@ class GatewaySocket(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class FileSecret(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A secret of a gateway that is read from files: a certificate and its key, or ``roots`` that certify clients."""
+    """A secret of a gateway that is read from files: a certificate and its key, or ``roots`` that certify others, with
+    the list of what they have revoked, if there is one.
+
+    Files that are not ``watched`` never change. ``problem`` says why there are none.
+    """
 
     name: str
     certificate: str = ""
     key: str = ""
     roots: str = ""
+    crl: str = ""
+    watched: bool = True
+    problem: str = ""
 
 
 class DesiredWorkload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -147,14 +147,17 @@ class OutlierDetection(Model):
 
 
 class ClientTLSSettings(Model):
-    """``mode`` is DISABLE when a ``tls`` block does not say, as in Istio. Certificates are absolute paths on the node."""
+    """``mode`` is DISABLE when a ``tls`` block does not say, as in Istio. Certificates are absolute paths on the node.
+
+    ``credential_name`` is a Secret in the namespace of a gateway; sidecars have no such (:mod:`mizzen.resources.credentials`).
+    """
 
     mode: Literal["DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"] = "DISABLE"
     client_certificate: str = ""
     private_key: str = ""
     ca_certificates: str = ""
     ca_crl: Annotated[str, Later()] = ""
-    credential_name: Annotated[str, Later()] = ""
+    credential_name: str = ""
     subject_alt_names: Many[str] = ()
     sni: str = ""
     insecure_skip_verify: bool | None = None

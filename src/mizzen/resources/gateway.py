@@ -50,16 +50,18 @@ class Port(Model):
 
 
 class TLSCertificate(Model):
+    """Whom clients have to be certified by, the server says for all of its certificates."""
+
     server_certificate: str = ""
     private_key: str = ""
-    ca_certificates: str = ""
+    ca_certificates: Annotated[str, Later()] = ""
 
 
 class ServerTLSSettings(Model):
     """Paths are those of files on the gateway's host, relative to the file in which the Gateway stands.
 
-    Names of credentials are those of Kubernetes' Secrets, which validation refuses, as it does
-    ``AUTO_PASSTHROUGH``.
+    Names of credentials are those of Secrets in the gateway's namespace (:mod:`mizzen.resources.credentials`). Validation
+    refuses ``AUTO_PASSTHROUGH``.
     """
 
     https_redirect: bool = False
@@ -67,18 +69,23 @@ class ServerTLSSettings(Model):
     server_certificate: str = ""
     private_key: str = ""
     ca_certificates: str = ""
-    ca_crl: Annotated[str, Later()] = ""
+    ca_crl: str = ""
     subject_alt_names: Many[str] = ()
     credential_name: str = ""
     credential_names: Many[str] = ()
-    tls_certificates: Annotated[Many[TLSCertificate], Later()] = ()
+    tls_certificates: Many[TLSCertificate] = ()
     ca_cert_credential_name: str = ""
     verify_certificate_spki: Many[str] = ()
     verify_certificate_hash: Many[str] = ()
     min_protocol_version: TlsVersion = "TLS_AUTO"
     max_protocol_version: TlsVersion = "TLS_AUTO"
     cipher_suites: Many[str] = ()
-    insecure_skip_verify: Annotated[bool | None, Later()] = None
+    insecure_skip_verify: bool | None = None
+
+    @property
+    def pairs(self) -> tuple[ServerTLSSettings | TLSCertificate, ...]:
+        """The certificates that are in files, each with its key."""
+        return (self,) if self.server_certificate else self.tls_certificates
 
 
 class Server(Model):
@@ -118,14 +125,17 @@ def certificate_file(path: str, file: str) -> str:
     return posixpath.normpath(posixpath.join(posixpath.dirname(file), path))
 
 
-def certificate_secret(tls: ServerTLSSettings, file: str) -> str:
+def certificate_secret(tls: ServerTLSSettings | TLSCertificate, file: str) -> str:
     """Returns Istio's name for the secret of a certificate and its key, which its Gateway's file names."""
     return f"file-cert:{certificate_file(tls.server_certificate, file)}~{certificate_file(tls.private_key, file)}"
 
 
 def roots_secret(tls: ServerTLSSettings, file: str) -> str:
-    """Returns Istio's name for the secret of the authorities that clients are to have a certificate of."""
-    return f"file-root:{certificate_file(tls.ca_certificates, file)}"
+    """Returns Istio's name for the secret of the authorities that clients are to have a certificate of, which has the list of
+    what they have revoked in it.
+    """
+    revoked = f"~{certificate_file(tls.ca_crl, file)}" if tls.ca_crl else ""
+    return f"file-root:{certificate_file(tls.ca_certificates, file)}{revoked}"
 
 
 def host_parts(host: str) -> tuple[str, str]:

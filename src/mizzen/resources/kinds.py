@@ -13,6 +13,7 @@ from mizzen.resources.destination_rule import DestinationRuleSpec
 from mizzen.resources.gateway import GatewaySpec
 from mizzen.resources.mesh_config import MeshConfigSpec
 from mizzen.resources.model import Model
+from mizzen.resources.secret import SecretSpec
 from mizzen.resources.service import ServiceSpec
 from mizzen.resources.service_entry import ServiceEntrySpec
 from mizzen.resources.sidecar import SidecarSpec
@@ -33,7 +34,8 @@ CORE = ""
 class Kind:
     """One kind of resource. ``versions`` are those accepted, the preferred one first; all have one schema.
 
-    ``instead`` says of a kind that is not implemented what Mizzen does without it.
+    ``instead`` says of a kind that is not implemented what Mizzen does without it. A ``flat`` one says what it says beside
+    its metadata, and not below ``spec``.
     """
 
     kind: str
@@ -43,6 +45,7 @@ class Kind:
     model: type[Model] | None = None
     short_names: tuple[str, ...] = ()
     instead: str = ""
+    flat: bool = False
 
     @property
     def implemented(self) -> bool:
@@ -83,6 +86,7 @@ _ALL = ("v1", "v1beta1", "v1alpha3")
 KINDS: tuple[Kind, ...] = (
     Kind("Workload", "workloads", MIZZEN, ("v1alpha1",), WorkloadSpec, ("wl",)),
     Kind("Service", "services", CORE, ("v1",), ServiceSpec, ("svc",)),
+    Kind("Secret", "secrets", CORE, ("v1",), SecretSpec, flat=True),
     Kind("VirtualService", "virtualservices", NETWORKING, _ALL, VirtualServiceSpec, ("vs",)),
     Kind("DestinationRule", "destinationrules", NETWORKING, _ALL, DestinationRuleSpec, ("dr",)),
     Kind("MeshConfig", "meshconfigs", MIZZEN, ("v1alpha1",), MeshConfigSpec, ("mc",)),
@@ -125,7 +129,7 @@ KINDS: tuple[Kind, ...] = (
 KUBERNETES_WORKLOADS = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Pod", "Job", "CronJob"})
 """Kubernetes' kinds for what runs; here a Workload says it."""
 
-KUBERNETES_OTHERS = frozenset({"ConfigMap", "Ingress", "Namespace", "Secret", "ServiceAccount"})
+KUBERNETES_OTHERS = frozenset({"ConfigMap", "Ingress", "Namespace", "ServiceAccount"})
 """Further Kubernetes kinds that often stand in the same files."""
 
 _BY_KIND: MappingProxyType[str, Kind] = MappingProxyType({kind.kind: kind for kind in reversed(KINDS)})

@@ -25,6 +25,7 @@ from mizzen.resources.manifest import Manifest
 from mizzen.resources.paths import parent
 from mizzen.resources.problems import Level, Position, Problem
 from mizzen.resources.resource import Resource, Source
+from mizzen.resources.secret import SecretSpec, concealed, document_of, specified, unrevealing
 from mizzen.resources.unimplemented import not_implemented
 from mizzen.resources.validation.rules import validate, validate_metadata
 from mizzen.resources.yaml_documents import Document, documents
@@ -103,11 +104,13 @@ def digest(key: Key, manifest: Manifest[Any]) -> str:
 def load_document(document: Document, file: str, default_namespace: str) -> tuple[Resource[Any] | None, list[Problem]]:
     """Reads one document of ``file``: its resource, if it can be used, and all that is wrong with it."""
     kind, key, findings = identify(document.value, default_namespace)
+    if kind is not None and kind.flat:
+        document = specified(document)
     problems = [dataclasses.replace(problem, resource=key) for problem in document.problems]
     manifest: Manifest[Any] | None = None
     if kind is not None and kind.model is not None:
         decoded = decode(_MANIFESTS[kind.kind], document.value, document.places)
-        findings += decoded.findings
+        findings += unrevealing(decoded.findings) if kind.flat else decoded.findings
         if decoded.usable is not None:
             findings += not_implemented(decoded.usable.metadata, "metadata", "Kubernetes")
             findings += not_implemented(decoded.usable.spec, "spec", kind.api)
@@ -120,17 +123,26 @@ def load_document(document: Document, file: str, default_namespace: str) -> tupl
     problems.sort(key=lambda problem: problem.position or Position("", 0))
     if manifest is None or key is None or any(problem.level is Level.ERROR for problem in problems):
         return None, problems
+    return _resource(key, manifest, document, file), problems
+
+
+def _resource(key: Key, manifest: Manifest[Any], document: Document, file: str) -> Resource[Any]:
+    text, private = document.text, dict[str, str]()
+    if isinstance(manifest.spec, SecretSpec):
+        metadata, spec, keys = concealed(manifest.metadata, manifest.spec)
+        manifest = manifest.model_copy(update={"metadata": metadata, "spec": spec})
+        text, private = document_of(metadata, spec, key.namespace), dict(keys)
     positions = {path: place.best for path, place in document.places.items()}
-    resource = Resource(
+    return Resource(
         key=key,
         api_version=manifest.api_version,
         digest=digest(key, manifest),
         spec=manifest.spec,
         labels=manifest.metadata.labels,
         annotations=manifest.metadata.annotations,
-        source=Source(file, document.line, document.text, positions),
+        source=Source(file, document.line, text, positions),
+        private=private,
     )
-    return resource, problems
 
 
 def _check(
@@ -152,7 +164,7 @@ def _problem(finding: Finding, kind: Kind | None, key: Key | None, places: dict[
         level=finding.level,
         position=_position(finding, places),
         resource=key,
-        path=finding.path,
+        path=finding.path.removeprefix("spec.") if kind and kind.flat else finding.path,
         hint=finding.hint,
     )
 

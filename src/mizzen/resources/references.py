@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mizzen.resources import hosts
+from mizzen.resources.credential_references import check_credentials
 from mizzen.resources.delegate_references import check_delegates
 from mizzen.resources.destination_rule import DestinationRuleSpec
 from mizzen.resources.entry_references import as_services, entry_problems, unreachable_names, written_labels
 from mizzen.resources.gateway import GatewaySpec
 from mizzen.resources.gateway_names import for_mesh
 from mizzen.resources.gateway_references import check_gateways
+from mizzen.resources.host_references import conflicting_hosts
 from mizzen.resources.mesh_config_references import several
 from mizzen.resources.paths import join
 from mizzen.resources.problems import Level, Problem
@@ -30,12 +32,11 @@ from mizzen.resources.sidecar_references import check_sidecars
 from mizzen.resources.suggesting import nearest
 from mizzen.resources.tls_references import unfit_tls
 from mizzen.resources.virtual_service import Destination, VirtualServiceSpec, all_destinations
-from mizzen.resources.visibility import meet, seen_by, visibility
+from mizzen.resources.visibility import visibility
 from mizzen.resources.workload import WorkloadSpec
 from mizzen.resources.workload_entry import WorkloadEntrySpec, labelled
 
 NOT_FOUND = "IST0101"
-CONFLICTING_HOSTS = "IST0109"
 PORT_REQUIRED = "IST0112"
 SUBSET_SELECTS_NONE = "IST0173"
 UNKNOWN_RULE_HOST = "IST0174"
@@ -126,13 +127,16 @@ def check_references(resources: Iterable[Resource[Any]], *, domain: str = hosts.
     problems = [
         *(problem for route in world.routes for problem in _virtual_service(route, world)),
         *check_delegates(world.routes),
-        *_conflicting_hosts(world),
+        *conflicting_hosts(world.routes, domain),
         *check_gateways(world.gateways, world.routes, world.running),
         *(problem for rules in world.rules.values() for rule in rules for problem in _destination_rule(rule, world)),
         *(problem for service in world.services.values() for problem in _service(service, world)),
         *entry_problems(world.entries, world.services, world.selected),
+        *check_credentials(resources),
+        *several(resources),
+        *check_sidecars(resources, domain),
     ]
-    return sorted([*problems, *several(resources), *check_sidecars(resources, domain)], key=_order)
+    return sorted(problems, key=_order)
 
 
 def _order(problem: Problem) -> tuple[str, int, int, str]:
@@ -216,31 +220,6 @@ def _destination_subset(resource: Resource[Any], path: str, subset: str, host: s
     yield _problem(resource, NOT_FOUND, f"{path}.subset", message, hint)
 
 
-def _conflicting_hosts(world: _World) -> Iterator[Problem]:
-    """Yields an error for each mesh host that two VirtualServices claim: the oldest would win, and nobody be told."""
-    claimed: dict[str, list[tuple[Resource[VirtualServiceSpec], str]]] = defaultdict(list)
-    for resource in sorted(world.routes, key=lambda resource: resource.age):
-        if not for_mesh(resource.spec.gateways):
-            continue
-        for index, host in enumerate(resource.spec.hosts):
-            path = join("spec.hosts", index)
-            full = hosts.resolve(host, resource.namespace, world.domain)
-            twin = next((one for one, _ in claimed[full] if one is not resource and _overlap(one, resource)), None)
-            if twin is not None:
-                place = next(where for one, where in claimed[full] if one is twin)
-                message = (
-                    f"{full} is claimed by two VirtualServices: {twin.key} at {twin.source.position(place)} has it too"
-                )
-                hint = "put the routes into one VirtualService, or delete one of them"
-                yield _problem(resource, CONFLICTING_HOSTS, path, message, hint)
-            claimed[full].append((resource, path))
-
-
-def _overlap(one: Resource[VirtualServiceSpec], other: Resource[VirtualServiceSpec]) -> bool:
-    """Says whether some namespace sees both."""
-    return meet(*(seen_by(resource.spec.export_to, resource.namespace) for resource in (one, other)))
-
-
 def _destination_rule(resource: Resource[DestinationRuleSpec], world: _World) -> Iterator[Problem]:
     host = hosts.resolve(resource.spec.host, resource.namespace, world.domain)
     if hosts.is_wildcard(host):
@@ -252,8 +231,7 @@ def _destination_rule(resource: Resource[DestinationRuleSpec], world: _World) ->
     yield from hashed_bytes(resource, service)
     workloads = world.selected(service)
     # What a gateway takes, its servers say.
-    applications = (one.spec for one in workloads if isinstance(one.spec, WorkloadSpec) and not one.spec.gateway)
-    if host in world.services and any(applications):
+    if host in world.services and any(isinstance(one.spec, WorkloadSpec) and not one.spec.gateway for one in workloads):
         yield from unfit_tls(resource)
     behind = [*(workload.labels for workload in workloads), *written_labels(world.entries, service.key)]
     for index, subset in enumerate(resource.spec.subsets):

@@ -39,7 +39,8 @@ class Resource(Generic[SpecT]):
     and the same age: where they were written does not count, so a moved line changes no proxy.
 
     ``created`` orders resources by age ("oldest wins" in Istio): a store stamps it, smaller is older; ties go by name
-    and namespace. ``parts`` are other resources of which something was put into this one.
+    and namespace. ``parts`` are other resources of which something was put into this one. ``private`` are keys that were
+    written in it: they are kept apart, and nothing shows them (:mod:`mizzen.resources.secret`).
     """
 
     key: Key
@@ -51,6 +52,7 @@ class Resource(Generic[SpecT]):
     created: int = 0
     source: Source = field(compare=False, default=Source("", 0, ""))
     parts: tuple[Key, ...] = field(compare=False, default=())
+    private: Mapping[str, str] = field(compare=False, repr=False, default_factory=dict)
 
     @property
     def origins(self) -> tuple[Key, ...]:

@@ -23,6 +23,7 @@ from mizzen.store.contents import AnyResource, Contents, NotFoundError, ReadOnly
 from mizzen.store.database import Json
 from mizzen.store.directory import Directory
 from mizzen.store.history import Action, Change, Outcome
+from mizzen.store.secret_files import SecretFiles
 from mizzen.store.sqlite import SqliteStore
 from mizzen.store.stored import Stored, delete_command
 
@@ -30,6 +31,8 @@ log = structlog.get_logger(__name__)
 
 # How long to wait, in seconds, until what files say is recorded again, after that failed.
 _RETRY = 5.0
+# The folder beside the database in which the contents of Secrets are.
+SECRETS = "secrets"
 
 
 class Stores:
@@ -38,8 +41,9 @@ class Stores:
     Use as ``async with await Stores.open(...) as stores``, and run :meth:`run` in a TaskGroup inside.
     """
 
-    def __init__(self, sqlite: SqliteStore, directory: Directory) -> None:
+    def __init__(self, sqlite: SqliteStore, directory: Directory, secrets: SecretFiles) -> None:
         self._sqlite = sqlite
+        self._secrets = secrets
         self._directory = directory
         self._failure: tuple[Problem, ...] = ()
         self._latest = Latest(Contents())
@@ -48,7 +52,7 @@ class Stores:
 
     @classmethod
     async def open(cls, database: Path, paths: Sequence[Path], clock: Callable[[], float] = time.time) -> Stores:
-        """Opens the database, or makes it, and reads the files and directories once.
+        """Opens the database, or makes it, and reads the files and directories once. What Secrets hold is beside it.
 
         ``clock`` gives Unix time in seconds, for the history. Raises StoreError for the database; mistakes in files
         are in ``file_problems``, and it is for the caller to go on or not.
@@ -56,7 +60,7 @@ class Stores:
         sqlite = await SqliteStore.open(database, clock)
         try:
             directory = await Directory.open(paths, sqlite.stored.files)
-            stores = cls(sqlite, directory)
+            stores = cls(sqlite, directory, SecretFiles(database.with_name(SECRETS)))
             await stores._take(directory.contents)
         except BaseException:
             await sqlite.close()
@@ -84,6 +88,11 @@ class Stores:
     @property
     def contents(self) -> Contents:
         return self._latest.get()
+
+    @property
+    def secrets(self) -> Path:
+        """The folder below which the contents of Secrets are."""
+        return self._secrets.folder
 
     @property
     def file_problems(self) -> tuple[Problem, ...]:
@@ -119,6 +128,8 @@ class Stores:
             apply = [one for one in apply if one not in same]
             self._refuse({one.key: one for one in apply}, delete)
             try:
+                if not dry_run:
+                    await asyncio.to_thread(self._secrets.keep, apply)
                 outcome = await self._sqlite.change(apply=apply, delete=delete, dry_run=dry_run)
                 unchanged = dict.fromkeys((one.key for one in same), Action.UNCHANGED)
                 actions = {**unchanged, **outcome.actions}
@@ -126,6 +137,7 @@ class Stores:
             finally:
                 if not dry_run:
                     self._publish()
+                    await self._forget_secrets()
 
     async def history(self, key: Key) -> list[Change]:
         """Returns the changes of a resource, applied or in a file, the latest first. Raises StoreError."""
@@ -168,13 +180,23 @@ class Stores:
         """Records what files say and brings it into force; False if the database could not take it."""
         async with self._changing:
             try:
+                await asyncio.to_thread(self._secrets.keep, files.resources.values())
                 await self._sqlite.record_files(files.resources)
                 self._failure = ()
             except StoreError as error:
                 log.error("files_not_recorded", error=str(error), retry_seconds=_RETRY)  # noqa: TRY400 - no bug
                 self._failure = (*error.problems, _not_in_force())
             self._publish()
+            await self._forget_secrets()
         return not self._failure
+
+    async def _forget_secrets(self) -> None:
+        """Removes what no Secret holds any more."""
+        now = self._sqlite.stored
+        try:
+            await asyncio.to_thread(self._secrets.collect, [*now.applied.values(), *now.files.values()])
+        except OSError as error:
+            log.error("secrets_not_removed", folder=str(self._secrets.folder), error=error.strerror)  # noqa: TRY400
 
     def _publish(self) -> None:
         problems = (*self._failure, *self._directory.contents.problems, *self._sqlite.contents.problems)

@@ -158,8 +158,8 @@ def test_a_kind_that_is_not_implemented_is_named(api: FakeApi) -> None:
     result = run("get", "proxyconfigs")
     assert result.stderr == (
         "error: ProxyConfig is not implemented yet\n"
-        "  Implemented: workloads, services, virtualservices, destinationrules, meshconfigs, gateways, serviceentries,"
-        " sidecars, workloadentries.\n"
+        "  Implemented: workloads, services, secrets, virtualservices, destinationrules, meshconfigs, gateways,"
+        " serviceentries, sidecars, workloadentries.\n"
     )
 
 

@@ -323,6 +323,7 @@ def tls() -> list[dict[str, Any]]:
         {"mode": Two("SIMPLE", "DISABLE")},
         {"mode": "SIMPLE", "insecureSkipVerify": Two(True, False)},
         {"mode": "MUTUAL", **outward},
+        {"mode": "MUTUAL", "credentialName": Two("a", "b")},
     ]
     return [{"tls": settings} for settings in one]
 
@@ -467,6 +468,17 @@ def tls_fields() -> list[dict[str, Any]]:
         {**mutual, "verifyCertificateSpki": [Two("YQ==", "Yg==")], "verifyCertificateHash": [Two("aa", "bb")]},
         {"minProtocolVersion": Two("TLS_AUTO", "TLSV1_3"), "maxProtocolVersion": Two("TLS_AUTO", "TLSV1_3")},
         {"cipherSuites": [Two("AES128-SHA", "AES256-SHA")]},
+        {**mutual, "caCrl": Two("crl.pem", ABSENT), "insecureSkipVerify": Two(True, False)},
+    ]
+
+
+def credentials() -> list[dict[str, Any]]:
+    pair = {"serverCertificate": Two("a.pem", "b.pem"), "privateKey": Two("a-key.pem", "b-key.pem")}
+    return [
+        {"mode": "SIMPLE", "credentialName": Two("a", "b")},
+        {"mode": "SIMPLE", "credentialNames": [Two("a", "b")]},
+        {"mode": "SIMPLE", "tlsCertificates": [pair]},
+        {"mode": "MUTUAL", "credentialName": "a", "caCertCredentialName": Two("b", "c")},
     ]
 
 
@@ -483,6 +495,7 @@ GATEWAYS: list[dict[str, Any]] = [
         ],
     },
     *({"servers": [secure_server(**fields)]} for fields in tls_fields()),
+    *({"servers": [{**secure_server(), "tls": fields}]} for fields in credentials()),
     {
         "servers": [
             {
@@ -596,9 +609,6 @@ VARIANTS = [
 WITHOUT_EFFECT = {
     "servers.name",
     "servers.port.targetPort",
-    "servers.tls.credentialName",
-    "servers.tls.credentialNames",
-    "servers.tls.caCertCredentialName",
     "ingress.port.name",
     "ingress.port.targetPort",
     "ingress.connectionPool.http.h2UpgradePolicy",

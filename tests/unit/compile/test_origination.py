@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.support.compiled import compiled
-from tests.support.written import destination_rule, service, subset, workload
+from tests.support.compiled import Compiled, compiled
+from tests.support.worlds import read, snapshot_of
+from tests.support.written import destination_rule, gateway_workload, service, subset, workload
 
+from mizzen.compile.compiler import Compiler
 from mizzen.compile.pools import HTTP_OPTIONS
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
 from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.common_pb2 import (
@@ -133,3 +135,29 @@ def test_a_port_and_a_subset_have_their_own() -> None:
     made = {port: cluster(port, "v1", tls={"mode": "DISABLE"}, portLevelSettings=ports) for port in ("http", "tcp")}
     assert made["http"].HasField("transport_socket")
     assert not made["tcp"].HasField("transport_socket")
+
+
+def named(proxy: str, **tls: Any) -> Cluster:
+    """The cluster of a host whose rule names a Secret, at a proxy."""
+    rule = destination_rule("shop", trafficPolicy={"tls": {"credentialName": "shop", **tls}})
+    snapshot = snapshot_of(read(service("shop", ("http", 80)), workload("client"), gateway_workload(), rule))
+    return Compiled(Compiler().compile(snapshot.proxies[proxy], snapshot)).clusters[f"outbound|80||{HOST}"]
+
+
+def test_a_gateway_has_what_a_secret_holds() -> None:
+    common = context(named("ingress-0.default", mode="MUTUAL")).common_tls_context
+    assert [one.name for one in common.tls_certificate_sds_secret_configs] == ["kubernetes://shop"]
+    roots = common.combined_validation_context.validation_context_sds_secret_config
+    assert (roots.name, roots.sds_config.initial_fetch_timeout.seconds) == ("kubernetes://shop-cacert", 1)
+    simple = context(named("ingress-0.default", mode="SIMPLE")).common_tls_context
+    assert not simple.tls_certificate_sds_secret_configs
+    assert simple.combined_validation_context.validation_context_sds_secret_config.name == "kubernetes://shop-cacert"
+
+
+@pytest.mark.parametrize("mode", ["SIMPLE", "MUTUAL"])
+def test_a_sidecar_for_which_a_rule_names_a_secret_speaks_to_nobody(mode: str) -> None:
+    """Trap 13: a credentialName at a sidecar makes plaintext in Istio, and nobody is told."""
+    made = named("client-0.default", mode=mode)
+    assert names(made) == ["spiffe://none.invalid"]
+    assert not context(made).common_tls_context.tls_certificate_sds_secret_configs
+    assert not made.transport_socket_matches

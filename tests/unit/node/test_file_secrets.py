@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.support.certificates import Authority
 
@@ -107,3 +108,52 @@ def test_files_that_are_of_no_use(authority: Authority, certificate: str | None,
             Path(path).write_text(text)
     with pytest.raises(UnusableError, match=message):
         read(wanted)
+
+
+def test_a_secret_that_names_other_files_is_read_at_once(authority: Authority) -> None:
+    node, first = Node(), pair(authority)
+    node.want(first)
+    before = node.chain()
+    node.want(msgspec.structs.replace(pair(authority, "other"), name=first.name))
+    assert list(node.secrets.of(EDGE)) == [first.name]
+    assert node.chain() != before
+
+
+def test_where_there_is_nothing_what_was_served_stays_and_is_told_of(authority: Authority) -> None:
+    node, first = Node(), pair(authority)
+    node.want(first)
+    before = node.chain()
+    node.want(FileSecret(name=first.name, problem="there is no Secret shop"))
+    assert node.chain() == before
+    assert node.secrets.problem(EDGE) == "there is no Secret shop"
+    # Who comes later has none.
+    node.want(FileSecret(name=first.name, problem="there is no Secret shop"), gateway=OTHER)
+    assert node.secrets.of(OTHER) == {}
+    node.want(FileSecret(name="another", problem="there is no Secret shop"))
+    assert node.secrets.of(EDGE) == {}
+
+
+def test_two_gateways_have_their_own_under_one_name(authority: Authority) -> None:
+    node, first = Node(), pair(authority)
+    node.want(first)
+    node.want(msgspec.structs.replace(pair(authority, "other"), name=first.name), gateway=OTHER)
+    assert node.chain() != node.chain(OTHER)
+
+
+def test_files_that_never_change_are_not_looked_at(authority: Authority) -> None:
+    node, first = Node(), msgspec.structs.replace(pair(authority), watched=False)
+    node.want(first)
+    Path(first.key).unlink()
+    node.secrets.refresh()
+    assert node.secrets.problem(EDGE) == ""
+
+
+def test_authorities_have_their_list_of_what_they_revoked(authority: Authority) -> None:
+    node = Node()
+    wanted = FileSecret(name="file-root:ca", roots=str(authority.root), crl=str(authority.revoke()))
+    node.want(wanted)
+    (made,) = node.secrets.of(EDGE).values()
+    assert b"X509 CRL" in Secret.FromString(made.body).validation_context.crl.inline_bytes
+    Path(wanted.crl).write_text("nothing")
+    node.secrets.refresh()
+    assert "holds no revocation list" in node.secrets.problem(EDGE)

@@ -59,6 +59,7 @@ def test_every_implemented_kind_has_a_model() -> None:
     assert {kind.kind for kind in KINDS if kind.implemented} == {
         "Workload",
         "Service",
+        "Secret",
         "VirtualService",
         "DestinationRule",
         "MeshConfig",

@@ -171,7 +171,7 @@ def test_all_problems_are_reported_at_once_and_the_good_documents_are_kept(read:
             "apiVersion: example.com/v1\nkind: Elephant",
             (
                 "f:2:7: error: kind: unknown kind 'Elephant' in 'example.com/v1' (the kinds that can be used are Workload, "
-                "Service, VirtualService, DestinationRule, MeshConfig, Gateway, ServiceEntry, Sidecar, WorkloadEntry) [UnknownKind]"
+                "Service, Secret, VirtualService, DestinationRule, MeshConfig, Gateway, ServiceEntry, Sidecar, WorkloadEntry) [UnknownKind]"
             ),
         ),
         (
@@ -186,7 +186,7 @@ def test_all_problems_are_reported_at_once_and_the_good_documents_are_kept(read:
             "apiVersion: networking.istio.io/v1beta1\nkind: ProxyConfig\nmetadata: {name: g}",
             (
                 "f:2:7: error: ProxyConfig default/g: kind: kind ProxyConfig is part of Istio's API but not implemented yet in "
-                "this version of Mizzen (the kinds that can be used are Workload, Service, VirtualService, "
+                "this version of Mizzen (the kinds that can be used are Workload, Service, Secret, VirtualService, "
                 "DestinationRule, MeshConfig, Gateway, ServiceEntry, Sidecar, WorkloadEntry) [NotImplemented]"
             ),
         ),
@@ -202,7 +202,7 @@ def test_all_problems_are_reported_at_once_and_the_good_documents_are_kept(read:
             "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: r}",
             (
                 "f:2:7: error: HTTPRoute default/r: kind: kind HTTPRoute is part of the Gateway API but not implemented "
-                "yet in this version of Mizzen (the kinds that can be used are Workload, Service, VirtualService, "
+                "yet in this version of Mizzen (the kinds that can be used are Workload, Service, Secret, VirtualService, "
                 "DestinationRule, MeshConfig, Gateway, ServiceEntry, Sidecar, WorkloadEntry) [NotImplemented]"
             ),
         ),

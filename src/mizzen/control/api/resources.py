@@ -18,6 +18,7 @@ from mizzen.registry.reports import Report
 from mizzen.registry.services import host_of
 from mizzen.registry.unwritten import FOUND, RUN
 from mizzen.resources.key import Key
+from mizzen.resources.kinds import kind_of
 from mizzen.resources.problems import Problem, errors
 from mizzen.resources.problems_json import problem_to_json
 from mizzen.resources.resource import Resource
@@ -126,7 +127,9 @@ def _not_written(resource: Resource[Any], report: Report | None) -> Problem:
 
 def _item(resource: Resource[Any], published: Published) -> dict[str, Any]:
     """Returns a resource as a document; what was found and nobody wrote stands in no line of its source."""
-    source = resource.source
+    source, said = resource.source, resource.spec.to_document()
+    kind = kind_of(resource.api_version, resource.key.kind)
+    flat = kind is not None and kind.flat
     return {
         "apiVersion": resource.api_version,
         "kind": resource.key.kind,
@@ -137,7 +140,7 @@ def _item(resource: Resource[Any], published: Published) -> dict[str, Any]:
             "annotations": dict(resource.annotations),
             "creationOrder": resource.created,
         },
-        "spec": resource.spec.to_document(),
+        **(said if flat else {"spec": said}),
         "status": _status(resource, published),
         "source": {"file": source.file, "line": 0 if source in (FOUND, RUN) else source.line, "text": source.text},
     }

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mizzen.resources.credentials import secret_of
 from mizzen.resources.findings import Finding, warning
-from mizzen.resources.gateway import CIPHERS, Server, ServerTLSSettings
+from mizzen.resources.gateway import CIPHERS, Server, ServerTLSSettings, TLSCertificate
 from mizzen.resources.model import alias_of
 from mizzen.resources.paths import join
+from mizzen.resources.validation import names
 
-_FILES = ("server_certificate", "private_key", "ca_certificates")
-_CREDENTIALS = (*_FILES, "credential_name", "credential_names", "tls_certificates", "ca_cert_credential_name")
-_OF_CLIENTS = ("ca_certificates", "subject_alt_names", "verify_certificate_spki", "verify_certificate_hash")
+_FILES = ("server_certificate", "private_key", "ca_certificates", "ca_crl")
+_SECRETS = ("credential_name", "credential_names", "ca_cert_credential_name")
+_CREDENTIALS = (*_FILES, "tls_certificates", *_SECRETS)
+_OF_CLIENTS = (
+    "ca_certificates",
+    "ca_crl",
+    "ca_cert_credential_name",
+    "subject_alt_names",
+    "verify_certificate_spki",
+    "verify_certificate_hash",
+    "insecure_skip_verify",
+)
+# Certificates of one server, which differ in the kind of key.
+_MOST = 2
 _OLD = frozenset({"TLSV1_0", "TLSV1_1"})
 _ORDER = ("TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3")
 
@@ -62,15 +75,14 @@ def _mode(path: str, tls: ServerTLSSettings) -> Iterator[Finding]:
 
 
 def _secrets(path: str, tls: ServerTLSSettings) -> Iterator[Finding]:
-    for name in ("credential_name", "credential_names", "ca_cert_credential_name"):
-        if getattr(tls, name):
-            alias = alias_of(ServerTLSSettings, name)
-            message = (
-                f"`{alias}` names a Secret of Kubernetes; Mizzen keeps no keys among resources, where histories and"
-            )
-            message += " backups would have them"
-            hint = "write `serverCertificate`, `privateKey` and, for clients' certificates, `caCertificates`: files"
-            yield Finding(f"{path}.{alias}", message, hint=hint, code="NotImplemented")
+    named = [("credentialName", tls.credential_name), ("caCertCredentialName", tls.ca_cert_credential_name)]
+    named += [(join("credentialNames", at), one) for at, one in enumerate(tls.credential_names)]
+    for field, written in named:
+        secret = secret_of(written)
+        if (written or field not in {"credentialName", "caCertCredentialName"}) and not names.is_dns_subdomain(secret):
+            message = f"{written!r} is no name of a Secret"
+            hint = "a Secret is looked for in the gateway's own namespace, by its name alone"
+            yield Finding(f"{path}.{field}", message, hint=hint)
 
 
 def _files(path: str, tls: ServerTLSSettings) -> Iterator[Finding]:
@@ -78,14 +90,34 @@ def _files(path: str, tls: ServerTLSSettings) -> Iterator[Finding]:
     given = [alias_of(ServerTLSSettings, name) for name in ways if getattr(tls, name)]
     if len(given) > 1:
         yield Finding(path, f"only one of {', '.join(given)} can be set", hint="keep one of them")
-    if given and given != ["serverCertificate"]:
-        return  # not implemented, which has been said
-    if not tls.server_certificate:
-        yield Finding(path, f"{tls.mode} TLS requires a server certificate", hint="write `serverCertificate: FILE`")
-    if not tls.private_key:
-        yield Finding(path, f"{tls.mode} TLS requires a private key", hint="write `privateKey: FILE`")
-    if tls.mode != "SIMPLE" and not tls.ca_certificates:
-        yield Finding(path, f"{tls.mode} TLS requires a client CA bundle", hint="write `caCertificates: FILE`")
+    for name in ("credential_names", "tls_certificates"):
+        if len(getattr(tls, name)) > _MOST:
+            alias = alias_of(ServerTLSSettings, name)
+            yield Finding(
+                f"{path}.{alias}", f"{alias} can have no more than {_MOST} elements", hint="one RSA, one ECDSA"
+            )
+    if not tls.credential_name and not tls.credential_names:
+        for at, pair in enumerate(tls.pairs or (tls,)):
+            where = join(f"{path}.tlsCertificates", at) if tls.tls_certificates and pair is not tls else path
+            yield from _pair(where, tls.mode, pair)
+        if tls.mode != "SIMPLE" and not (tls.ca_certificates or tls.ca_cert_credential_name):
+            yield Finding(path, f"{tls.mode} TLS requires a client CA bundle", hint="write `caCertificates: FILE`")
+    elif tls.ca_certificates and tls.mode != "SIMPLE":
+        message = "the Secret says who certifies clients, and caCertificates would be ignored"
+        yield Finding(f"{path}.caCertificates", message, hint="write `caCertCredentialName`, or remove it")
+    if tls.ca_crl and tls.mode != "SIMPLE" and not tls.ca_certificates:
+        message = "caCrl goes with caCertificates: a Secret has its own list, in `ca.crl`"
+        yield Finding(f"{path}.caCrl", message, hint="remove it")
+    if tls.insecure_skip_verify and tls.mode != "SIMPLE":
+        message = "nobody checks who certified a client: whoever has made a certificate gets in"
+        yield warning(f"{path}.insecureSkipVerify", message, "remove it")
+
+
+def _pair(path: str, mode: str, pair: ServerTLSSettings | TLSCertificate) -> Iterator[Finding]:
+    if not pair.server_certificate:
+        yield Finding(path, f"{mode} TLS requires a server certificate", hint="write `serverCertificate: FILE`")
+    if not pair.private_key:
+        yield Finding(path, f"{mode} TLS requires a private key", hint="write `privateKey: FILE`")
 
 
 def _parameters(path: str, tls: ServerTLSSettings) -> Iterator[Finding]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeAlias
 
 from mizzen.resources.destination_rule import DestinationRuleSpec
 from mizzen.resources.findings import Finding
@@ -11,6 +12,7 @@ from mizzen.resources.manifest import ObjectMeta
 from mizzen.resources.mesh_config import MeshConfigSpec
 from mizzen.resources.model import Model
 from mizzen.resources.paths import join
+from mizzen.resources.secret import SecretSpec
 from mizzen.resources.service import ServiceSpec
 from mizzen.resources.service_entry import ServiceEntrySpec
 from mizzen.resources.sidecar import SidecarSpec
@@ -31,27 +33,38 @@ from mizzen.resources.workload_entry import WorkloadEntrySpec
 
 def validate(spec: Model, namespace: str) -> Iterator[Finding]:
     """Yields what the rules of its kind have to say about the specification of a resource in ``namespace``."""
-    match spec:
-        case VirtualServiceSpec():
-            yield from virtual_service(spec, namespace)
-        case DestinationRuleSpec():
-            yield from destination_rule(spec, namespace)
-        case MeshConfigSpec():
-            yield from mesh_config(spec)
-        case GatewaySpec():
-            yield from gateway(spec)
-        case ServiceSpec():
-            yield from service(spec)
-        case ServiceEntrySpec():
-            yield from service_entry(spec, namespace)
-        case SidecarSpec():
-            yield from sidecar(spec, namespace)
-        case WorkloadSpec():
-            yield from workload(spec)
-        case WorkloadEntrySpec():
-            yield from workload_entry("spec", spec)
-        case _:
-            raise TypeError(f"no rules for {type(spec).__name__}")
+    yield from _RULES[type(spec)](spec, namespace)
+
+
+def _alone(rules: Callable[[Any], Iterator[Finding]]) -> _Rules:
+    """Returns rules for which the namespace does not matter."""
+    return lambda spec, _namespace: rules(spec)
+
+
+def _secret(spec: SecretSpec) -> Iterator[Finding]:
+    # Its checks need a library that takes a while to load, and most meshes have none.
+    from mizzen.resources.validation.secret import secret
+
+    yield from secret(spec)
+
+
+def _workload_entry(spec: WorkloadEntrySpec) -> Iterator[Finding]:
+    yield from workload_entry("spec", spec)
+
+
+_Rules: TypeAlias = Callable[[Any, str], Iterator[Finding]]
+_RULES: Mapping[type[Model], _Rules] = {
+    DestinationRuleSpec: destination_rule,
+    GatewaySpec: _alone(gateway),
+    MeshConfigSpec: _alone(mesh_config),
+    SecretSpec: _alone(_secret),
+    ServiceEntrySpec: service_entry,
+    ServiceSpec: _alone(service),
+    SidecarSpec: sidecar,
+    VirtualServiceSpec: virtual_service,
+    WorkloadEntrySpec: _alone(_workload_entry),
+    WorkloadSpec: _alone(workload),
+}
 
 
 def validate_metadata(metadata: ObjectMeta, spec: Model) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mizzen.resources.credentials import secret_of
 from mizzen.resources.destination_rule import ClientTLSSettings, OutlierDetection, TunnelSettings
 from mizzen.resources.findings import Finding, warning
 from mizzen.resources.model import alias_of
@@ -38,6 +39,7 @@ _TLS_FIELDS: tuple[tuple[str, frozenset[str]], ...] = (
     ("client_certificate", frozenset({"MUTUAL"})),
     ("private_key", frozenset({"MUTUAL"})),
     ("ca_certificates", _OUTWARD),
+    ("credential_name", _OUTWARD),
     ("insecure_skip_verify", _OUTWARD),
     ("subject_alt_names", _OUTWARD | {"ISTIO_MUTUAL"}),
     ("sni", _OUTWARD | {"ISTIO_MUTUAL"}),
@@ -77,6 +79,9 @@ def _tls_fields(path: str, given: ClientTLSSettings) -> Iterator[Finding]:
             yield Finding(
                 f"{path}.{alias}", f"{value!r} is no absolute path", hint="proxies run in a folder of their own"
             )
+    if given.credential_name and not names.is_dns_subdomain(secret_of(given.credential_name)):
+        hint = "a Secret is looked for in the gateway's own namespace, by its name alone"
+        yield Finding(f"{path}.credentialName", f"{given.credential_name!r} is no name of a Secret", hint=hint)
     for index, name in enumerate(given.subject_alt_names):
         if given.mode == "ISTIO_MUTUAL" and not name.startswith("spiffe://"):
             hint = "write `spiffe://<trust domain>/ns/<namespace>/sa/<service account>`"

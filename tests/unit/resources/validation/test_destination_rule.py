@@ -208,6 +208,15 @@ POLICY = "error: spec.trafficPolicy"
                 f"{POLICY}.tls.caCertificates: 'b' is no absolute path",
             ],
         ),
+        (policy("{tls: {mode: MUTUAL, credentialName: a}}"), []),
+        (
+            policy("{tls: {mode: SIMPLE, credentialName: a/b}}"),
+            [f"{POLICY}.tls.credentialName: 'a/b' is no name of a Secret"],
+        ),
+        (
+            policy("{tls: {mode: ISTIO_MUTUAL, credentialName: a}}"),
+            [f"{POLICY}.tls.credentialName: credentialName has no effect with mode ISTIO_MUTUAL"],
+        ),
         (
             policy("{tls: {clientCertificate: /a, sni: a}}"),
             [
@@ -271,7 +280,6 @@ def test_rules_of_a_destination_rule(spec: str, expected: list[str]) -> None:
         ),
         *((policy(f"{{tls: {{mode: {mode}}}}}"), []) for mode in ("DISABLE", "SIMPLE", "ISTIO_MUTUAL")),
         (policy("{tls: {}}"), []),
-        (policy("{tls: {mode: SIMPLE, credentialName: a}}"), ["spec.trafficPolicy.tls.credentialName"]),
         (policy("{tls: {mode: SIMPLE, caCrl: /a}}"), ["spec.trafficPolicy.tls.caCrl"]),
         (policy("{retryBudget: {percent: {value: 20}}}"), ["spec.trafficPolicy.retryBudget"]),
         (

@@ -121,12 +121,57 @@ FILES = "serverCertificate: a, privateKey: b"
         (
             "HTTPS",
             f"{{mode: SIMPLE, {FILES}, credentialName: x}}",
+            ["error: : only one of credentialName, serverCertificate can be set"],
+        ),
+        ("HTTPS", "{mode: SIMPLE, credentialName: x}", []),
+        ("HTTPS", "{mode: MUTUAL, credentialName: 'kubernetes://x'}", []),
+        ("HTTPS", "{mode: SIMPLE, credentialName: a/x}", ["error: .credentialName: 'a/x' is no name of a Secret"]),
+        ("HTTPS", "{mode: SIMPLE, credentialNames: [a, b]}", []),
+        (
+            "HTTPS",
+            "{mode: SIMPLE, credentialNames: [a, '', c]}",
             [
-                (
-                    "error: .credentialName: `credentialName` names a Secret of Kubernetes; Mizzen keeps no keys among "
-                    "resources, where histories and backups would have them"
-                ),
-                "error: : only one of credentialName, serverCertificate can be set",
+                "error: .credentialNames[1]: '' is no name of a Secret",
+                "error: .credentialNames: credentialNames can have no more than 2 elements",
+            ],
+        ),
+        ("HTTPS", f"{{mode: SIMPLE, tlsCertificates: [{{{FILES}}}, {{{FILES}}}]}}", []),
+        (
+            "HTTPS",
+            "{mode: SIMPLE, tlsCertificates: [{serverCertificate: a}]}",
+            ["error: .tlsCertificates[0]: SIMPLE TLS requires a private key"],
+        ),
+        (
+            "HTTPS",
+            f"{{mode: SIMPLE, tlsCertificates: [{{{FILES}}}], credentialNames: [a]}}",
+            ["error: : only one of credentialNames, tlsCertificates can be set"],
+        ),
+        ("HTTPS", f"{{mode: MUTUAL, {FILES}, caCertCredentialName: x}}", []),
+        (
+            "HTTPS",
+            "{mode: SIMPLE, credentialName: x, caCertCredentialName: z}",
+            [
+                "warning: .caCertCredentialName: caCertCredentialName is about clients' certificates, and SIMPLE asks for none",
+            ],
+        ),
+        (
+            "HTTPS",
+            "{mode: MUTUAL, credentialName: x, caCertificates: c, caCrl: d}",
+            [
+                "error: .caCertificates: the Secret says who certifies clients, and caCertificates would be ignored",
+            ],
+        ),
+        ("HTTPS", f"{{mode: MUTUAL, {FILES}, caCertificates: c, caCrl: d}}", []),
+        (
+            "HTTPS",
+            "{mode: MUTUAL, credentialName: x, caCrl: d}",
+            ["error: .caCrl: caCrl goes with caCertificates: a Secret has its own list, in `ca.crl`"],
+        ),
+        (
+            "HTTPS",
+            f"{{mode: MUTUAL, {FILES}, caCertificates: c, insecureSkipVerify: true}}",
+            [
+                "warning: .insecureSkipVerify: nobody checks who certified a client: whoever has made a certificate gets in",
             ],
         ),
         (

@@ -1,0 +1,75 @@
+"""How Gateways and DestinationRules name certificates that are in Secrets (``credentialName`` and its like, Istio 1.2 and 1.3).
+
+A Secret is looked for in the namespace of the gateway, and nowhere else. Authorities are in the Secret of the same name with
+``-cacert`` at its end, or else in the Secret itself. Proxies have them under names that say where they are from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mizzen.resources.destination_rule import ClientTLSSettings, DestinationRuleSpec, TrafficPolicy
+from mizzen.resources.gateway import ServerTLSSettings
+from mizzen.resources.paths import join
+from mizzen.resources.secret import ROOTS_SUFFIX
+
+SCHEME = "kubernetes://"
+_ENDING = frozenset({"SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL"})
+_ASKING = frozenset({"MUTUAL", "OPTIONAL_MUTUAL"})
+
+
+def secret_of(written: str) -> str:
+    """Returns the name of the Secret that a credential means."""
+    return written.removeprefix(SCHEME)
+
+
+def certificate_name(secret: str) -> str:
+    """Returns what proxies call the certificate in a Secret: as in Istio."""
+    return f"{SCHEME}{secret}"
+
+
+def roots_name(secret: str) -> str:
+    """Returns what proxies call the authorities that go with a Secret: as in Istio."""
+    return f"{SCHEME}{secret}{ROOTS_SUFFIX}"
+
+
+def roots_candidates(secret: str) -> tuple[str, ...]:
+    """Returns the Secrets that may hold the authorities that go with a Secret, the best first."""
+    return (secret,) if secret.endswith(ROOTS_SUFFIX) else (f"{secret}{ROOTS_SUFFIX}", secret)
+
+
+def server_certificates(tls: ServerTLSSettings) -> tuple[tuple[str, str], ...]:
+    """Returns the Secrets that hold a server's certificates, each with the field that names it."""
+    if tls.mode not in _ENDING:
+        return ()
+    if tls.credential_name:
+        return (("credentialName", secret_of(tls.credential_name)),)
+    return tuple((join("credentialNames", at), secret_of(one)) for at, one in enumerate(tls.credential_names))
+
+
+def server_roots(tls: ServerTLSSettings) -> tuple[str, str] | None:
+    """Returns the field that names the Secret whose authorities certify clients, and its name; None without any."""
+    if tls.mode not in _ASKING:
+        return None
+    if tls.ca_cert_credential_name:
+        return ("caCertCredentialName", secret_of(tls.ca_cert_credential_name))
+    return next(iter(server_certificates(tls)), None)
+
+
+def client_settings(spec: DestinationRuleSpec) -> Iterator[tuple[str, ClientTLSSettings]]:
+    """Yields the TLS settings of a DestinationRule, each with its path."""
+    yield from _of_policy("spec.trafficPolicy", spec.traffic_policy)
+    for index, subset in enumerate(spec.subsets):
+        yield from _of_policy(f"{join('spec.subsets', index)}.trafficPolicy", subset.traffic_policy)
+
+
+def names_secrets(spec: DestinationRuleSpec) -> bool:
+    return any(given.credential_name for _, given in client_settings(spec))
+
+
+def _of_policy(path: str, policy: TrafficPolicy | None) -> Iterator[tuple[str, ClientTLSSettings]]:
+    if policy and policy.tls:
+        yield f"{path}.tls", policy.tls
+    for index, port in enumerate(policy.port_level_settings if policy else ()):
+        if port.tls:
+            yield f"{join(f'{path}.portLevelSettings', index)}.tls", port.tls
