@@ -140,3 +140,16 @@ def test_the_gateway_shows_a_certificate_that_is_in_a_secret_of_its_namespace(to
     assert town.fetched("http").startswith("503")
     town.mesh.apply_text(json.dumps(secret))
     eventually(lambda: town.fetched("http") == f"200 https {HOST} known", "the Secret is there")
+
+
+def test_any_name_of_a_domain_is_looked_up_at_the_gateway(town: Town, tmp_path: Path) -> None:
+    """With resolution DYNAMIC_DNS; what the gateway's host looks up is itself."""
+    with outside(tmp_path, captured=False, loopback="127.0.0.1") as here:
+        text = (EXAMPLE / "gateway" / "dynamic.yaml").read_text().replace("example.com", "localhost")
+        text = text.replace("protocol: TLS}", f"protocol: TLS, targetPort: {here.https}}}", 1)
+        town.mesh.cli("delete", "se", "all-of-example-com", "--ignore-not-found")
+        town.mesh.apply_text(text)
+        chain = Path(here.chain).read_text()
+        for host in ("de.localhost", "fr.localhost"):
+            command = ("exec", "client-0", "--", "python3", "-c", FETCH, "https", host, chain, "198.51.100.1")
+            assert town.mesh.cli(*command).stdout.strip() == f"200 https {host}"

@@ -75,10 +75,10 @@ class _Answer(http.server.BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def outside(folder: Path, *, captured: bool, netns: str = "") -> Iterator[Outside]:
+def outside(folder: Path, *, captured: bool, netns: str = "", loopback: str = _LOOPBACK) -> Iterator[Outside]:
     """Runs the server while the context lasts, on the host with this network namespace or on this one.
 
-    Where traffic is ``captured`` it is not at loopback, which is the caller's own.
+    Where traffic is ``captured`` it is not at ``loopback``, which is the caller's own.
     """
     write_certificate(folder, HOST)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -86,7 +86,7 @@ def outside(folder: Path, *, captured: bool, netns: str = "") -> Iterator[Outsid
     context.load_verify_locations(folder / "chain.pem")
     context.verify_mode = ssl.CERT_OPTIONAL
     with contextlib.ExitStack() as stack:
-        address = stack.enter_context(_address(netns)) if captured else _LOOPBACK
+        address = stack.enter_context(_address(netns)) if captured else loopback
         plain, secure = (stack.enter_context(_server(address, netns)) for _ in range(2))
         secure.socket = context.wrap_socket(secure.socket, server_side=True, do_handshake_on_connect=False)
         for server in (plain, secure):

@@ -11,7 +11,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mizzen.compile import load_balancers, localities, locations, names, origination, outliers, pools, serving, tls
+from mizzen.compile import (
+    load_balancers,
+    localities,
+    locations,
+    names,
+    origination,
+    outliers,
+    pools,
+    server_names,
+    serving,
+    tls,
+)
 from mizzen.compile.localities import Spread
 from mizzen.compile.protos import config_path, duration, metadata, socket_address
 from mizzen.compile.resource import XdsResource, encode, pack
@@ -156,6 +167,10 @@ def _locate(cluster: Cluster, view: ClusterView, balancer: LoadBalancerSettings 
     """Sets where a cluster finds its endpoints, and which of them it chooses."""
     if view.forwarded:
         locations.forward(cluster, insecure=True)  # origination.py says what is checked
+    elif view.resolution is Resolution.ASKED and view.port.protocol.is_tls:
+        server_names.lead(cluster, server_names.way(view.seat, view.host, view.port.number))
+    elif view.resolution is Resolution.ASKED:
+        locations.forward(cluster, insecure=True)
     elif view.resolution is Resolution.DIALLED:
         load_balancers.apply(cluster, load_balancers.AS_DIALLED, http=False)
     else:

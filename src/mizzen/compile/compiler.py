@@ -207,7 +207,11 @@ class Compiler:
                 **by_name(self._own_clusters(instance, sidecar, outbound)),
             },
             ENDPOINTS: assigned,
-            LISTENER: {**by_name([*inward, *outward]), **outbound.sni_listeners(source)},
+            LISTENER: {
+                **by_name([*inward, *outward]),
+                **outbound.sni_listeners(source),
+                **outbound.name_listeners,
+            },
             ROUTES: routes,
             FILTERS: outbound.filters(source),
         }

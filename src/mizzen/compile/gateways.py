@@ -53,7 +53,7 @@ class Builder:
                 **by_name([clusters.build_black_hole()]),
             },
             ENDPOINTS: {**assigned, **outbound.published_endpoints(snapshot.endpoints, outbound.caller(instance))},
-            LISTENER: by_name(map(self._listener, views.listeners())),
+            LISTENER: {**by_name(map(self._listener, views.listeners())), **outbound.name_listeners},
             ROUTES: by_name(map(self._routes, views.routes())),
             FILTERS: by_name(map(self._filter, views.filters())),
         }

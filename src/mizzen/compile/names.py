@@ -47,6 +47,11 @@ def sni_listener(port: int, host: str) -> str:
     return f"sni|{port}|{host}"
 
 
+def server_name_listener(port: int, host: str) -> str:
+    """The listener inside a proxy that looks up the server name which a client of a TLS port asks for."""
+    return f"dynamic|{port}|{host}"
+
+
 def service_route(host: str, port: int) -> str:
     """The route configuration of one port of one service, where a listener leads to it alone."""
     return f"{host}:{port}"

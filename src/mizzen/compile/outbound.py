@@ -22,6 +22,7 @@ from mizzen.compile import (
     load_balancers,
     localities,
     routes,
+    server_names,
     sni_routes,
     tcp_routes,
 )
@@ -66,6 +67,8 @@ class Builders:
         self.tcp_route = remember(tcp_routes.build_tcp_route)
         self.sni_listener = remember(sni_routes.build_sni_listener)
         self.sni_cluster = remember(sni_routes.build_sni_cluster)
+        self.name_listener = remember(server_names.build_listener)
+        self.name_cluster = remember(server_names.build_cluster)
         host = lru_cache(maxsize=_REMEMBERED)(routes.build_host)
         self.routes = remember(partial(routes.build_routes, build=host))
 
@@ -128,7 +131,9 @@ class _Policies:
         made = [builders.cluster(view) for view, _ in views if view.cluster not in elsewhere] + [
             builders.sni_cluster(view) for one in tcp for view in one.sni_clusters()
         ]
-        self.clusters: Named = by_name(made)
+        asked = [view for scoped in reached for view in _asked(scoped, seat)]
+        self.name_listeners: Named = by_name(map(builders.name_listener, asked))
+        self.clusters: Named = by_name([*made, *map(builders.name_cluster, asked)])
         unassigned = {
             name
             for scoped in reached
@@ -216,6 +221,11 @@ class Outbound:
             ]
             self._dialled_clusters[capture] = by_name(map(self._builders.cluster, views))
         return self._dialled_clusters[capture]
+
+    @property
+    def name_listeners(self) -> Named:
+        """The listeners inside the proxy that look up server names."""
+        return self._policies.name_listeners
 
     def caller(self, instance: Instance) -> Caller:
         """Returns what of an instance its endpoints depend on; where no policy asks for it all instances are alike."""
@@ -352,6 +362,13 @@ class Outbound:
 
 def by_name(resources: Iterable[XdsResource]) -> dict[str, XdsResource]:
     return {resource.name: resource for resource in resources}
+
+
+def _asked(scoped: ScopedService, seat: Seat) -> Iterator[server_names.ServerNameView]:
+    service = scoped.service
+    for port in service.ports if service.resolution is Resolution.ASKED else ():
+        if port.protocol.is_tls:
+            yield server_names.ServerNameView(service.host, port.number, port.target, seat, service.origin)
 
 
 def _targets(services: Iterable[ScopedService]) -> dict[tuple[Host, int], Target]:

@@ -46,22 +46,26 @@ def selects(selector: Labels, labels: Labels) -> bool:
 
 @dataclass(frozen=True)
 class ServicePort:
-    """One port of a service: the port that clients call and its protocol."""
+    """One port of a service: the port that clients call and its protocol; ``target`` is the servers' where proxies look up
+    what clients ask for, else 0.
+    """
 
     number: int
     protocol: Protocol
     name: str = ""
+    target: int = 0
 
 
 class Resolution(enum.StrEnum):
     """Where a proxy finds the endpoints of a service: it is told them, looks all addresses of names up, or one of a name
-    for each connection, or takes the address that the client dialled.
+    for each connection, takes the address that the client dialled, or looks up the name that the client asks for.
     """
 
     TOLD = "told"
     DNS = "dns"
     DNS_ROUND_ROBIN = "dns round robin"
     DIALLED = "dialled"
+    ASKED = "asked"
 
 
 class Endpoint(NamedTuple):

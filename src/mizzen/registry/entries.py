@@ -27,6 +27,7 @@ _RESOLUTIONS = {
     "STATIC": Resolution.TOLD,
     "DNS": Resolution.DNS,
     "DNS_ROUND_ROBIN": Resolution.DNS_ROUND_ROBIN,
+    "DYNAMIC_DNS": Resolution.ASKED,
 }
 
 
@@ -46,6 +47,11 @@ def automatic_hosts(resources: Iterable[Resource[Any]]) -> Iterator[Host]:
         wanted = entry.labels.get(AUTO_ADDRESS_LABEL) != "false"
         if wanted and not entry.spec.addresses and entry.spec.resolution != "NONE":
             yield from (host for host in hosts_in(entry) if not is_wildcard(host))
+
+
+def _port(port: EntryPort, spec: ServiceEntrySpec) -> ServicePort:
+    asked = spec.resolution == "DYNAMIC_DNS"
+    return ServicePort(port.number, port.speaks, port.name, (port.target_port or port.number) if asked else 0)
 
 
 class Entries:
@@ -90,7 +96,7 @@ class Entries:
             host=host,
             name=host,
             namespace=entry.namespace,
-            ports=tuple(ServicePort(port.number, port.speaks, port.name) for port in spec.ports),
+            ports=tuple(_port(port, spec) for port in spec.ports),
             address=own[0] if own else "" if spec.addresses else addresses.get(host, ""),
             addresses=spec.addresses,
             identities=self._identities(entry),

@@ -95,7 +95,15 @@ KINDS: tuple[Kind, ...] = (
     Kind("Sidecar", "sidecars", NETWORKING, _ALL, SidecarSpec),
     Kind("EnvoyFilter", "envoyfilters", NETWORKING, ("v1alpha3",)),
     Kind("WorkloadEntry", "workloadentries", NETWORKING, _ALL, WorkloadEntrySpec, ("we",)),
-    Kind("WorkloadGroup", "workloadgroups", NETWORKING, _ALL, short_names=("wg",)),
+    Kind(
+        "WorkloadGroup",
+        "workloadgroups",
+        NETWORKING,
+        _ALL,
+        short_names=("wg",),
+        instead="write a Workload, or start the command with `mizzen run`: Mizzen runs what joins the mesh, so that labels,"
+        " serviceAccount, ports and probe stand there; for what runs elsewhere there is WorkloadEntry",
+    ),
     Kind("ProxyConfig", "proxyconfigs", NETWORKING, ("v1beta1",)),
     Kind(
         "AuthorizationPolicy",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from mizzen.resources.model import Later, Many, Model, StringMap
+from mizzen.resources.model import Many, Model, StringMap
 from mizzen.resources.protocols import Protocol, declared_protocol
 from mizzen.resources.workload_entry import WorkloadEntrySpec
 
@@ -39,9 +39,7 @@ class ServiceEntrySpec(Model):
     addresses: Many[str] = ()
     ports: Many[EntryPort] = ()
     location: Literal["MESH_EXTERNAL", "MESH_INTERNAL"] = "MESH_EXTERNAL"
-    resolution: Annotated[
-        Literal["NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"], Later(only={"DYNAMIC_DNS"})
-    ] = "NONE"
+    resolution: Literal["NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"] = "NONE"
     endpoints: Many[WorkloadEntrySpec] = ()
     workload_selector: EntrySelector | None = None
     export_to: Many[str] = ()

@@ -7,12 +7,23 @@ from typing import Any
 import pytest
 from tests.support.compiled import Compiled, compiled
 from tests.support.worlds import read, snapshot_of
-from tests.support.written import destination_rule, mesh_config, service_entry, to, virtual_service, workload
+from tests.support.written import (
+    destination_rule,
+    gateway_workload,
+    mesh_config,
+    service_entry,
+    to,
+    virtual_service,
+    workload,
+)
 
 from mizzen.compile.compiler import Compiler
 from mizzen.compile.resource import LISTENER, ROUTES
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
 from mizzen.stubs.envoy.extensions.clusters.dns.v3.dns_cluster_pb2 import DnsCluster
+from mizzen.stubs.envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3.sni_dynamic_forward_proxy_pb2 import (
+    FilterConfig,
+)
 from mizzen.stubs.envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 
 HOST = "api.example.com"
@@ -178,3 +189,43 @@ def test_a_compiler_notices_a_change_of_egress() -> None:
     ]
     before, after = (compiler.compile(one.proxies["client-0.default"], one) for one in snapshots)
     assert before[ROUTES] != after[ROUTES]
+
+
+WILD: dict[str, Any] = {"hosts": ["*.example.com"], "resolution": "DYNAMIC_DNS"}
+
+
+@pytest.mark.parametrize("capture", ["explicit", "transparent"])
+def test_the_host_of_a_request_is_looked_up_by_the_cluster(capture: str) -> None:
+    made = world(capture=capture, **WILD)
+    cluster = made.clusters["outbound|80||*.example.com"]
+    assert cluster.cluster_type.name == "envoy.clusters.dynamic_forward_proxy"
+    assert not made.endpoints
+
+
+@pytest.mark.parametrize("proxy", ["client-0.default", "ingress-0.default"])
+def test_a_server_name_is_looked_up_by_a_listener_inside_the_proxy(proxy: str) -> None:
+    ports = [{"number": 443, "name": "tls", "protocol": "TLS", "targetPort": 8443}]
+    texts = (service_entry("api", *ports, **WILD), workload("client"), gateway_workload())
+    snapshot = snapshot_of(read(*texts), "transparent")
+    made = Compiled(Compiler().compile(snapshot.proxies[proxy], snapshot))
+    (locality,) = made.clusters["outbound|443||*.example.com"].load_assignment.endpoints
+    name = locality.lb_endpoints[0].endpoint.address.envoy_internal_address.server_listener_name
+    listener = made.listeners[name]
+    assert [one.name for one in listener.listener_filters] == ["envoy.filters.listener.tls_inspector"]
+    look_up, passing = listener.filter_chains[0].filters
+    config, proxied = FilterConfig(), TcpProxy()
+    assert look_up.typed_config.Unpack(config)
+    assert passing.typed_config.Unpack(proxied)
+    assert config.port_value == 8443
+    assert made.clusters[proxied.cluster].cluster_type.name == "envoy.clusters.dynamic_forward_proxy"
+
+
+def test_in_a_node_proxy_each_seat_looks_names_up_by_itself() -> None:
+    ports = [{"number": 443, "name": "tls", "protocol": "TLS"}]
+    snapshot = snapshot_of(read(service_entry("api", *ports, **WILD), workload("client")), "node")
+    (proxy,) = snapshot.proxies.values()
+    made = Compiled(Compiler().compile(proxy, snapshot))
+    name = "client-0.default/dynamic|443|*.example.com"
+    assert name in made.listeners
+    source = made.clusters[name].upstream_bind_config.source_address
+    assert source.network_namespace_filepath == "/run/netns/client-0"

@@ -32,6 +32,8 @@ def service_entry(spec: ServiceEntrySpec, namespace: str) -> Iterator[Finding]:
         seen_names.add(port.name)
         seen_numbers.add(port.number)
     yield from _endpoints(spec)
+    if spec.resolution == "DYNAMIC_DNS":
+        yield from _dynamic(spec)
     yield from names.export_to("spec.exportTo", spec.export_to, namespace)
 
 
@@ -109,6 +111,33 @@ def _endpoints(spec: ServiceEntrySpec) -> Iterator[Finding]:
     known = {port.name for port in spec.ports}
     for index, endpoint in enumerate(spec.endpoints):
         yield from _endpoint(join("spec.endpoints", index), endpoint, spec.resolution, known)
+
+
+def _dynamic(spec: ServiceEntrySpec) -> Iterator[Finding]:
+    """Proxies look up what each client asks for, so nothing may say otherwise, and clients must ask."""
+    for index, host in enumerate(spec.hosts):
+        if not is_wildcard(host):
+            message = f"hosts must be wildcards for resolution DYNAMIC_DNS: {host!r}"
+            yield Finding(join("spec.hosts", index), message, hint="write `resolution: DNS` for a single host")
+    for field, given in (("addresses", spec.addresses), ("endpoints", spec.endpoints)):
+        if given:
+            yield Finding(
+                f"spec.{field}", f"no {field} should be provided for resolution DYNAMIC_DNS", hint="remove it"
+            )
+    if spec.workload_selector is not None:
+        yield Finding("spec.workloadSelector", "no workloadSelector should be provided for resolution DYNAMIC_DNS")
+    for index, port in enumerate(spec.ports):
+        path = join("spec.ports", index)
+        if not (port.speaks.is_http or port.speaks.is_tls):
+            message = (
+                f"resolution DYNAMIC_DNS is for HTTP and TLS, and port {port.number} carries bytes: they name no host"
+            )
+            yield Finding(f"{path}.protocol", message, hint="write `protocol: HTTP` or `TLS`")
+        elif port.speaks.is_http and port.target_port not in (0, port.number):
+            message = (
+                "the port of a request is that of its host: 80 or, where a DestinationRule begins TLS, 443 without one"
+            )
+            yield Finding(f"{path}.targetPort", message, hint="remove it", code=_LATER)
 
 
 def _needless(spec: ServiceEntrySpec) -> Iterator[Finding]:

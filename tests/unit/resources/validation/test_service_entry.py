@@ -111,10 +111,38 @@ def test_rules_of_a_service_entry(loaded: Loaded, expected: list[str]) -> None:
     assert sorted(said(loaded)) == sorted(expected)
 
 
+def test_rules_of_names_that_clients_ask_for() -> None:
+    ports = [{"number": 443, "name": "tls", "protocol": "TLS", "targetPort": 8443}, {"number": 80, "name": "http"}]
+    assert said(entry(resolution="DYNAMIC_DNS", hosts=["*.example.com"], ports=ports)) == []
+    wrong = entry(
+        resolution="DYNAMIC_DNS",
+        hosts=["a.example.com"],
+        ports=[{"number": 90, "name": "tcp", "protocol": "TCP"}],
+        addresses=["10.0.0.1"],
+        endpoints=[{"address": "10.0.0.1"}],
+    )
+    assert sorted(said(wrong)) == [
+        "error: spec.addresses: no addresses should be provided for resolution DYNAMIC_DNS",
+        "error: spec.endpoints: no endpoints should be provided for resolution DYNAMIC_DNS",
+        "error: spec.hosts[0]: hosts must be wildcards for resolution DYNAMIC_DNS: 'a.example.com'",
+        (
+            "error: spec.ports[0].protocol: resolution DYNAMIC_DNS is for HTTP and TLS, and port 90 carries bytes: they "
+            "name no host"
+        ),
+    ]
+
+
 @pytest.mark.parametrize(
     ("spec", "path"),
     [
-        ({"resolution": "DYNAMIC_DNS"}, "spec.resolution"),
+        (
+            {
+                "resolution": "DYNAMIC_DNS",
+                "hosts": ["*.example.com"],
+                "ports": [{"number": 80, "name": "http", "protocol": "HTTP", "targetPort": 8080}],
+            },
+            "spec.ports[0].targetPort",
+        ),
         ({"addresses": ["2001:db8::1"]}, "spec.addresses[0]"),
         ({"resolution": "STATIC", "endpoints": [{"address": "unix:///a"}]}, "spec.endpoints[0].address"),
         ({"resolution": "STATIC", "endpoints": [{"address": "10.0.0.1", "network": "a"}]}, "spec.endpoints[0].network"),
