@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from mizzen.control.attachments import Attachments
 from mizzen.mesh.model import Endpoint, Proxy, Service, Snapshot
 from mizzen.registry.credentials import Credentials
+from mizzen.registry.egress import egress_names
 from mizzen.registry.entries import Entries, automatic_hosts
 from mizzen.registry.gateways import wanted_secrets, wanted_sockets
 from mizzen.registry.processes import build_endpoints, build_proxies
@@ -149,6 +150,7 @@ def build_desired(
         trust_domain=inputs.trust_domain,
         workloads=tuple(_desired(workload, inputs) for workload in workloads),
         services=tuple(_name(service) for service in services.values() if service.callable_by_name),
+        egress=egress_names(_sidecars(inputs), inputs.report.instances if inputs.report else ()),
         problems=tuple(str(problem) for problem in problems),
         written=_written(contents) if contents else (),
         attachments=inputs.attachments.told(),

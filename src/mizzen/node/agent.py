@@ -51,7 +51,7 @@ from mizzen.node.sds import Certificates
 from mizzen.node.specs import Workload
 from mizzen.node.system_roots import system_roots
 from mizzen.node.workloads import Workloads
-from mizzen.registry.reports import Desired, IssuedCertificate, ServiceName, WrittenResource
+from mizzen.registry.reports import Desired, EgressNames, IssuedCertificate, ServiceName, WrittenResource
 from mizzen.settings import Settings
 from mizzen.xds import SECRETS, Discovery, serve
 
@@ -98,6 +98,7 @@ class _Agent:
         self._capture = capture
         self._began = asyncio.get_running_loop().time()
         self._services: tuple[ServiceName, ...] = ()
+        self._egress: tuple[EgressNames, ...] = ()
         self._problems: tuple[str, ...] = ()
         self._written: tuple[WrittenResource, ...] | None = None
         self._settings = settings
@@ -184,10 +185,13 @@ class _Agent:
 
     def _take(self, desired: Desired) -> None:
         if desired.services != self._services:
-            self._services = desired.services
-            self._capture.update(desired.services)
+            self._services, self._egress = desired.services, desired.egress
+            self._capture.update(desired.services, desired.egress)
             self._workloads.refresh()
             self._runs.refresh()
+        elif desired.egress != self._egress:
+            self._egress = desired.egress
+            self._capture.update(desired.services, desired.egress)
         self._workloads.take(desired.workloads)
         self._containers.take(desired)
         self._runs.take(desired)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
-from mizzen.registry.reports import InstancePort, OutboundPort, ServiceName
+from mizzen.registry.reports import EgressNames, InstancePort, OutboundPort, ServiceName
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,10 @@ class Capture(Protocol):
         """Lets members of the mesh in these subnets call the instances; raises :class:`CaptureError`."""
         ...
 
-    def update(self, services: Sequence[ServiceName]) -> None:
-        """Takes the services that applications may call by name: at start and whenever they change."""
+    def update(self, services: Sequence[ServiceName], egress: Sequence[EgressNames] = ()) -> None:
+        """Takes the services that applications may call by name, and which instances may not call all of them: at start and
+        whenever they change.
+        """
         ...
 
     def outbound(self, place: Place) -> tuple[OutboundPort, ...]:

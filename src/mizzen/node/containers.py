@@ -26,7 +26,7 @@ from mizzen.node.looking import Looking
 from mizzen.node.runtimes import Runtime
 from mizzen.node.specs import Workload
 from mizzen.registry.containers import Container
-from mizzen.registry.reports import Attachment, Desired, ServiceName
+from mizzen.registry.reports import Attachment, Desired, EgressNames, ServiceName
 
 if TYPE_CHECKING:
     from mizzen.node.capture.nameserver import Names
@@ -47,6 +47,7 @@ class Containers:
         self._attachments: Sequence[Attachment] = ()
         self._version = 0
         self._services: tuple[ServiceName, ...] = ()
+        self._egress: tuple[EgressNames, ...] = ()
         self._names: Names | None = None
         self._members: Members | None = None
         self._engine: Engine | None = None
@@ -78,8 +79,8 @@ class Containers:
         """Takes which containers are to be members, the services that they may call by name, and who wants to see all."""
         self._looking.take(desired.look)
         self._attachments, self._version = desired.attachments, desired.attachments_version
-        if desired.services != self._services:
-            self._services = desired.services
+        if (desired.services, desired.egress) != (self._services, self._egress):
+            self._services, self._egress = desired.services, desired.egress
             self._name_services()
         if self._members:
             self._members.take(self._attachments, self._version)
@@ -156,4 +157,4 @@ class Containers:
         if self._names is not None:
             from mizzen.node.capture.answers import name_table
 
-            self._names.table = name_table(self._services)
+            self._names.table = name_table(self._services, self._egress)

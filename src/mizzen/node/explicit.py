@@ -14,7 +14,7 @@ import structlog
 
 from mizzen.node.capturing import CaptureError, DeclaredPort, Place
 from mizzen.node.ports import LOOPBACK, NoFreePortError, Ports
-from mizzen.registry.reports import InstancePort, OutboundPort, ServiceName
+from mizzen.registry.reports import EgressNames, InstancePort, OutboundPort, ServiceName
 
 log = structlog.get_logger(__name__)
 
@@ -93,7 +93,8 @@ class ExplicitCapture:
         for port in taken.all:
             self._ports.give_back(port)
 
-    def update(self, services: Sequence[ServiceName]) -> None:
+    def update(self, services: Sequence[ServiceName], egress: Sequence[EgressNames] = ()) -> None:  # noqa: ARG002
+        """Takes the services; a proxy takes nothing on the ports of those that its Sidecar hides."""
         self._services = tuple(services)
 
     def outbound(self, place: Place) -> tuple[OutboundPort, ...]:

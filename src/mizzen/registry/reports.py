@@ -74,6 +74,17 @@ class ServiceName(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     export_to: tuple[str, ...] = ()
 
 
+class EgressNames(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Which services instances of one namespace may call by name, because they obey a Sidecar.
+
+    ``hosts`` are those of its egress listeners, each with the port that it is for, or 0.
+    """
+
+    namespace: str
+    instances: tuple[str, ...]
+    hosts: tuple[tuple[int, tuple[str, ...]], ...]
+
+
 class WrittenResource(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A resource as users wrote it: its kind, namespace and name in words, a ``digest`` of what it says, and the
     watched ``file`` that holds it, or "" for one that was applied.
@@ -99,10 +110,10 @@ class Attachment(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class Desired(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """All that a node needs to know: what to run, and which names to answer.
 
-    ``problems`` are what is wrong with watched files or was rejected by Envoy, in words: the node tells them where the
-    mesh was started, since nobody gave a command that could answer with them. ``written`` are all resources, for the
-    same reason: the node tells which edits of watched files have come into force. ``attachments_version`` counts the
-    changes of ``attachments``. ``look`` grows with each time that a user asks which containers there are. ``dismissed`` are
+    ``egress`` is about instances that may not call all of them. ``problems`` are what is wrong with watched files or was
+    rejected by Envoy, in words: the node tells them where the mesh was started, since nobody gave a command that could
+    answer with them. ``written`` are all resources, for the same reason: the node tells which edits of watched files have
+    come into force. ``attachments_version`` counts the changes of ``attachments``. ``look`` grows with each time that a user asks which containers there are. ``dismissed`` are
     services, by namespace and name, that runs offered which have ended, and that users do not want any more.
     """
 
@@ -110,6 +121,7 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     trust_domain: str
     workloads: tuple[DesiredWorkload, ...] = ()
     services: tuple[ServiceName, ...] = ()
+    egress: tuple[EgressNames, ...] = ()
     problems: tuple[str, ...] = ()
     written: tuple[WrittenResource, ...] = ()
     attachments: tuple[Attachment, ...] = ()

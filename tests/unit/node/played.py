@@ -33,7 +33,15 @@ from mizzen.node.probes import Answer, Probe, Surroundings
 from mizzen.node.processes import Command, Exit
 from mizzen.node.runtimes import ProcessRuntime
 from mizzen.node.specs import Workload
-from mizzen.registry.reports import DesiredWorkload, Instance, InstancePort, OutboundPort, Report, ServiceName
+from mizzen.registry.reports import (
+    DesiredWorkload,
+    EgressNames,
+    Instance,
+    InstancePort,
+    OutboundPort,
+    Report,
+    ServiceName,
+)
 from mizzen.settings import Settings
 
 E = TypeVar("E", bound=Event)
@@ -300,7 +308,7 @@ class PlayedCapture:
     async def admit(self, networks: Collection[str]) -> None:
         return None
 
-    def update(self, services: Sequence[ServiceName]) -> None:
+    def update(self, services: Sequence[ServiceName], egress: Sequence[EgressNames] = ()) -> None:
         return None
 
     def outbound(self, place: Place) -> tuple[OutboundPort, ...]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from types import MappingProxyType
+from typing import NamedTuple
 
 import dns.exception
 import dns.flags
@@ -21,7 +22,8 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 
-from mizzen.registry.reports import ServiceName
+from mizzen.registry.reports import EgressNames, ServiceName
+from mizzen.resources.egress_hosts import egress_hosts
 from mizzen.resources.hosts import DEFAULT_DOMAIN
 
 TTL = 30  # seconds, as Istio's
@@ -32,21 +34,35 @@ _VIRTUAL_REVERSE = "240.240.in-addr.arpa"
 _SMALLEST_UDP_ANSWER = 512  # RFC 1035 4.2.1; more only if the client says so with EDNS
 
 
+class Asker(NamedTuple):
+    """Who asks: an instance, in a namespace of the mesh."""
+
+    namespace: str
+    instance: str = ""
+
+
 @dataclass(frozen=True)
 class NameTable:
     """The names to answer: ``addresses`` from full lower-case name to IPv4 address, "" for a service that has none.
 
     ``seen_by`` are the namespaces in which a name is known, for those that are not known in all. ``branches`` are the names
-    under ``domain`` that have names below them and are none themselves.
+    under ``domain`` that have names below them and are none themselves. ``egress`` is what instances may call that may not
+    call everything, by namespace and name, and ``services`` whose a name is.
     """
 
     addresses: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     branches: frozenset[str] = frozenset()
     domain: str = DEFAULT_DOMAIN
     seen_by: Mapping[str, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
+    services: Mapping[str, ServiceName] = field(default_factory=lambda: MappingProxyType({}))
+    egress: Mapping[Asker, EgressNames] = field(default_factory=lambda: MappingProxyType({}))
 
-    def knows(self, name: str, client_namespace: str) -> bool:
-        return name in self.addresses and client_namespace in self.seen_by.get(name, (client_namespace,))
+    def knows(self, name: str, client: Asker) -> bool:
+        """Tells whether a name in full is known to a client."""
+        if name not in self.addresses or client.namespace not in self.seen_by.get(name, (client.namespace,)):
+            return False
+        limits = self.egress.get(client)
+        return limits is None or _may_call(limits, self.services[name])
 
 
 @dataclass(frozen=True)
@@ -60,25 +76,42 @@ class MalformedQueryError(Exception):
     """The packet is no question that could be answered."""
 
 
-def name_table(services: Iterable[ServiceName], domain: str = DEFAULT_DOMAIN) -> NameTable:
-    """Builds the table of all services that a node knows."""
-    services = list(services)
-    # A service that has a name comes before one that is only called so.
-    addresses = {
-        f"{alias}.{service.namespace}.svc.{domain}".lower(): service.address
-        for service in services
-        for alias in service.aliases
-    }
-    addresses |= {_full_name(service): service.address for service in services}
-    branches = {branch for name in addresses for branch in _branches(name) if _inside(branch, domain)}
-    seen_by = {_full_name(service): frozenset(service.export_to) for service in services if service.export_to}
-    return NameTable(
-        MappingProxyType(addresses), frozenset(branches - addresses.keys()), domain, MappingProxyType(seen_by)
+def _may_call(limits: EgressNames, service: ServiceName) -> bool:
+    """Tells whether an egress listener selects a service, with the port that the listener is for (Istio 2.6)."""
+    return any(
+        egress_hosts(hosts, limits.namespace).service(_full_name(service), service.namespace)
+        for port, hosts in limits.hosts
+        if not port or port in service.ports
     )
 
 
-def answer(query: bytes, table: NameTable, client_namespace: str, searched: Sequence[str] = ()) -> bytes | Forward:
-    """Answers a question of a workload in ``client_namespace``, both as on the wire.
+def name_table(
+    services: Iterable[ServiceName], egress: Iterable[EgressNames] = (), domain: str = DEFAULT_DOMAIN
+) -> NameTable:
+    """Builds the table of all services that a node knows."""
+    services = list(services)
+    # A service that has a name comes before one that is only called so.
+    named = {
+        f"{alias}.{service.namespace}.svc.{domain}".lower(): service
+        for service in services
+        for alias in service.aliases
+    }
+    named |= {_full_name(service): service for service in services}
+    addresses = {name: service.address for name, service in named.items()}
+    branches = {branch for name in addresses for branch in _branches(name) if _inside(branch, domain)}
+    seen_by = {_full_name(service): frozenset(service.export_to) for service in services if service.export_to}
+    return NameTable(
+        MappingProxyType(addresses),
+        frozenset(branches - addresses.keys()),
+        domain,
+        MappingProxyType(seen_by),
+        MappingProxyType(named),
+        MappingProxyType({Asker(one.namespace, name): one for one in egress for name in one.instances}),
+    )
+
+
+def answer(query: bytes, table: NameTable, client: Asker, searched: Sequence[str] = ()) -> bytes | Forward:
+    """Answers a question of an instance, both as on the wire.
 
     ``searched`` are domains that the workload's resolver appends before the mesh has a say in it, as in a container: a
     name of the mesh below one of them is answered as the name itself.
@@ -95,7 +128,7 @@ def answer(query: bytes, table: NameTable, client_namespace: str, searched: Sequ
     if asked.rdclass not in (dns.rdataclass.IN, dns.rdataclass.ANY):
         return _response(question, dns.rcode.REFUSED)
     name = asked.name.to_text(omit_final_dot=True).lower()
-    address = _find(name, table, client_namespace, searched)
+    address = _find(name, table, client, searched)
     if address is not None:
         wanted = asked.rdtype in (dns.rdatatype.A, dns.rdatatype.ANY)
         return _response(question, dns.rcode.NOERROR, address if wanted else "")
@@ -132,11 +165,11 @@ def _full_name(service: ServiceName) -> str:
     return service.host.rstrip(".").lower()
 
 
-def _find(name: str, table: NameTable, client_namespace: str, searched: Sequence[str]) -> str | None:
+def _find(name: str, table: NameTable, client: Asker, searched: Sequence[str]) -> str | None:
     """Returns the address of a name in any of its forms, None if it is unknown; the full name wins."""
     for candidate in (name, *_without_domains(name, searched)):
-        for full in _full_names(candidate, table.domain, client_namespace):
-            if table.knows(full, client_namespace):
+        for full in _full_names(candidate, table.domain, client.namespace):
+            if table.knows(full, client):
                 return table.addresses[full]
     return None
 

@@ -19,6 +19,7 @@ from typing import Self, TypeVar
 import structlog
 
 from mizzen.node.capture import connections, foreign, links, rules
+from mizzen.node.capture.answers import Asker
 from mizzen.node.capture.blocking import ended, finished
 from mizzen.node.capture.foreign import ForeignNamespace, Held
 from mizzen.node.capture.nameserver import DnsSockets, Names, NameServers
@@ -247,9 +248,8 @@ class Attachments:
     async def _serve(self, wanted: ForeignNamespace, made: _Made, resolvers: Resolvers) -> _Attached:
         held, sockets = made
         upstream = Upstream(lambda: _servers(resolvers), new_socket=held.new_resolver_socket)
-        server = NameServers(
-            wanted.namespace, self._names, upstream, self._tasks, lambda: resolvers.configuration().searched
-        )
+        client = Asker(wanted.namespace, wanted.instance)
+        server = NameServers(client, self._names, upstream, self._tasks, lambda: resolvers.configuration().searched)
         try:
             await server.start(sockets)
             path = self._paths.add(wanted.instance, wanted.namespace, held)

@@ -18,7 +18,7 @@ import structlog
 
 from mizzen.compile.names import PROXY_DNS_PORT
 from mizzen.node.capture import answers, rules
-from mizzen.node.capture.answers import Forward, MalformedQueryError, NameTable
+from mizzen.node.capture.answers import Asker, Forward, MalformedQueryError, NameTable
 from mizzen.node.capture.upstream import Upstream
 
 log = structlog.get_logger(__name__)
@@ -82,21 +82,21 @@ def _sockets(port: int) -> tuple[socket.socket, socket.socket]:
 
 
 class NameServer(asyncio.DatagramProtocol):
-    """Answers the questions of an instance in ``client_namespace`` (a namespace of the mesh, not of the kernel).
+    """Answers the questions of one instance.
 
     ``searched`` says which domains its resolver appends to names (see :func:`answers.answer`).
     """
 
     def __init__(
         self,
-        client_namespace: str,
+        client: Asker,
         names: Names,
         upstream: Upstream,
         group: asyncio.TaskGroup,
         searched: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self.counts = Counts()
-        self._client_namespace = client_namespace
+        self._client = client
         self._names = names
         self._upstream = upstream
         self._group = group
@@ -183,7 +183,7 @@ class NameServer(asyncio.DatagramProtocol):
     def _answer(self, query: bytes) -> bytes | Forward | None:
         self.counts.questions += 1
         try:
-            return answers.answer(query, self._names.table, self._client_namespace, self._searched())
+            return answers.answer(query, self._names.table, self._client, self._searched())
         except MalformedQueryError as error:
             self.counts.malformed += 1
             log.debug("ignored a malformed DNS question", error=str(error))
@@ -211,14 +211,14 @@ class NameServers:
 
     def __init__(
         self,
-        client_namespace: str,
+        client: Asker,
         names: Names,
         upstream: Upstream,
         group: asyncio.TaskGroup,
         searched: Callable[[], Sequence[str]] = tuple,
     ) -> None:
-        self._own = NameServer(client_namespace, names, upstream, group, searched)
-        self._proxys = NameServer(client_namespace, Names(), upstream, group)
+        self._own = NameServer(client, names, upstream, group, searched)
+        self._proxys = NameServer(client, Names(), upstream, group)
 
     async def start(self, sockets: DnsSockets) -> None:
         """Serves on the sockets, which are closed by :meth:`stop`."""

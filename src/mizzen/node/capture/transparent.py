@@ -26,7 +26,7 @@ from mizzen.node.capture.namespaces import Namespace, close_namespace, open_name
 from mizzen.node.capture.places import captured_ports, check_ports
 from mizzen.node.capture.upstream import Resolvers, Upstream
 from mizzen.node.capturing import CaptureError, DeclaredPort, Place
-from mizzen.registry.reports import OutboundPort, ServiceName
+from mizzen.registry.reports import EgressNames, OutboundPort, ServiceName
 from mizzen.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -136,8 +136,8 @@ class TransparentCapture:
                 self._admitted -= new
                 raise CaptureError(f"containers of {', '.join(sorted(new))} cannot call processes: {error}") from error
 
-    def update(self, services: Sequence[ServiceName]) -> None:
-        self._names.table = answers.name_table(services)
+    def update(self, services: Sequence[ServiceName], egress: Sequence[EgressNames] = ()) -> None:
+        self._names.table = answers.name_table(services, egress)
 
     def outbound(self, place: Place) -> tuple[OutboundPort, ...]:  # noqa: ARG002 - names lead to services here
         return ()
@@ -149,7 +149,7 @@ class TransparentCapture:
 
     async def _furnish(self, namespace: str, instance: str, ports: Sequence[DeclaredPort], made: Namespace) -> _Open:
         file = self._folder / f"{instance}.{namespace}.conf"
-        server = NameServers(namespace, self._names, self._upstream, self._tasks)
+        server = NameServers(answers.Asker(namespace, instance), self._names, self._upstream, self._tasks)
         try:
             self._write_resolv_conf(file, namespace)
             await server.start(made.sockets)

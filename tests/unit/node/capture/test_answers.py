@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mizzen.node.capture.answers import (
+    Asker,
     Forward,
     MalformedQueryError,
     answer,
@@ -20,7 +21,7 @@ from mizzen.node.capture.answers import (
     resolv_conf,
     truncated,
 )
-from mizzen.registry.reports import ServiceName
+from mizzen.registry.reports import EgressNames, ServiceName
 
 
 def service(name: str, namespace: str, address: str, host: str = "") -> ServiceName:
@@ -43,7 +44,7 @@ def ask(
     name: str, kind: str = "A", namespace: str = "default", searched: tuple[str, ...] = (), **options: int
 ) -> dns.message.Message | Forward:
     query = dns.message.make_query(name, kind, **options)  # type: ignore[arg-type]
-    found = answer(query.to_wire(), TABLE, namespace, searched)
+    found = answer(query.to_wire(), TABLE, Asker(namespace), searched)
     if isinstance(found, Forward):
         return found
     response = dns.message.from_wire(found)
@@ -169,7 +170,7 @@ def test_an_edns_question_has_an_edns_answer() -> None:
 
 def test_another_class_is_refused() -> None:
     query = dns.message.make_query("version.bind.", "TXT", "CH")
-    found = answer(query.to_wire(), TABLE, "default")
+    found = answer(query.to_wire(), TABLE, Asker("default"))
     assert isinstance(found, bytes)
     assert dns.message.from_wire(found).rcode() == dns.rcode.REFUSED
 
@@ -177,7 +178,7 @@ def test_another_class_is_refused() -> None:
 def test_another_operation_is_not_implemented() -> None:
     query = dns.message.make_query("reviews.", "A")
     query.set_opcode(dns.opcode.STATUS)
-    found = answer(query.to_wire(), TABLE, "default")
+    found = answer(query.to_wire(), TABLE, Asker("default"))
     assert isinstance(found, bytes)
     assert dns.message.from_wire(found).rcode() == dns.rcode.NOTIMP
 
@@ -196,13 +197,13 @@ def test_another_operation_is_not_implemented() -> None:
 )
 def test_what_is_no_question_is_malformed(wire: bytes) -> None:
     with pytest.raises(MalformedQueryError):
-        answer(wire, TABLE, "default")
+        answer(wire, TABLE, Asker("default"))
 
 
 @given(st.binary(max_size=80) | st.binary(min_size=8, max_size=40).map(lambda tail: b"\0\1\1\0\0\1\0\0\0\0\0\0" + tail))
 def test_no_packet_raises_anything_else(wire: bytes) -> None:
     with contextlib.suppress(MalformedQueryError):
-        assert isinstance(answer(wire, TABLE, "default"), bytes | Forward)
+        assert isinstance(answer(wire, TABLE, Asker("default")), bytes | Forward)
 
 
 def test_failure_and_truncation_are_answers_to_the_question() -> None:
@@ -227,5 +228,37 @@ def test_a_name_that_is_not_exported_is_asked_outside() -> None:
         host="api.example.com", name="api.example.com", namespace="a", address="240.240.0.9", ports=(), export_to=("a",)
     )
     query = dns.message.make_query("api.example.com", "A").to_wire()
-    assert isinstance(answer(query, name_table([private]), "b"), Forward)
-    assert not isinstance(answer(query, name_table([private]), "a"), Forward)
+    assert isinstance(answer(query, name_table([private]), Asker("b")), Forward)
+    assert not isinstance(answer(query, name_table([private]), Asker("a")), Forward)
+
+
+def test_a_name_that_a_sidecar_hides_is_unknown_to_the_instances_that_obey_it() -> None:
+    def named(name: str, *ports: int) -> ServiceName:
+        host = f"{name}.svc.cluster.local" if "." not in name.removesuffix(".far") else name
+        namespace = "far" if name.endswith(".far") else "default"
+        return ServiceName(host=host, name=name, namespace=namespace, address="240.240.0.1", ports=ports or (80,))
+
+    near = ServiceName(
+        host="near.default.svc.cluster.local", name="near", namespace="default", address="240.240.0.1", ports=(80, 81)
+    )
+    limits = EgressNames(
+        namespace="default",
+        instances=("a-0", "b-0"),
+        hosts=((81, ("./*",)), (82, ("far/*",)), (0, ("*/api.example.com",))),
+    )
+    table = name_table([near, named("there.far", 80), named("api.example.com"), named("other.example.com")], [limits])
+
+    def asked(name: str, client: Asker) -> str:
+        found = answer(dns.message.make_query(name, "A").to_wire(), table, client)
+        if isinstance(found, Forward):
+            return "forward"
+        return dns.rcode.to_text(dns.message.from_wire(found).rcode())
+
+    for client, expected in (
+        (Asker("default", "a-0"), ["NOERROR", "NXDOMAIN", "NOERROR", "forward"]),
+        (Asker("default", "b-0"), ["NOERROR", "NXDOMAIN", "NOERROR", "forward"]),
+        (Asker("default", "c-0"), ["NOERROR", "NOERROR", "NOERROR", "NOERROR"]),
+        (Asker("far", "a-0"), ["forward", "NOERROR", "NOERROR", "NOERROR"]),
+    ):
+        names = ("near", "there.far.svc.cluster.local", "api.example.com", "other.example.com")
+        assert [asked(name, client) for name in names] == expected

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from mizzen.node.capture import nameserver
-from mizzen.node.capture.answers import failure, name_table
+from mizzen.node.capture.answers import Asker, failure, name_table
 from mizzen.node.capture.nameserver import DnsSockets, Names, NameServer, NameServers
 from mizzen.node.capture.upstream import Upstream
 from mizzen.registry.reports import ServiceName
@@ -49,7 +49,7 @@ async def serving(
     udp.setblocking(False)
     tcp.setblocking(False)
     async with asyncio.TaskGroup() as group:
-        server = NameServer("default", names or Names(name_table([REVIEWS])), upstream, group, searched)
+        server = NameServer(Asker("default"), names or Names(name_table([REVIEWS])), upstream, group, searched)
         await server.start(udp, tcp)
         try:
             yield server, udp.getsockname()
@@ -234,7 +234,7 @@ async def test_the_proxy_is_answered_as_the_world_outside_is() -> None:
         one.listen()
     own, proxys = (one.getsockname() for one in (sockets.udp, sockets.proxy_udp))
     async with asyncio.TaskGroup() as group:
-        servers = NameServers("default", names, FakeUpstream(failure(query.to_wire())), group)
+        servers = NameServers(Asker("default"), names, FakeUpstream(failure(query.to_wire())), group)
         await servers.start(sockets)
         for address, code in ((own, dns.rcode.NOERROR), (proxys, dns.rcode.SERVFAIL)):
             async with udp_client(address) as (send, receive):
