@@ -94,7 +94,11 @@ class _Given:
     def scope(self, hosts: tuple[str, ...], ports: _Ports) -> Scope:
         """Returns what one listener selects."""
         selected = egress_hosts(hosts, self._namespace)
-        rules = [one for one in self._routes if selected.virtual_service(host_names(one), one.namespace)]
+        rules = [
+            one
+            for one in self._routes
+            if selected.concerns(one.namespace) and selected.virtual_service(host_names(one), one.namespace)
+        ]
         routes = VirtualServiceIndex(rules, self._namespace)
         services = [self._scoped(one, routes) for one in self._selected(selected, ports)]
         return Scope(
@@ -111,7 +115,8 @@ class _Given:
 
     def _selected(self, hosts: EgressHosts, ports: _Ports) -> Iterator[Service]:
         for host, service in self._services.items():
-            if hosts.service(host.lower(), service.namespace) and self._sees(service) and (one := ports.of(service)):
+            selected = hosts.concerns(service.namespace) and hosts.service(host.lower(), service.namespace)
+            if selected and self._sees(service) and (one := ports.of(service)):
                 yield one
 
     def _sees(self, service: Service) -> bool:

@@ -43,6 +43,10 @@ class EgressHosts:
     selected: Mapping[str, _Names]
     left_out: Mapping[str, _Names]
 
+    def concerns(self, namespace: str) -> bool:
+        """Tells whether anything of a namespace may be selected: of most, nothing is, and this says so at once."""
+        return namespace in self.selected or ANY in self.selected
+
     def service(self, host: str, namespace: str) -> bool:
         """Tells whether a service of a namespace is selected: all that its host stands for must be."""
         if any(names.cover(host) for names in _of(self.left_out, namespace)):
