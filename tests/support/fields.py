@@ -90,6 +90,8 @@ def _pairs(annotation: Any, template: Any, path: str) -> Iterator[tuple[str, Two
     annotation = _bare(annotation)
     if isinstance(template, Two):
         yield path, template
+    elif annotation is Any:  # what stands there has no fields of ours
+        return
     elif isinstance(template, list):
         for item in template:
             yield from _pairs(get_args(annotation)[0], item, path)

@@ -114,6 +114,25 @@ def sidecar(*egress: str | Mapping[str, Any], name: str = "default", namespace: 
     )
 
 
+def envoy_filter(name: str, *patches: Mapping[str, Any], namespace: str = "default", **spec: Any) -> str:
+    spec = ({"configPatches": list(patches)} if patches else {}) | spec
+    return _resource("networking.istio.io/v1alpha3", "EnvoyFilter", name, namespace, spec)
+
+
+def patch(target: str, operation: str, value: Mapping[str, Any] | None = None, **match: Any) -> dict[str, Any]:
+    """A patch of an EnvoyFilter, with the conditions of its match."""
+    written = {"operation": operation} | ({} if value is None else {"value": dict(value)})
+    return {"applyTo": target, "patch": written} | ({"match": match} if match else {})
+
+
+def typed(name: str, type_name: str, **config: Any) -> dict[str, Any]:
+    """A filter of this name, with a configuration of one of Envoy's types (the end of its name)."""
+    return {
+        "name": name,
+        "typed_config": {"@type": f"type.googleapis.com/envoy.extensions.filters.{type_name}", **config},
+    }
+
+
 def mesh_config(name: str = "mesh", **spec: Any) -> str:
     return _resource("mizzen.dev/v1alpha1", "MeshConfig", name, "default", spec)
 

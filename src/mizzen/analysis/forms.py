@@ -47,18 +47,6 @@ def _with_opposites(names: tuple[str, ...]) -> Form:
 FORMS: Mapping[str, Form] = MappingProxyType(
     {
         "WorkloadGroup": {"metadata": {"labels": _LABELS, "annotations": _LABELS}, "template": _ENTRY, "probe": ANY},
-        "EnvoyFilter": {
-            "workloadSelector": {"labels": _LABELS},
-            "targetRefs": [_REFERENCE],
-            "priority": WHOLE,
-            "configPatches": [
-                {
-                    "applyTo": TEXT,
-                    "match": ANY,
-                    "patch": {"operation": TEXT, "value": ANY, "filterClass": TEXT},
-                }
-            ],
-        },
         "PeerAuthentication": {"selector": _SELECTOR, "mtls": _MTLS, "portLevelMtls": {"*": _MTLS}},
         "RequestAuthentication": {
             **_TARGETED,

@@ -1,9 +1,9 @@
 """What is wrong with each resource by itself: the loader's word, in the codes of an analysis.
 
 For kinds with a model that is the loader, for others the tables and rules of this package (``forms``,
-``networking_rules``, ``policy_rules``). For Istio's kinds an error is IST0106 and a warning IST0133, as for istioctl. A
-field of Istio's API that Mizzen does not implement yet is no mistake of who wrote it: that is said once for each resource
-(MZN0001), and once for each kind that Mizzen reads but does not act on (MZN0002).
+``policy_rules``). For Istio's kinds an error is IST0106 and a warning IST0133, as for istioctl. A field of Istio's API that
+Mizzen does not implement yet is no mistake of who wrote it: that is said once for each resource (MZN0001), and once for each
+kind that Mizzen reads but does not act on (MZN0002).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 
-from mizzen.analysis import networking_rules, policy_rules
+from mizzen.analysis import policy_rules
 from mizzen.analysis.forms import FORMS
 from mizzen.analysis.items import GATEWAY_API, Item
 from mizzen.analysis.l4_matches import repeated
@@ -60,7 +60,6 @@ def plain_validation(kind: Kind) -> Callable[[World], Iterator[Message]]:
 
 _RULES: Mapping[str, Callable[[Values], Iterator[Finding]]] = {
     "AuthorizationPolicy": policy_rules.authorization_policy,
-    "EnvoyFilter": networking_rules.envoy_filter,
     "PeerAuthentication": policy_rules.peer_authentication,
     "RequestAuthentication": policy_rules.request_authentication,
     "Telemetry": policy_rules.telemetry,

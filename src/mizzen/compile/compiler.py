@@ -12,13 +12,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from mizzen.compile import clusters, gateways, listener_views, listeners, proxyless
 from mizzen.compile.listener_views import Target
 from mizzen.compile.listeners import OutboundView
 from mizzen.compile.localities import Caller
 from mizzen.compile.outbound import Builders, Named, Outbound, by_name, kept, remember
+from mizzen.compile.patches.patch import Patches, PatchId
+from mizzen.compile.patches.places import Subject
+from mizzen.compile.patches.selecting import Selection, reads_inbound
+from mizzen.compile.patches.stage import Patcher
 from mizzen.compile.resource import CLUSTER, ENDPOINTS, FILTERS, LISTENER, ROUTES, Resources, XdsResource
 from mizzen.compile.route_views import source_of
 from mizzen.compile.seats import ALONE, Seat, seat_of
@@ -39,12 +43,19 @@ _Seeing: TypeAlias = tuple[str, Sidecar | None]
 _Place: TypeAlias = tuple[str, Key | None, Seat]
 
 
+class _Serving(NamedTuple):
+    """What of policy says how requests to an instance are taken: a Sidecar, and patches, which ``read`` them inside a proxy."""
+
+    sidecar: Sidecar | None
+    read: bool
+
+
 @dataclass(frozen=True)
 class _Compiled:
     """What was made for an instance, and what from: the last of these serves as long as they stay the same."""
 
     instance: Instance
-    sidecar: Sidecar | None
+    serving: _Serving
     outbound: Outbound
     trust_domain: str
     resources: Resources
@@ -73,6 +84,8 @@ class Compiler:
         self._inside_listener = remember(listeners.build_inside)
         self._proxyless = proxyless.Builder()
         self._gateways = gateways.Builder()
+        self._selection = Selection()
+        self._patcher = Patcher()
 
     def compile(self, proxy: Proxy, snapshot: Snapshot) -> Resources:
         """Returns all resources of a proxy, by type and name."""
@@ -92,6 +105,7 @@ class Compiler:
         served = {(proxy.id, one.id) for proxy in snapshot.proxies.values() for one in proxy.instances}
         self._compiled = {key: one for key, one in self._compiled.items() if key in served}
         self._gateways.keep(snapshot.proxies)
+        self._patcher.keep(served)
         self._whole = {name: one for name, one in self._whole.items() if name in snapshot.proxies}
         if before is None or not _same_policy(before, snapshot):
             # Those that nobody has asked for since the last change are dropped.
@@ -150,7 +164,17 @@ class Compiler:
         (instance,) = proxy.instances
         outbound = self._outbound_of(snapshot, instance.namespace, ALONE)
         assigned = self._endpoints_of(outbound, frozenset(), outbound.caller(instance), snapshot)
-        return self._gateways.build(instance, outbound, assigned, snapshot)
+        made = self._gateways.build(instance, outbound, assigned, snapshot)
+        subject = Subject(instance, is_gateway=True)
+        return self._patched(proxy, subject, made, self._selection.patches(snapshot.envoy_filters, subject))
+
+    def _patched(self, proxy: Proxy, subject: Subject, made: Resources, patches: Patches) -> Resources:
+        key = (proxy.id, subject.instance.id)
+        return self._patcher.patched(key, subject, made, patches) if patches else made
+
+    def hits(self, proxy: Proxy) -> frozenset[PatchId]:
+        """Returns the patches of EnvoyFilters that changed something of a proxy when it was last compiled."""
+        return frozenset().union(*(self._patcher.hits((proxy.id, one.id)) for one in proxy.instances))
 
     def _compile_instance(
         self, proxy: Proxy, instance: Instance, served: frozenset[str], snapshot: Snapshot
@@ -158,24 +182,27 @@ class Compiler:
         """Returns what an instance has in its proxy, with as little work as its changes ask for."""
         sidecar = self._sidecars.of(instance.namespace, instance.labels)
         outbound = self._outbound_of(snapshot, instance.namespace, seat_of(proxy.kind, instance), sidecar)
-        instance, sidecar = with_ingress(instance, sidecar), says_how_served(sidecar)
+        instance = with_ingress(instance, sidecar)
+        subject = Subject(instance, seat=outbound.seat)
+        patches = self._selection.patches(snapshot.envoy_filters, subject)
+        serving = _Serving(says_how_served(sidecar), reads_inbound(patches))
         key = (proxy.id, instance.id)
         before = self._compiled.get(key)
         assigned = self._endpoints_of(outbound, served, outbound.caller(instance), snapshot)
-        if before is None or before.sidecar != sidecar or not _still(before, instance, outbound, snapshot):
-            compiled = self._make(instance, sidecar, outbound, assigned, snapshot, before)
+        if before is None or before.serving != serving or not _still(before, instance, outbound, snapshot):
+            compiled = self._make(instance, serving, outbound, assigned, snapshot, before)
         elif before.resources[ENDPOINTS] is not assigned:
             resources = {**before.resources, ENDPOINTS: assigned}
             compiled = dataclasses.replace(before, instance=instance, outbound=outbound, resources=resources)
         else:
-            return before.resources
+            compiled = before
         self._compiled[key] = compiled
-        return compiled.resources
+        return self._patched(proxy, subject, compiled.resources, patches)
 
     def _make(
         self,
         instance: Instance,
-        sidecar: Sidecar | None,
+        serving: _Serving,
         outbound: Outbound,
         assigned: Named,
         snapshot: Snapshot,
@@ -196,7 +223,7 @@ class Compiler:
                 ports = _http_ports(instance, outbound.targets)
             routes = outbound.own_routes(source, ports, forward_proxy=bool(instance.http_proxy))
             outward = [*own.values(), *outbound.own_listeners()]
-        inward = self._inward(instance, sidecar, outbound, snapshot.trust_domain)
+        inward = self._inward(instance, serving, outbound, snapshot.trust_domain)
         if instance.closing:
             outward = []
         made = {
@@ -204,7 +231,7 @@ class Compiler:
                 **outbound.clusters,
                 **outbound.dialled_clusters(instance.capture),
                 **outbound.placed_clusters(outbound.caller(instance)),
-                **by_name(self._own_clusters(instance, sidecar, outbound)),
+                **by_name(self._own_clusters(instance, serving.sidecar, outbound)),
             },
             ENDPOINTS: assigned,
             LISTENER: {
@@ -217,16 +244,16 @@ class Compiler:
         }
         earlier = before.resources if before else {}
         resources = {type_url: kept(named, earlier.get(type_url)) for type_url, named in made.items()}
-        return _Compiled(instance, sidecar, outbound, snapshot.trust_domain, resources, own, ports)
+        return _Compiled(instance, serving, outbound, snapshot.trust_domain, resources, own, ports)
 
     def _inward(
-        self, instance: Instance, sidecar: Sidecar | None, outbound: Outbound, trust_domain: str
+        self, instance: Instance, serving: _Serving, outbound: Outbound, trust_domain: str
     ) -> Iterator[XdsResource]:
         seat = outbound.seat
         if not instance.closing:
             yield from map(self._inbound_listener, listener_views.inbound(instance, trust_domain, seat))
         if seat.shared:  # kept for neighbours, which may not have heard yet that it closes
-            yield from map(self._inside_listener, listener_views.inside(instance, outbound.rules, seat, sidecar))
+            yield from map(self._inside_listener, listener_views.inside(instance, outbound.rules, seat, *serving))
 
     def _own_clusters(self, instance: Instance, sidecar: Sidecar | None, outbound: Outbound) -> Iterator[XdsResource]:
         yield self._passthrough(clusters.PassthroughView(instance.capture, outbound.seat))

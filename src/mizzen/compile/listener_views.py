@@ -52,11 +52,15 @@ def inside(
     rules: Mapping[Host, tuple[DestinationRule, ...]],
     seat: Seat,
     sidecar: Sidecar | None = None,
+    read: bool = False,
 ) -> Iterator[InsideView]:
-    """Yields the internal listeners through which neighbours call an instance (see :mod:`mizzen.compile.seats`)."""
+    """Yields the internal listeners through which neighbours call an instance (see :mod:`mizzen.compile.seats`).
+
+    ``read`` says that requests have to be read there.
+    """
     for port in instance.inbound:
         pool = pool_of(port, policy_for(rules.get(port.host, ()), "", port.service_port), sidecar)
-        own_pass = bool(pool and pool.http)
+        own_pass = read or bool(pool and pool.http)
         yield InsideView(instance.id, port, seat, own_pass, instance.origin)
 
 

@@ -20,6 +20,7 @@ from mizzen.registry.processes import build_endpoints, build_proxies
 from mizzen.registry.reports import Desired, DesiredWorkload, FileSecret, Report, ServiceName, WrittenResource
 from mizzen.registry.services import build_services, host_of, services_in, workloads_in
 from mizzen.resources.destination_rule import DestinationRuleSpec
+from mizzen.resources.envoy_filter import EnvoyFilterSpec
 from mizzen.resources.gateway import GatewaySpec
 from mizzen.resources.key import Key
 from mizzen.resources.mesh_config import MeshConfigSpec
@@ -37,7 +38,15 @@ from mizzen.store.contents import Contents
 SpecT = TypeVar("SpecT", bound=Model)
 
 # What says how proxies behave, and nothing of what runs.
-_POLICY = (VirtualServiceSpec, DestinationRuleSpec, GatewaySpec, SidecarSpec, MeshConfigSpec, SecretSpec)
+_POLICY = (
+    VirtualServiceSpec,
+    DestinationRuleSpec,
+    GatewaySpec,
+    SidecarSpec,
+    EnvoyFilterSpec,
+    MeshConfigSpec,
+    SecretSpec,
+)
 
 
 @dataclass(frozen=True)
@@ -115,6 +124,7 @@ def build_snapshot(inputs: Inputs, version: int, found: Running | None = None) -
         destination_rules=tuple(one for one in resources if isinstance(one.spec, DestinationRuleSpec)),
         gateways=tuple(_placed(one) for one in resources if isinstance(one.spec, GatewaySpec)),
         sidecars=_sidecars(inputs),
+        envoy_filters=tuple(one for one in resources if isinstance(one.spec, EnvoyFilterSpec)),
         proxies=found.proxies,
         registry_only=bool(mesh and mesh.spec.registry_only),
         mesh_config=mesh,

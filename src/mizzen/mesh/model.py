@@ -17,6 +17,7 @@ from mizzen.mesh.localities import UNPLACED, Locality
 from mizzen.mesh.proxy_kind import ProxyKind
 from mizzen.mesh.spiffe import SpiffeId
 from mizzen.resources.destination_rule import DestinationRuleSpec
+from mizzen.resources.envoy_filter import EnvoyFilterSpec
 from mizzen.resources.gateway import GatewaySpec
 from mizzen.resources.key import Key
 from mizzen.resources.mesh_config import MeshConfigSpec
@@ -32,6 +33,7 @@ DestinationRule: TypeAlias = Resource[DestinationRuleSpec]
 Gateway: TypeAlias = Resource[GatewaySpec]
 MeshConfig: TypeAlias = Resource[MeshConfigSpec]
 Sidecar: TypeAlias = Resource[SidecarSpec]
+EnvoyFilter: TypeAlias = Resource[EnvoyFilterSpec]
 
 
 def labels_of(labels: Mapping[str, str]) -> Labels:
@@ -240,6 +242,7 @@ class Snapshot:
     destination_rules: tuple[DestinationRule, ...] = ()
     gateways: tuple[Gateway, ...] = ()
     sidecars: tuple[Sidecar, ...] = ()
+    envoy_filters: tuple[EnvoyFilter, ...] = ()
     proxies: Mapping[str, Proxy] = field(default_factory=dict)
     registry_only: bool = False
     mesh_config: MeshConfig | None = None

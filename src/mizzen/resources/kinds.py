@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from mizzen.resources.destination_rule import DestinationRuleSpec
+from mizzen.resources.envoy_filter import EnvoyFilterSpec
 from mizzen.resources.gateway import GatewaySpec
 from mizzen.resources.mesh_config import MeshConfigSpec
 from mizzen.resources.model import Model
@@ -93,7 +94,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("Gateway", "gateways", NETWORKING, _ALL, GatewaySpec, ("gw",)),
     Kind("ServiceEntry", "serviceentries", NETWORKING, _ALL, ServiceEntrySpec, ("se",)),
     Kind("Sidecar", "sidecars", NETWORKING, _ALL, SidecarSpec),
-    Kind("EnvoyFilter", "envoyfilters", NETWORKING, ("v1alpha3",)),
+    Kind("EnvoyFilter", "envoyfilters", NETWORKING, ("v1alpha3",), EnvoyFilterSpec, ("ef",)),
     Kind("WorkloadEntry", "workloadentries", NETWORKING, _ALL, WorkloadEntrySpec, ("we",)),
     Kind(
         "WorkloadGroup",

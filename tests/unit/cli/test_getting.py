@@ -159,7 +159,7 @@ def test_a_kind_that_is_not_implemented_is_named(api: FakeApi) -> None:
     assert result.stderr == (
         "error: ProxyConfig is not implemented yet\n"
         "  Implemented: workloads, services, secrets, virtualservices, destinationrules, meshconfigs, gateways,"
-        " serviceentries, sidecars, workloadentries.\n"
+        " serviceentries, sidecars, envoyfilters, workloadentries.\n"
     )
 
 

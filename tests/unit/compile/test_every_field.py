@@ -16,8 +16,10 @@ from tests.support.fields import ABSENT, Two, Variant, covered, implemented, usu
 from tests.support.worlds import read, snapshot_of
 from tests.support.written import (
     destination_rule,
+    envoy_filter,
     gateway,
     gateway_workload,
+    patch,
     server,
     service,
     to,
@@ -27,6 +29,7 @@ from tests.support.written import (
 
 from mizzen.compile.compiler import Compiler
 from mizzen.resources.destination_rule import DestinationRuleSpec
+from mizzen.resources.envoy_filter import EnvoyFilterSpec
 from mizzen.resources.gateway import GatewaySpec
 from mizzen.resources.mesh_config import MeshConfigSpec
 from mizzen.resources.model import Model
@@ -587,11 +590,118 @@ MESH_CONFIGS: list[dict[str, Any]] = [
     *({"localityLbSetting": setting} for setting in locality()),
 ]
 
+LUA = {
+    "name": "lua",
+    "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
+        "default_source_code": {"inline_string": "-- nothing"},
+    },
+}
+MANAGER = "envoy.filters.network.http_connection_manager"
+
+
+def patching(target: Any, operation: Any, value: Any, **match: Any) -> dict[str, Any]:
+    return {
+        "configPatches": [{"applyTo": target, "match": match, "patch": {"operation": operation, "value": value}}],
+    }
+
+
+def at_listener(**listener: Any) -> dict[str, Any]:
+    return patching("HTTP_FILTER", "INSERT_FIRST", LUA, context="SIDECAR_INBOUND", listener=listener)
+
+
+def at_filter(**filter_: Any) -> dict[str, Any]:
+    return patching(
+        "HTTP_FILTER",
+        "INSERT_BEFORE",
+        LUA,
+        context="SIDECAR_OUTBOUND",
+        listener={"filterChain": {"filter": {"name": MANAGER, **filter_}}},
+    )
+
+
+def at_routes(**config: Any) -> dict[str, Any]:
+    one, other = ({"response_headers_to_add": [{"header": {"key": key, "value": "1"}}]} for key in ("x-a", "x-b"))
+    marked = Two(one, other)
+    return patching("HTTP_ROUTE", "MERGE", marked, routeConfiguration=config)
+
+
+def at_cluster(**cluster: Any) -> dict[str, Any]:
+    return patching("CLUSTER", "MERGE", Two({"connect_timeout": "1s"}, {"connect_timeout": "2s"}), cluster=cluster)
+
+
+RATINGS = "ratings.default.svc.cluster.local"
+PREREAD = {
+    "name": "names",
+    "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"},
+}
+ENVOY_FILTERS: list[dict[str, Any]] = [
+    {
+        "workloadSelector": {"labels": {"app": Two("ratings", "reviews")}},
+        **patching(
+            "HTTP_FILTER", Two("INSERT_FIRST", "INSERT_AFTER"), LUA, context=Two("SIDECAR_OUTBOUND", "SIDECAR_INBOUND")
+        ),
+    },
+    at_listener(portNumber=Two(9080, 1)),
+    at_listener(name=Two("virtualInbound", "other")),
+    *(
+        at_listener(filterChain={name: Two(*values)})
+        for name, values in {
+            "name": ("inbound|9080||", "other"),
+            "transportProtocol": ("tls", "raw_buffer"),
+            "destinationPort": (9080, 1),
+            "sni": ("a.example.com", ABSENT),
+            "applicationProtocols": ("h2", ABSENT),
+        }.items()
+    ),
+    at_filter(name=Two(MANAGER, "other")),
+    at_filter(subFilter={"name": Two("envoy.filters.http.router", "envoy.filters.http.cors")}),
+    patching(
+        "LISTENER_FILTER",
+        "INSERT_BEFORE",
+        PREREAD,
+        context="SIDECAR_INBOUND",
+        listener={"listenerFilter": Two("envoy.filters.listener.original_dst", "other")},
+    ),
+    at_routes(portNumber=Two(9080, 1)),
+    at_routes(name=Two("9080", "other")),
+    at_routes(portName=Two(ABSENT, "other")),
+    at_routes(gateway=Two(ABSENT, "default/other")),
+    at_routes(vhost={"name": Two(f"{RATINGS}:9080", "other")}),
+    at_routes(vhost={"domainName": Two(RATINGS, "other")}),
+    at_routes(vhost={"route": {"name": Two("default", "other")}}),
+    at_routes(vhost={"route": {"action": Two("ROUTE", "REDIRECT")}}),
+    at_cluster(portNumber=Two(9080, 1)),
+    at_cluster(service=Two(RATINGS, "other")),
+    at_cluster(subset=Two("v1", "other")),
+    at_cluster(name=Two(f"outbound|9080||{RATINGS}", "other")),
+    patching(Two("CLUSTER", "LISTENER"), "ADD", {"name": "added"}),
+    patching("CLUSTER", "MERGE", {"connect_timeout": "1s"}, proxy={"proxyVersion": Two(ABSENT, "1")}),
+    patching(
+        "CLUSTER", "MERGE", {"connect_timeout": "1s"}, proxy={"metadata": Two({"NAMESPACE": "default"}, {"A": "b"})}
+    ),
+    {
+        "configPatches": [
+            {
+                "applyTo": "HTTP_FILTER",
+                "patch": {"operation": "ADD", "value": LUA, "filterClass": Two("AUTHN", "STATS")},
+            }
+        ]
+    },
+    {
+        "priority": Two(1, -1),
+        "configPatches": [
+            {"applyTo": "CLUSTER", "patch": {"operation": "MERGE", "value": {"connect_timeout": "1s"}}},
+        ],
+    },
+]
+
 SUBJECTS = [
     *(Subject(VirtualServiceSpec, "networking.istio.io/v1", "VirtualService", one) for one in VIRTUAL_SERVICES),
     *(Subject(DestinationRuleSpec, "networking.istio.io/v1", "DestinationRule", one) for one in DESTINATION_RULES),
     *(Subject(GatewaySpec, "networking.istio.io/v1", "Gateway", one) for one in GATEWAYS),
     Subject(ServiceSpec, "v1", "Service", SERVICE),
+    *(Subject(EnvoyFilterSpec, "networking.istio.io/v1alpha3", "EnvoyFilter", one) for one in ENVOY_FILTERS),
     *(Subject(ServiceEntrySpec, "networking.istio.io/v1", "ServiceEntry", one) for one in SERVICE_ENTRIES),
     Subject(WorkloadSpec, "mizzen.dev/v1alpha1", "Workload", WORKLOAD),
     *(Subject(MeshConfigSpec, "mizzen.dev/v1alpha1", "MeshConfig", one) for one in MESH_CONFIGS),
@@ -617,6 +727,13 @@ WITHOUT_EFFECT = {
     "egress.port.targetPort",
 }
 
+# Of two that change the same the later one has the last word.
+OTHER_FILTER = (
+    envoy_filter(
+        "before", patch("CLUSTER", "MERGE", {"connect_timeout": "3s"}, cluster={"name": "PassthroughCluster"})
+    ),
+)
+
 Received = dict[tuple[str, ...], bytes]
 
 
@@ -635,6 +752,7 @@ class Mesh:
             "Gateway": gateway("edge", server(), selector={}),
         }
         resources = read(
+            *OTHER_FILTER,
             *SERVICES,
             *WORKLOADS,
             *DELEGATES,
@@ -664,6 +782,7 @@ def test_a_field_has_an_effect(mesh: Mesh, subject: Subject, variant: Variant) -
 MODELS = (
     VirtualServiceSpec,
     DestinationRuleSpec,
+    EnvoyFilterSpec,
     GatewaySpec,
     SidecarSpec,
     ServiceSpec,

@@ -66,5 +66,6 @@ def test_every_implemented_kind_has_a_model() -> None:
         "Gateway",
         "ServiceEntry",
         "Sidecar",
+        "EnvoyFilter",
         "WorkloadEntry",
     }

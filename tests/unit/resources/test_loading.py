@@ -171,7 +171,8 @@ def test_all_problems_are_reported_at_once_and_the_good_documents_are_kept(read:
             "apiVersion: example.com/v1\nkind: Elephant",
             (
                 "f:2:7: error: kind: unknown kind 'Elephant' in 'example.com/v1' (the kinds that can be used are Workload, "
-                "Service, Secret, VirtualService, DestinationRule, MeshConfig, Gateway, ServiceEntry, Sidecar, WorkloadEntry) [UnknownKind]"
+                "Service, Secret, VirtualService, DestinationRule, MeshConfig, Gateway, ServiceEntry, Sidecar, EnvoyFilter, "
+                "WorkloadEntry) [UnknownKind]"
             ),
         ),
         (
@@ -187,7 +188,7 @@ def test_all_problems_are_reported_at_once_and_the_good_documents_are_kept(read:
             (
                 "f:2:7: error: ProxyConfig default/g: kind: kind ProxyConfig is part of Istio's API but not implemented yet in "
                 "this version of Mizzen (the kinds that can be used are Workload, Service, Secret, VirtualService, "
-                "DestinationRule, MeshConfig, Gateway, ServiceEntry, Sidecar, WorkloadEntry) [NotImplemented]"
+                "DestinationRule, MeshConfig, Gateway, ServiceEntry, Sidecar, EnvoyFilter, WorkloadEntry) [NotImplemented]"
             ),
         ),
         (
@@ -203,7 +204,7 @@ def test_all_problems_are_reported_at_once_and_the_good_documents_are_kept(read:
             (
                 "f:2:7: error: HTTPRoute default/r: kind: kind HTTPRoute is part of the Gateway API but not implemented "
                 "yet in this version of Mizzen (the kinds that can be used are Workload, Service, Secret, VirtualService, "
-                "DestinationRule, MeshConfig, Gateway, ServiceEntry, Sidecar, WorkloadEntry) [NotImplemented]"
+                "DestinationRule, MeshConfig, Gateway, ServiceEntry, Sidecar, EnvoyFilter, WorkloadEntry) [NotImplemented]"
             ),
         ),
         (

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from mizzen.resources.destination_rule import DestinationRuleSpec
+from mizzen.resources.envoy_filter import EnvoyFilterSpec
 from mizzen.resources.findings import Finding
 from mizzen.resources.gateway import GatewaySpec
 from mizzen.resources.manifest import ObjectMeta
@@ -18,6 +19,7 @@ from mizzen.resources.service_entry import ServiceEntrySpec
 from mizzen.resources.sidecar import SidecarSpec
 from mizzen.resources.validation import names
 from mizzen.resources.validation.destination_rule import destination_rule
+from mizzen.resources.validation.envoy_filter import envoy_filter
 from mizzen.resources.validation.gateway import gateway
 from mizzen.resources.validation.mesh_config import mesh_config
 from mizzen.resources.validation.service import service
@@ -55,6 +57,7 @@ def _workload_entry(spec: WorkloadEntrySpec) -> Iterator[Finding]:
 _Rules: TypeAlias = Callable[[Any, str], Iterator[Finding]]
 _RULES: Mapping[type[Model], _Rules] = {
     DestinationRuleSpec: destination_rule,
+    EnvoyFilterSpec: _alone(envoy_filter),
     GatewaySpec: _alone(gateway),
     MeshConfigSpec: _alone(mesh_config),
     SecretSpec: _alone(_secret),

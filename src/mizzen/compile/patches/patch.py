@@ -1,0 +1,99 @@
+"""A patch as users wrote it, prepared for a seat, and the patches of one proxy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from google.protobuf.message import Message
+
+from mizzen.compile import names
+from mizzen.compile.seats import Seat
+from mizzen.envoy_api.json_form import build
+from mizzen.envoy_api.merging import merge
+from mizzen.envoy_api.types import known
+from mizzen.mesh.envoy_filters import is_for_proxy
+from mizzen.mesh.model import EnvoyFilter
+from mizzen.resources.envoy_filter import MERGES, OPERATIONS, TYPES, ObjectMatch
+from mizzen.resources.key import Key
+
+PatchId: TypeAlias = tuple[Key, int]
+"""An EnvoyFilter, and the number of a patch in it."""
+
+# Where something is put among others only these have an order (Istio 1.7).
+_ORDERED = frozenset({"NETWORK_FILTER", "HTTP_FILTER", "LISTENER_FILTER", "HTTP_ROUTE"})
+_INSERTS = frozenset({"INSERT_BEFORE", "INSERT_AFTER", "INSERT_FIRST"})
+_OF_CLUSTERS = ("outbound|", "inbound|")
+
+
+@dataclass(frozen=True)
+class Patch:
+    """One patch of an EnvoyFilter. Two are equal if they are of the same generation of it; the rest follows from that."""
+
+    key: Key
+    digest: str
+    index: int
+    seat: Seat
+    target: str = field(compare=False)
+    operation: str = field(compare=False)
+    match: ObjectMatch = field(compare=False)
+    value: Mapping[str, Any] = field(compare=False)
+    filter_class: str = field(compare=False)
+
+    @property
+    def id(self) -> PatchId:
+        return (self.key, self.index)
+
+    @property
+    def merges(self) -> bool:
+        return self.operation in MERGES
+
+    def message(self) -> Message:
+        """Returns the value as a new message."""
+        return build(self.value, known(TYPES[self.target]))
+
+    def merge_into(self, message: Message, value: Mapping[str, Any] | None = None) -> None:
+        """Merges the value, or this part of it, into a message."""
+        replace = self.operation == "MERGE_AND_REPLACE_LIST"
+        merge(message, self.value if value is None else value, replace_lists=replace)
+
+
+Patches: TypeAlias = tuple[Patch, ...]
+
+
+def patches_of(filters: Iterable[EnvoyFilter], metadata: Mapping[str, str], seat: Seat) -> Patches:
+    """Returns the patches for a proxy with this metadata, in order."""
+    return tuple(patch for one in filters for patch in _patches(one, seat) if is_for_proxy(patch.match.proxy, metadata))
+
+
+def _patches(one: EnvoyFilter, seat: Seat) -> Iterator[Patch]:
+    for index, written in enumerate(one.spec.config_patches):
+        patch, target = written.patch, written.apply_to
+        if patch is None or target is None or patch.operation not in OPERATIONS[target]:
+            continue  # the loader lets none of these pass
+        plain = patch.operation in _INSERTS and target not in _ORDERED
+        yield Patch(
+            key=one.key,
+            digest=one.digest,
+            index=index,
+            seat=seat,
+            target=target,
+            operation="ADD" if plain else patch.operation,
+            match=written.match,
+            value=_at_seat(patch.value or {}, seat),
+            filter_class=patch.filter_class,
+        )
+
+
+def _at_seat(value: Any, seat: Seat) -> Any:
+    """Returns a value with the names of the mesh's clusters as they are in a proxy that serves several workloads."""
+    if not seat.shared:
+        return value
+    if isinstance(value, Mapping):
+        return {name: _at_seat(inner, seat) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_at_seat(inner, seat) for inner in value]
+    if isinstance(value, str) and (value.startswith(_OF_CLUSTERS) or value == names.PASSTHROUGH):
+        return seat.named(value)
+    return value

@@ -1,0 +1,56 @@
+"""Which patches are for an instance's proxy, and what that says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mizzen.compile.patches.listeners import TARGETS as LISTENER_TARGETS
+from mizzen.compile.patches.matching import in_context
+from mizzen.compile.patches.patch import Patches, patches_of
+from mizzen.compile.patches.places import INBOUND, Subject
+from mizzen.compile.patches.routes import TARGETS as ROUTE_TARGETS
+from mizzen.compile.seats import Seat
+from mizzen.mesh.envoy_filters import selected
+from mizzen.mesh.model import Capture, EnvoyFilter, Instance, Labels
+from mizzen.mesh.spiffe import SpiffeId
+
+_READ = (LISTENER_TARGETS | ROUTE_TARGETS) - {"LISTENER", "FILTER_CHAIN", "LISTENER_FILTER"}
+
+
+class Selection:
+    """Selects patches, and remembers what it selected for as long as there are the same EnvoyFilters."""
+
+    def __init__(self) -> None:
+        self._filters: tuple[EnvoyFilter, ...] = ()
+        self._made: dict[tuple[str, Labels, Seat, tuple[tuple[str, str], ...]], Patches] = {}
+
+    def patches(self, filters: tuple[EnvoyFilter, ...], subject: Subject) -> Patches:
+        """Returns the patches for an instance's proxy, in order."""
+        if filters is not self._filters and filters != self._filters:
+            self._filters, self._made = filters, {}
+        if not filters:
+            return ()
+        metadata = metadata_of(subject.instance)
+        key = (subject.instance.namespace, subject.instance.labels, subject.seat, tuple(metadata.items()))
+        if key not in self._made:
+            found = selected(filters, subject.instance.namespace, subject.instance.labels)
+            self._made[key] = patches_of(found, metadata, subject.seat)
+        return self._made[key]
+
+
+def metadata_of(instance: Instance) -> Mapping[str, str]:
+    """Returns what a proxy says of an instance, as far as it is text (see :mod:`mizzen.node.bootstrap`)."""
+    account = SpiffeId.parse(instance.identity).service_account if instance.identity else ""
+    return {
+        "NAME": instance.id.removesuffix(f".{instance.namespace}"),
+        "NAMESPACE": instance.namespace,
+        "WORKLOAD_NAME": instance.origin.name,
+        "SERVICE_ACCOUNT": account,
+        "INSTANCE_IPS": instance.address,
+        "INTERCEPTION_MODE": "REDIRECT" if instance.capture is Capture.TRANSPARENT else "NONE",
+    }
+
+
+def reads_inbound(patches: Patches) -> bool:
+    """Tells whether patches are for what a proxy does with the requests to its workload."""
+    return any(one.target in _READ and in_context(one, INBOUND) for one in patches)
