@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,9 +58,11 @@ def new_problems(before: Mapping[Key, Resource[Any]], after: Mapping[Key, Resour
 class Changes:
     """Applies and deletes resources."""
 
-    def __init__(self, stores: Stores, world: World) -> None:
+    def __init__(self, stores: Stores, world: World, idle: Callable[[], Sequence[Problem]] = tuple) -> None:
+        """``idle`` says which of the resources in force change nothing, or not all that they should."""
         self._stores = stores
         self._world = world
+        self._idle = idle
 
     async def apply(self, files: Sequence[tuple[str, str]], *, dry_run: bool = False) -> Changed:
         """Applies all resources in the texts, or none. Raises :class:`RefusedError` and StoreError."""
@@ -75,7 +77,10 @@ class Changes:
         if errors(problems):
             raise RefusedError(problems)
         outcome = await self._stores.change(apply=resources, dry_run=dry_run)
-        return Changed(await self._in_effect(outcome.version), outcome.actions, tuple(problems))
+        version = await self._in_effect(outcome.version)
+        if not dry_run:
+            problems += [problem for problem in self._idle() if problem.resource in outcome.actions]
+        return Changed(version, outcome.actions, tuple(problems))
 
     async def delete(self, keys: Sequence[Key], *, force: bool = False) -> Changed:
         """Deletes all of the resources, or none, and with them services that nobody wrote and no run offers any more.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from mizzen.compile.compiler import Compiler
 from mizzen.compile.names import UID_METADATA
+from mizzen.compile.patches.idle import idle_patches
 from mizzen.control.world import World
 from mizzen.mesh.model import Proxy, Snapshot
 from mizzen.mesh.proxy_kind import ProxyKind
+from mizzen.resources.problems import Problem
 from mizzen.xds.source import Config, Node
 from mizzen.xds.status import Rejection
 
@@ -17,6 +19,7 @@ class Configs:
     def __init__(self, world: World) -> None:
         self._world = world
         self._compiler = Compiler()
+        self._idle: tuple[int, tuple[Problem, ...]] = (0, ())
 
     def config(self, node: Node) -> Config | None:
         published = self._world.published.get()
@@ -39,6 +42,16 @@ class Configs:
             return False
         compiled = self._compiler.compile(proxy, published.snapshot).get(rejection.type_url, {})
         return rejection.resource in compiled and compiled[rejection.resource].version == rejection.version
+
+    def idle_patches(self) -> tuple[Problem, ...]:
+        """Returns the patches of EnvoyFilters that change nothing now."""
+        published = self._world.published.get()
+        if published is None:
+            return ()
+        version = published.snapshot.version
+        if self._idle[0] != version:
+            self._idle = (version, tuple(idle_patches(self._compiler, published.snapshot)))
+        return self._idle[1]
 
     async def changed(self, version: int) -> int:
         published = await self._world.published.until(

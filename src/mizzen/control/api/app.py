@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -20,6 +20,7 @@ from mizzen.control.api import answers, containers, nodes, proxies, resources, w
 from mizzen.control.changes import Changes, RefusedError
 from mizzen.control.world import World
 from mizzen.identity.authority import Authority
+from mizzen.resources.problems import Problem
 from mizzen.settings import Settings
 from mizzen.store.contents import StoreError
 from mizzen.store.stores import Stores
@@ -30,13 +31,14 @@ _GRACE = 1
 
 @dataclass(frozen=True)
 class Parts:
-    """What the API is made of."""
+    """What the API is made of; ``idle`` says which resources in force change nothing."""
 
     settings: Settings
     stores: Stores
     world: World
     authority: Authority
     fleet: Fleet
+    idle: Callable[[], Sequence[Problem]] = tuple
 
 
 def application(parts: Parts) -> Starlette:
@@ -45,7 +47,7 @@ def application(parts: Parts) -> Starlette:
     return Starlette(
         routes=[
             *_about(parts),
-            *resources.routes(parts.stores, world, Changes(parts.stores, world)),
+            *resources.routes(parts.stores, world, Changes(parts.stores, world, parts.idle), parts.idle),
             *proxies.routes(world, settings, parts.fleet),
             *workloads.routes(world, settings),
             *containers.routes(world),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -17,6 +17,7 @@ from mizzen.registry.found import behind, of_ended_runs
 from mizzen.registry.reports import Report
 from mizzen.registry.services import host_of
 from mizzen.registry.unwritten import FOUND, RUN
+from mizzen.resources.envoy_filter import EnvoyFilterSpec
 from mizzen.resources.key import Key
 from mizzen.resources.kinds import kind_of
 from mizzen.resources.problems import Problem, errors
@@ -48,7 +49,9 @@ class _Delete(msgspec.Struct):
     force: bool = False
 
 
-def routes(stores: Stores, world: World, changes: Changes) -> Sequence[Route]:
+def routes(
+    stores: Stores, world: World, changes: Changes, idle: Callable[[], Sequence[Problem]] = tuple
+) -> Sequence[Route]:
     async def listing(request: Request) -> Response:
         published = await world.included(0)
         wanted = {name: request.query_params.get(name, "") for name in ("kind", "namespace", "name")}
@@ -56,8 +59,8 @@ def routes(stores: Stores, world: World, changes: Changes) -> Sequence[Route]:
         chosen = [resource for key, resource in every.items() if _matches(key, wanted)]
         return answer(
             {
-                "items": [_item(resource, published) for resource in chosen],
-                "problems": [problem_to_json(problem) for problem in published.problems],
+                "items": [_item(resource, published, idle()) for resource in chosen],
+                "problems": [problem_to_json(problem) for problem in (*published.problems, *idle())],
             }
         )
 
@@ -125,7 +128,7 @@ def _not_written(resource: Resource[Any], report: Report | None) -> Problem:
     )
 
 
-def _item(resource: Resource[Any], published: Published) -> dict[str, Any]:
+def _item(resource: Resource[Any], published: Published, idle: Sequence[Problem]) -> dict[str, Any]:
     """Returns a resource as a document; what was found and nobody wrote stands in no line of its source."""
     source, said = resource.source, resource.spec.to_document()
     kind = kind_of(resource.api_version, resource.key.kind)
@@ -141,13 +144,15 @@ def _item(resource: Resource[Any], published: Published) -> dict[str, Any]:
             "creationOrder": resource.created,
         },
         **(said if flat else {"spec": said}),
-        "status": _status(resource, published),
+        "status": _status(resource, published, idle),
         "source": {"file": source.file, "line": 0 if source in (FOUND, RUN) else source.line, "text": source.text},
     }
 
 
-def _status(resource: Resource[Any], published: Published) -> dict[str, Any]:
+def _status(resource: Resource[Any], published: Published, idle: Sequence[Problem]) -> dict[str, Any]:
     status: dict[str, Any] = {"conditions": [_accepted(resource.key, published)]}
+    if isinstance(resource.spec, EnvoyFilterSpec):
+        status["conditions"].append(_applied([problem for problem in idle if problem.resource == resource.key]))
     if resource.source in (FOUND, RUN):
         status["foundBy"] = resource.source.file
     if isinstance(resource.spec, ServiceSpec) and (service := published.snapshot.services.get(host_of(resource))):
@@ -157,6 +162,14 @@ def _status(resource: Resource[Any], published: Published) -> dict[str, Any]:
         mine = (one for one in published.snapshot.services.values() if one.origin == resource.key)
         status["addresses"] = [{"value": one.address, "host": one.host} for one in mine if one.address]
     return status
+
+
+def _applied(idle: Sequence[Problem]) -> dict[str, str]:
+    """Returns the condition that says whether each patch of an EnvoyFilter changes something."""
+    if not idle:
+        return {"type": "PatchesApplied", "status": "True", "reason": "PatchesApplied", "message": ""}
+    message = "; ".join(f"{problem.path}: {problem.message}" for problem in idle)
+    return {"type": "PatchesApplied", "status": "False", "reason": idle[0].code, "message": message}
 
 
 def _accepted(key: Key, published: Published) -> dict[str, str]:

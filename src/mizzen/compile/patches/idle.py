@@ -1,0 +1,54 @@
+"""Patches of EnvoyFilters that change nothing: a name that is misspelt in a match is no mistake that a file shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mizzen.compile.compiler import Compiler
+from mizzen.mesh.envoy_filters import VERSION, selected
+from mizzen.mesh.model import EnvoyFilter, Instance, Snapshot
+from mizzen.mesh.proxy_kind import ProxyKind
+from mizzen.resources.paths import join
+from mizzen.resources.problems import Level, Problem
+
+CODE = "PatchesNothing"
+
+
+def idle_patches(compiler: Compiler, snapshot: Snapshot) -> Iterator[Problem]:
+    """Yields a warning for each patch that changes nothing in any proxy of the snapshot, which are compiled for that."""
+    if not snapshot.envoy_filters:
+        return
+    proxies = [one for one in snapshot.proxies.values() if one.kind is not ProxyKind.PROXYLESS]
+    for proxy in proxies:
+        compiler.compile(proxy, snapshot)
+    hits = frozenset().union(*(compiler.hits(proxy) for proxy in proxies))
+    instances = [instance for proxy in proxies for instance in proxy.instances]
+    for one in snapshot.envoy_filters:
+        picked = [each for each in instances if selected([one], each.namespace, each.labels)]
+        if not picked:
+            yield _nobody(one)
+            continue
+        for index in range(len(one.spec.config_patches)):
+            if (one.key, index) not in hits:
+                yield _nothing(one, index, picked)
+
+
+def _nobody(one: EnvoyFilter) -> Problem:
+    labels = one.spec.workload_selector.labels if one.spec.workload_selector else {}
+    shown = f" with the labels {', '.join(f'{key}: {value}' for key, value in labels.items())}" if labels else ""
+    path = "spec.workloadSelector" if labels else "metadata.namespace"
+    message = f"it is for no proxy: none runs in namespace {one.namespace}{shown}"
+    hint = "in namespace istio-system it is for all namespaces"
+    return Problem(CODE, message, Level.WARNING, one.source.position(path), one.key, path, hint)
+
+
+def _nothing(one: EnvoyFilter, index: int, picked: list[Instance]) -> Problem:
+    written = one.spec.config_patches[index]
+    path = join("spec.configPatches", index)
+    who = ", ".join(sorted(each.id for each in picked)[:3]) + (", ..." if len(picked) > 3 else "")
+    message = f"this patch changes nothing: no {written.apply_to} of {who} is what it matches"
+    hint = "`mizzen proxy config` shows the names there are"
+    if written.match.proxy and written.match.proxy.proxy_version:
+        message = f"this patch changes nothing: no proxy of {who} has a fitting {VERSION} in its metadata"
+        hint = "remove `proxyVersion`"
+    return Problem(CODE, message, Level.WARNING, one.source.position(path), one.key, path, hint)
