@@ -14,7 +14,17 @@ import pytest
 from tests.support import small
 from tests.support.meshes import Mesh, running
 from tests.support.polling import eventually
-from tests.support.written import envoy_filter, gateway, gateway_workload, patch, server, to, typed, virtual_service
+from tests.support.written import (
+    envoy_filter,
+    gateway,
+    gateway_workload,
+    patch,
+    proxy_config,
+    server,
+    to,
+    typed,
+    virtual_service,
+)
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy, pytest.mark.timeout(120)]
 
@@ -276,3 +286,34 @@ def test_a_patch_that_changes_nothing_is_told(mesh: Mesh) -> None:
         analyzed = mesh.cli("analyze", "-A").stdout
         assert "IST0171" in analyzed
         assert "this patch changes nothing" in analyzed
+
+
+def test_how_a_proxy_is_started(mesh: Mesh) -> None:
+    first = _shop(mesh)
+    variables = {"SHOP_PROXY": "yes", "ISTIO_META_ISTIO_VERSION": "1.29.0"}
+    picked: dict[str, Any] = {"selector": {"matchLabels": {"app": "shop"}}}
+    mesh.apply_text(proxy_config("it", concurrency=2, environmentVariables=variables, **picked))
+    runtime = {"layered_runtime": {"layers": [{"name": "mine", "static_layer": {"mine": True}}]}}
+    with applied(mesh, envoy_filter("it", patch("BOOTSTRAP", "MERGE", runtime), **SHOP)):
+        eventually(lambda: "mine" in _bootstrap(mesh), "a replica has taken the place of the first one")
+        eventually(lambda: _shop(mesh)["ready"] and _shop(mesh)["uid"] != first["uid"], "it is ready")
+        process = Path("/proc", str(_shop(mesh)["proxyPid"]))
+        line = (process / "cmdline").read_text().split("\0")
+        assert line[line.index("--concurrency") + 1] == "2"
+        assert "SHOP_PROXY=yes" in (process / "environ").read_text().split("\0")
+        assert json.loads(_bootstrap(mesh))["node"]["metadata"]["ISTIO_VERSION"] == "1.29.0"
+        assert statuses(mesh) == [200]
+        versioned = patch("CLUSTER", "MERGE", {"connect_timeout": "3s"}, proxy={"proxyVersion": r"^1\.29"})
+        said = mesh.apply_text(envoy_filter("it", versioned, **SHOP))
+        assert "changes nothing" not in said.stdout + said.stderr
+    mesh.cli("delete", "proxyconfig", "it", "--wait")
+
+
+def _shop(mesh: Mesh) -> dict[str, Any]:
+    """Returns the replica of the shop that is not about to go."""
+    found = [one for one in mesh.get("/v1/workloads")["items"] if one["workload"] == "shop"]
+    return dict(max(found, key=lambda one: one["started"]))
+
+
+def _bootstrap(mesh: Mesh) -> str:
+    return mesh.settings.admin_socket("default", _shop(mesh)["name"]).with_suffix(".json").read_text()

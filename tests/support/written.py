@@ -119,6 +119,10 @@ def envoy_filter(name: str, *patches: Mapping[str, Any], namespace: str = "defau
     return _resource("networking.istio.io/v1alpha3", "EnvoyFilter", name, namespace, spec)
 
 
+def proxy_config(name: str, namespace: str = "default", **spec: Any) -> str:
+    return _resource("networking.istio.io/v1beta1", "ProxyConfig", name, namespace, spec)
+
+
 def patch(target: str, operation: str, value: Mapping[str, Any] | None = None, **match: Any) -> dict[str, Any]:
     """A patch of an EnvoyFilter, with the conditions of its match."""
     written = {"operation": operation} | ({} if value is None else {"value": dict(value)})

@@ -166,7 +166,7 @@ class Compiler:
         assigned = self._endpoints_of(outbound, frozenset(), outbound.caller(instance), snapshot)
         made = self._gateways.build(instance, outbound, assigned, snapshot)
         subject = Subject(instance, is_gateway=True)
-        return self._patched(proxy, subject, made, self._selection.patches(snapshot.envoy_filters, subject))
+        return self._patched(proxy, subject, made, self._selection.patches(snapshot, subject))
 
     def _patched(self, proxy: Proxy, subject: Subject, made: Resources, patches: Patches) -> Resources:
         key = (proxy.id, subject.instance.id)
@@ -184,7 +184,7 @@ class Compiler:
         outbound = self._outbound_of(snapshot, instance.namespace, seat_of(proxy.kind, instance), sidecar)
         instance = with_ingress(instance, sidecar)
         subject = Subject(instance, seat=outbound.seat)
-        patches = self._selection.patches(snapshot.envoy_filters, subject)
+        patches = self._selection.patches(snapshot, subject)
         serving = _Serving(says_how_served(sidecar), reads_inbound(patches))
         key = (proxy.id, instance.id)
         before = self._compiled.get(key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mizzen.compile.compiler import Compiler
 from mizzen.compile.names import UID_METADATA
 from mizzen.compile.patches.idle import idle_patches
+from mizzen.control.idle import idle_settings
 from mizzen.control.world import World
 from mizzen.mesh.model import Proxy, Snapshot
 from mizzen.mesh.proxy_kind import ProxyKind
@@ -44,13 +45,15 @@ class Configs:
         return rejection.resource in compiled and compiled[rejection.resource].version == rejection.version
 
     def idle_patches(self) -> tuple[Problem, ...]:
-        """Returns the patches of EnvoyFilters that change nothing now."""
+        """Returns the patches of EnvoyFilters that change nothing now, and the ProxyConfigs that start nothing."""
         published = self._world.published.get()
         if published is None:
             return ()
         version = published.snapshot.version
         if self._idle[0] != version:
-            self._idle = (version, tuple(idle_patches(self._compiler, published.snapshot)))
+            written = published.contents.resources
+            found = (*idle_patches(self._compiler, published.snapshot), *idle_settings(published.snapshot, written))
+            self._idle = (version, found)
         return self._idle[1]
 
     async def changed(self, version: int) -> int:

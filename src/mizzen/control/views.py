@@ -10,13 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any, TypeVar
 
+import msgspec
+
 from mizzen.control.attachments import Attachments
-from mizzen.mesh.model import Endpoint, Proxy, Service, Snapshot
+from mizzen.mesh.model import Endpoint, Proxy, Service, Snapshot, labels_of
 from mizzen.registry.credentials import Credentials
 from mizzen.registry.egress import egress_names
 from mizzen.registry.entries import Entries, automatic_hosts
 from mizzen.registry.gateways import wanted_secrets, wanted_sockets
 from mizzen.registry.processes import build_endpoints, build_proxies
+from mizzen.registry.proxy_policy import proxy_settings
+from mizzen.registry.proxy_settings import ProxySettings
 from mizzen.registry.reports import Desired, DesiredWorkload, FileSecret, Report, ServiceName, WrittenResource
 from mizzen.registry.services import build_services, host_of, services_in, workloads_in
 from mizzen.resources.destination_rule import DestinationRuleSpec
@@ -27,6 +31,7 @@ from mizzen.resources.mesh_config import MeshConfigSpec
 from mizzen.resources.mesh_config_references import mesh_configs
 from mizzen.resources.model import Model
 from mizzen.resources.problems import Problem
+from mizzen.resources.proxy_config import ProxyConfigSpec
 from mizzen.resources.resource import Resource
 from mizzen.resources.secret import SecretSpec
 from mizzen.resources.sidecar import SidecarSpec
@@ -44,6 +49,7 @@ _POLICY = (
     GatewaySpec,
     SidecarSpec,
     EnvoyFilterSpec,
+    ProxyConfigSpec,
     MeshConfigSpec,
     SecretSpec,
 )
@@ -125,6 +131,7 @@ def build_snapshot(inputs: Inputs, version: int, found: Running | None = None) -
         gateways=tuple(_placed(one) for one in resources if isinstance(one.spec, GatewaySpec)),
         sidecars=_sidecars(inputs),
         envoy_filters=tuple(one for one in resources if isinstance(one.spec, EnvoyFilterSpec)),
+        proxy_configs=tuple(one for one in resources if isinstance(one.spec, ProxyConfigSpec)),
         proxies=found.proxies,
         registry_only=bool(mesh and mesh.spec.registry_only),
         mesh_config=mesh,
@@ -155,10 +162,11 @@ def build_desired(
 ) -> Desired:
     """Returns what a node should run, and the names that applications may call."""
     workloads = sorted(workloads_in(inputs.resources.values()), key=lambda workload: workload.key)
+    found = _PolicyOfNodes.of(inputs.resources.values())
     return Desired(
         version=version,
         trust_domain=inputs.trust_domain,
-        workloads=tuple(_desired(workload, inputs) for workload in workloads),
+        workloads=tuple(_desired(workload, inputs, found) for workload in workloads),
         services=tuple(_name(service) for service in services.values() if service.callable_by_name),
         egress=egress_names(_sidecars(inputs), inputs.report.instances if inputs.report else ()),
         problems=tuple(str(problem) for problem in problems),
@@ -177,18 +185,47 @@ def _written(contents: Contents) -> tuple[WrittenResource, ...]:
     )
 
 
-def _desired(workload: Resource[WorkloadSpec], inputs: Inputs) -> DesiredWorkload:
+@dataclass(frozen=True)
+class _PolicyOfNodes:
+    """Policy that nodes have to know, because it is about what they start and open."""
+
+    gateways: tuple[Resource[GatewaySpec], ...]
+    filters: tuple[Resource[EnvoyFilterSpec], ...]
+    configs: tuple[Resource[ProxyConfigSpec], ...]
+
+    @classmethod
+    def of(cls, resources: Iterable[Resource[Any]]) -> _PolicyOfNodes:
+        every = list(resources)
+        return cls(
+            tuple(one for one in every if isinstance(one.spec, GatewaySpec)),
+            tuple(one for one in every if isinstance(one.spec, EnvoyFilterSpec)),
+            tuple(one for one in every if isinstance(one.spec, ProxyConfigSpec)),
+        )
+
+    def settings(self, workload: Resource[WorkloadSpec]) -> ProxySettings:
+        metadata = {
+            "NAMESPACE": workload.namespace,
+            "WORKLOAD_NAME": workload.name,
+            "SERVICE_ACCOUNT": workload.spec.service_account,
+        }
+        labels, is_gateway = labels_of(workload.labels), workload.spec.gateway is not None
+        return proxy_settings(self.configs, self.filters, metadata, labels, is_gateway=is_gateway)
+
+
+def _desired(workload: Resource[WorkloadSpec], inputs: Inputs, policy: _PolicyOfNodes) -> DesiredWorkload:
     spec = workload.spec.to_document()
     spec["workingDir"] = str(working_folder(workload.spec, workload.source.file))
+    settings = policy.settings(workload)
     return DesiredWorkload(
         namespace=workload.namespace,
         name=workload.name,
-        digest=template_digest(spec, workload.labels),
+        digest=template_digest(spec, workload.labels, settings),
         spec=spec,
         labels=dict(workload.labels),
         restarts=inputs.restarts.get((workload.namespace, workload.name), 0),
-        sockets=wanted_sockets(_of_kind(inputs, GatewaySpec), workload.labels) if workload.spec.gateway else (),
+        sockets=wanted_sockets(policy.gateways, workload.labels) if workload.spec.gateway else (),
         secrets=_secrets(workload, inputs) if workload.spec.gateway else (),
+        proxy=settings,
     )
 
 
@@ -206,10 +243,17 @@ def _of_kind(inputs: Inputs, kind: type[SpecT]) -> list[Resource[SpecT]]:
 _NOT_IN_TEMPLATE = frozenset({"replicas", "terminationGracePeriodSeconds", "proxy"})
 
 
-def template_digest(spec: Mapping[str, Any], labels: Mapping[str, str]) -> str:
+def template_digest(
+    spec: Mapping[str, Any],
+    labels: Mapping[str, str],
+    settings: ProxySettings = ProxySettings(),  # noqa: B008 - frozen
+) -> str:
     """Returns a hash that changes exactly when a running replica must be replaced by a new one."""
     template = {name: value for name, value in spec.items() if name not in _NOT_IN_TEMPLATE}
-    text = json.dumps([template, dict(labels)], sort_keys=True)
+    said = [template, dict(labels)]
+    if settings != ProxySettings():  # without any it is what it was before there were some
+        said.append(msgspec.to_builtins(settings))
+    text = json.dumps(said, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -22,6 +22,7 @@ from mizzen.resources.gateway import GatewaySpec
 from mizzen.resources.key import Key
 from mizzen.resources.mesh_config import MeshConfigSpec
 from mizzen.resources.protocols import Protocol
+from mizzen.resources.proxy_config import ProxyConfigSpec
 from mizzen.resources.resource import Resource
 from mizzen.resources.sidecar import SidecarSpec
 from mizzen.resources.virtual_service import VirtualServiceSpec
@@ -34,6 +35,7 @@ Gateway: TypeAlias = Resource[GatewaySpec]
 MeshConfig: TypeAlias = Resource[MeshConfigSpec]
 Sidecar: TypeAlias = Resource[SidecarSpec]
 EnvoyFilter: TypeAlias = Resource[EnvoyFilterSpec]
+ProxyConfig: TypeAlias = Resource[ProxyConfigSpec]
 
 
 def labels_of(labels: Mapping[str, str]) -> Labels:
@@ -243,6 +245,7 @@ class Snapshot:
     gateways: tuple[Gateway, ...] = ()
     sidecars: tuple[Sidecar, ...] = ()
     envoy_filters: tuple[EnvoyFilter, ...] = ()
+    proxy_configs: tuple[ProxyConfig, ...] = ()
     proxies: Mapping[str, Proxy] = field(default_factory=dict)
     registry_only: bool = False
     mesh_config: MeshConfig | None = None

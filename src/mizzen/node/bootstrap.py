@@ -17,8 +17,10 @@ from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 
 from mizzen.compile.names import PROXY_DNS_PORT, SDS_CLUSTER, UID_METADATA
+from mizzen.envoy_api.merging import merge
 from mizzen.mesh.localities import UNPLACED, Locality
 from mizzen.mesh.proxy_kind import ProxyKind
+from mizzen.registry.proxy_settings import ProxySettings
 from mizzen.resources.hosts import DEFAULT_DOMAIN
 from mizzen.stubs.envoy.config.bootstrap.v3 import bootstrap_pb2
 from mizzen.stubs.envoy.config.cluster.v3 import cluster_pb2
@@ -55,7 +57,7 @@ class BootstrapView:
     """What a bootstrap depends on.
 
     ``service_account`` and ``trust_domain`` make the workload's identity; a node proxy has none of its own, and its
-    ``instance`` is its host.
+    ``instance`` is its host. ``settings`` are what users say of it.
     """
 
     instance: str
@@ -74,6 +76,7 @@ class BootstrapView:
     uid: str = ""
     kind: ProxyKind = ProxyKind.SIDECAR
     locality: Locality = UNPLACED
+    settings: ProxySettings = field(default_factory=ProxySettings)
 
 
 def node_id(proxy: BootstrapView) -> str:
@@ -88,7 +91,7 @@ def bootstrap_json(proxy: BootstrapView) -> str:
 
 
 def bootstrap(proxy: BootstrapView) -> bootstrap_pb2.Bootstrap:
-    return bootstrap_pb2.Bootstrap(
+    made = bootstrap_pb2.Bootstrap(
         node=_node(proxy),
         admin=bootstrap_pb2.Admin(address=_pipe(proxy.admin_socket)),
         static_resources=bootstrap_pb2.Bootstrap.StaticResources(
@@ -105,6 +108,9 @@ def bootstrap(proxy: BootstrapView) -> bootstrap_pb2.Bootstrap:
         bootstrap_extensions=_extensions(),
         typed_dns_resolver_config=_dns(proxy),
     )
+    for patch in proxy.settings.bootstrap:
+        merge(made, patch.value, replace_lists=patch.replace_lists)
+    return made
 
 
 def _dns(proxy: BootstrapView) -> TypedExtensionConfig | None:
@@ -140,6 +146,7 @@ def _node(proxy: BootstrapView) -> base_pb2.Node:
             "MIZZEN_VERSION": proxy.version,
         }
         | ({UID_METADATA: proxy.uid} if proxy.uid else {})
+        | proxy.settings.metadata
     )
     metadata.fields["LABELS"].struct_value.CopyFrom(labels)
     region, zone, subzone = proxy.locality

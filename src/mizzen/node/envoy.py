@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
 import signal
 from collections.abc import Mapping
@@ -213,15 +214,21 @@ async def start(proxy: BootstrapView, place: Place, config: Path, output: Output
     _write_config(proxy, config)
     line = [
         *(str(binary), "--config-path", str(config)),
-        *("--concurrency", str(_WORKERS)),
+        *_concurrency(proxy.settings.concurrency),
         *("--log-level", "warning"),
         "--disable-hot-restart",
         # Each connection is told to move with its next response, not at a moment chosen by chance in this time.
         *("--drain-strategy", "immediate", "--drain-time-s", str(DRAIN_SECONDS)),
     ]
-    command = Command(line, netns=place.netns, gid=place.envoy_gid)
+    env = {**os.environ, **proxy.settings.env}
+    command = Command(line, env=env, netns=place.netns, gid=place.envoy_gid)
     process = await processes.start(command, output, records)
     return Envoy(process, Admin(proxy.admin_socket))
+
+
+def _concurrency(wanted: int | None) -> tuple[str, ...]:
+    """Returns the option for the worker threads; 0 leaves it to Envoy, which has one for each core."""
+    return () if wanted == 0 else ("--concurrency", str(_WORKERS if wanted is None else wanted))
 
 
 def _write_config(proxy: BootstrapView, config: Path) -> None:

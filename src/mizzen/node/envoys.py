@@ -174,5 +174,6 @@ def sidecar(
         labels=workload.labels,
         locality=host.locality(workload.labels),
         kind=kind,
+        settings=workload.proxy,
     )
     return EnvoyKeeper(host, bootstrap, place, changed)

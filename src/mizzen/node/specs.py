@@ -11,6 +11,7 @@ from mizzen.node import probes
 from mizzen.node.capturing import DeclaredPort
 from mizzen.node.ports import LOOPBACK
 from mizzen.node.probes import Rule
+from mizzen.registry.proxy_settings import ProxySettings
 from mizzen.registry.reports import DesiredWorkload, FileSecret, GatewaySocket, InstancePort
 from mizzen.resources import workload as resource
 
@@ -42,6 +43,7 @@ class Workload:
     labels: Mapping[str, str] = field(default_factory=dict)
     sockets: tuple[GatewaySocket, ...] = ()
     secrets: tuple[FileSecret, ...] = ()
+    proxy: ProxySettings = field(default_factory=ProxySettings)
 
     @property
     def key(self) -> tuple[str, str]:
@@ -64,7 +66,16 @@ def read(desired: DesiredWorkload) -> Workload:
         fields = ", ".join(".".join(str(part) for part in problem["loc"]) for problem in error.errors())
         raise SpecError(f"this version of Mizzen cannot read its spec ({fields}): restart the mesh") from error
     revision = Revision(desired.digest, desired.restarts)
-    return Workload(desired.namespace, desired.name, revision, spec, desired.labels, desired.sockets, desired.secrets)
+    return Workload(
+        desired.namespace,
+        desired.name,
+        revision,
+        spec,
+        desired.labels,
+        desired.sockets,
+        desired.secrets,
+        desired.proxy,
+    )
 
 
 def readiness(spec: resource.WorkloadSpec, ports: Iterable[InstancePort]) -> probes.Probe | None:

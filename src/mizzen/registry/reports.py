@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from mizzen.registry.proxy_settings import ProxySettings
+
 
 class GatewaySocket(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A port of Gateways on which a gateway is to listen, and with ``local`` the port that its host gave it.
@@ -44,7 +46,7 @@ class DesiredWorkload(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     """A Workload resource that this node should run; ``spec`` is the resource's spec in its YAML form (camelCase).
 
     ``digest`` changes when a running instance must be replaced; ``restarts`` counts the restarts that users asked for.
-    ``sockets`` and ``secrets`` are those of a gateway; they change while it runs.
+    ``sockets`` and ``secrets`` are those of a gateway; they change while it runs. ``proxy`` is for an Envoy of its own.
     """
 
     namespace: str
@@ -55,6 +57,7 @@ class DesiredWorkload(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     restarts: int = 0
     sockets: tuple[GatewaySocket, ...] = ()
     secrets: tuple[FileSecret, ...] = ()
+    proxy: ProxySettings = ProxySettings()
 
 
 class ServiceName(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -216,7 +216,7 @@ class Patch(Model):
 
 
 class ConfigPatch(Model):
-    apply_to: Annotated[ApplyTo | None, Later(only={"BOOTSTRAP"})] = None
+    apply_to: ApplyTo | None = None
     match: ObjectMatch = Field(default_factory=ObjectMatch)
     patch: Patch | None = None
 

@@ -14,6 +14,7 @@ from mizzen.resources.envoy_filter import EnvoyFilterSpec
 from mizzen.resources.gateway import GatewaySpec
 from mizzen.resources.mesh_config import MeshConfigSpec
 from mizzen.resources.model import Model
+from mizzen.resources.proxy_config import ProxyConfigSpec
 from mizzen.resources.secret import SecretSpec
 from mizzen.resources.service import ServiceSpec
 from mizzen.resources.service_entry import ServiceEntrySpec
@@ -105,7 +106,7 @@ KINDS: tuple[Kind, ...] = (
         instead="write a Workload, or start the command with `mizzen run`: Mizzen runs what joins the mesh, so that labels,"
         " serviceAccount, ports and probe stand there; for what runs elsewhere there is WorkloadEntry",
     ),
-    Kind("ProxyConfig", "proxyconfigs", NETWORKING, ("v1beta1",)),
+    Kind("ProxyConfig", "proxyconfigs", NETWORKING, ("v1beta1",), ProxyConfigSpec, ("pc",)),
     Kind(
         "AuthorizationPolicy",
         "authorizationpolicies",

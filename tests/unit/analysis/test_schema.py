@@ -108,10 +108,10 @@ spec:
 
 
 def test_kinds_that_mizzen_does_not_act_on_are_told_of_once() -> None:
-    one = "apiVersion: networking.istio.io/v1beta1\nkind: ProxyConfig%s\nmetadata: {name: %s}\n---\n"
+    one = "apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin%s\nmetadata: {name: %s}\n---\n"
     (words,) = check(
         "mizzen.NotImplementedKindAnalyzer",
-        one % ("  #! MZN0002 ProxyConfig default/a", "a") + one % ("", "b") + "apiVersion: v1\nkind: Pod\n---\n",
+        one % ("  #! MZN0002 WasmPlugin default/a", "a") + one % ("", "b") + "apiVersion: v1\nkind: Pod\n---\n",
     )
     assert "2 resources" in words
 

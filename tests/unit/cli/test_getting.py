@@ -9,6 +9,7 @@ import yaml
 from tests.unit.cli.fakes import LONG_AGO, FakeApi, instance, out, run
 from tests.unit.cli.samples import destination_rule, service, virtual_service, workload
 
+from mizzen.resources.kinds import KINDS
 from mizzen.resources.loading import load
 
 
@@ -155,11 +156,10 @@ def test_a_kind_of_another_group_is_unknown(api: FakeApi) -> None:
 
 
 def test_a_kind_that_is_not_implemented_is_named(api: FakeApi) -> None:
-    result = run("get", "proxyconfigs")
+    result = run("get", "peerauthentications")
+    implemented = [kind.plural for kind in KINDS if kind.implemented]
     assert result.stderr == (
-        "error: ProxyConfig is not implemented yet\n"
-        "  Implemented: workloads, services, secrets, virtualservices, destinationrules, meshconfigs, gateways,"
-        " serviceentries, sidecars, envoyfilters, workloadentries.\n"
+        f"error: PeerAuthentication is not implemented yet\n  Implemented: {', '.join(implemented)}.\n"
     )
 
 

@@ -68,4 +68,5 @@ def test_every_implemented_kind_has_a_model() -> None:
         "Sidecar",
         "EnvoyFilter",
         "WorkloadEntry",
+        "ProxyConfig",
     }

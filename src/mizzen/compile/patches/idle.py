@@ -29,7 +29,8 @@ def idle_patches(compiler: Compiler, snapshot: Snapshot) -> Iterator[Problem]:
             yield _nobody(one)
             continue
         for index in range(len(one.spec.config_patches)):
-            if (one.key, index) not in hits:
+            # Bootstraps are not the compiler's: see :mod:`mizzen.control.idle`.
+            if (one.key, index) not in hits and one.spec.config_patches[index].apply_to != "BOOTSTRAP":
                 yield _nothing(one, index, picked)
 
 

@@ -13,6 +13,7 @@ from mizzen.resources.manifest import ObjectMeta
 from mizzen.resources.mesh_config import MeshConfigSpec
 from mizzen.resources.model import Model
 from mizzen.resources.paths import join
+from mizzen.resources.proxy_config import ProxyConfigSpec
 from mizzen.resources.secret import SecretSpec
 from mizzen.resources.service import ServiceSpec
 from mizzen.resources.service_entry import ServiceEntrySpec
@@ -22,6 +23,7 @@ from mizzen.resources.validation.destination_rule import destination_rule
 from mizzen.resources.validation.envoy_filter import envoy_filter
 from mizzen.resources.validation.gateway import gateway
 from mizzen.resources.validation.mesh_config import mesh_config
+from mizzen.resources.validation.proxy_config import proxy_config
 from mizzen.resources.validation.service import service
 from mizzen.resources.validation.service_entry import service_entry
 from mizzen.resources.validation.sidecar import sidecar
@@ -60,6 +62,7 @@ _RULES: Mapping[type[Model], _Rules] = {
     EnvoyFilterSpec: _alone(envoy_filter),
     GatewaySpec: _alone(gateway),
     MeshConfigSpec: _alone(mesh_config),
+    ProxyConfigSpec: _alone(proxy_config),
     SecretSpec: _alone(_secret),
     ServiceEntrySpec: service_entry,
     ServiceSpec: _alone(service),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.support.compiled import Compiled, all_proxies, compiled
 from tests.support.worlds import NODE_PROXY, read, snapshot_of
-from tests.support.written import envoy_filter, patch, service, to, typed, virtual_service, workload
+from tests.support.written import envoy_filter, patch, proxy_config, service, to, typed, virtual_service, workload
 
 from mizzen.compile.compiler import Compiler
 from mizzen.compile.resource import CLUSTER, FILTERS, LISTENER, ROUTES
@@ -523,6 +523,14 @@ def test_envoyfilter_ordering_is_priority_before_namespace() -> None:
 
 def test_envoyfilter_proxy_version_never_matches_a_proxy_without_one() -> None:
     assert _cluster_changes({"proxy": {"proxyVersion": ".*"}}) == set()
+
+
+@pytest.mark.parametrize(("version", "matches"), [(r"^1\.2.*", True), (r"29", True), (r"^29", False), ("", True)])
+def test_a_version_is_found_anywhere_in_what_a_proxy_config_says(version: str, matches: bool) -> None:
+    said = proxy_config("it", environmentVariables={"ISTIO_META_ISTIO_VERSION": "1.29.0"})
+    made = envoy_filter("it", patch("CLUSTER", "MERGE", {"connect_timeout": "7s"}, proxy={"proxyVersion": version}))
+    given = compiled(*WORLD, said, made, proxy="shop-0.default")
+    assert (given.clusters[SHOP_80].connect_timeout.seconds == 7) == matches
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,28 @@
+"""The model of ``networking.istio.io`` ProxyConfig: how the proxies of workloads are started."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from mizzen.resources.model import Model, StringMap
+
+METADATA_PREFIX = "ISTIO_META_"
+"""What a variable is called that becomes a part of the metadata of the proxy's node, without this."""
+
+
+class ProxySelector(Model):
+    match_labels: StringMap = Field(default_factory=dict)
+
+
+class ProxyConfigSpec(Model):
+    """Without a selector it is for all workloads of its namespace, and from the root namespace for all of the mesh.
+
+    ``concurrency`` are the worker threads of an Envoy; 0 stands for one on each core.
+    """
+
+    selector: ProxySelector | None = None
+    concurrency: int | None = None
+    environment_variables: StringMap = Field(default_factory=dict)
+    image: Any = None

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.support.written import proxy_config
+
+from mizzen.resources.loading import load
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({"concurrency": 0, "environmentVariables": {"A": "b"}}, []),
+        ({"concurrency": -1}, ["error: spec.concurrency: concurrency must be greater than or equal to 0"]),
+        ({"selector": {}}, ["warning: spec.selector: workload selector specified without labels"]),
+        (
+            {"selector": {"matchLabels": {"": "a"}}},
+            ["error: spec.selector.matchLabels[]: empty key is not supported in selector"],
+        ),
+        (
+            {"selector": {"matchLabels": {"app": "*"}}},
+            ["error: spec.selector.matchLabels.app: wildcard is not supported in selector"],
+        ),
+        (
+            {"environmentVariables": {"A=": "b"}},
+            ["error: spec.environmentVariables[A=]: 'A=' is no name of a variable"],
+        ),
+        (
+            {"image": {"imageType": "debug"}},
+            ["error: spec.image: a proxy is the Envoy of Mizzen's own package and has no image"],
+        ),
+    ],
+)
+def test_istios_rules(spec: dict[str, Any], expected: list[str]) -> None:
+    found = load(proxy_config("it", **spec), "f").problems
+    assert [f"{one.level}: {one.path}: {one.message}" for one in found] == expected
