@@ -27,7 +27,7 @@ from mizzen.compile.localities import Spread
 from mizzen.compile.protos import config_path, duration, metadata, socket_address
 from mizzen.compile.resource import XdsResource, encode, pack
 from mizzen.compile.seats import ALONE, Seat
-from mizzen.mesh.destination_rules import effective_policy, merged_policy, merged_subsets
+from mizzen.mesh.destination_rules import effective_policy, merged_policy, merged_subsets, with_mesh_defaults
 from mizzen.mesh.model import (
     Capture,
     DestinationRule,
@@ -45,12 +45,14 @@ from mizzen.mesh.scope import ScopedService
 from mizzen.mesh.spiffe import SpiffeId
 from mizzen.resources.destination_rule import DestinationRuleSpec, LoadBalancerSettings, TrafficPolicy
 from mizzen.resources.key import Key
+from mizzen.resources.mesh_config import MeshConfigSpec
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
 from mizzen.stubs.envoy.config.endpoint.v3.endpoint_components_pb2 import LbEndpoint, LocalityLbEndpoints
 from mizzen.stubs.envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from mizzen.stubs.envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 
 _PASSTHROUGH_IDLE_TIMEOUT = 300.0
+NO_MESH_CONFIG = MeshConfigSpec()
 
 
 @dataclass(frozen=True)
@@ -131,14 +133,17 @@ def _balances(spec: DestinationRuleSpec) -> bool:
     )
 
 
-def policy_for(rules: Sequence[DestinationRule], name: str, port: int) -> TrafficPolicy | None:
-    """Returns the traffic policy of a subset's port: the merged rules', and over it the subset's own."""
+def policy_for(
+    rules: Sequence[DestinationRule], name: str, port: int, mesh: MeshConfig | None = None
+) -> TrafficPolicy | None:
+    """Returns the traffic policy of a subset's port: the merged rules', over it the subset's own, below it the mesh's."""
     subset = next((subset for subset in merged_subsets(rules) if subset.name == name), None)
-    return effective_policy(merged_policy(rules), subset.traffic_policy if subset else None, port)
+    policy = effective_policy(merged_policy(rules), subset.traffic_policy if subset else None, port)
+    return with_mesh_defaults(policy, mesh.spec if mesh else None)
 
 
 def policy_of(view: ClusterView) -> TrafficPolicy | None:
-    return policy_for(view.rules, view.subset, view.port.number)
+    return policy_for(view.rules, view.subset, view.port.number, view.mesh_config)
 
 
 def build_cluster(view: ClusterView) -> XdsResource:
@@ -154,13 +159,15 @@ def build_cluster(view: ClusterView) -> XdsResource:
     outliers.apply(cluster, policy.outlier_detection if policy else None)
     _set_metadata(cluster, view)
     pool = policy.connection_pool if policy else None
-    codec = pools.outbound_codec(pool, view.port.protocol)
+    mesh = view.mesh_config.spec if view.mesh_config else NO_MESH_CONFIG
+    codec = pools.outbound_codec(pool, view.port.protocol, mesh)
+    pools.apply_mesh(cluster, mesh)
     pools.apply(
         cluster, pool, codec, telling_caller=view.seat.shared, hashed=balancer.consistent_hash if balancer else None
     )
     _set_tls(cluster, view, policy, codec)
     view.seat.open_inside(cluster)
-    return encode(view.cluster, cluster, [view.origin, *(rule.key for rule in view.rules)])
+    return encode(view.cluster, cluster, _origins(view))
 
 
 def _locate(cluster: Cluster, view: ClusterView, balancer: LoadBalancerSettings | None) -> None:
@@ -181,7 +188,8 @@ def _locate(cluster: Cluster, view: ClusterView, balancer: LoadBalancerSettings 
             locations.tell(cluster)
         else:
             one = view.resolution is Resolution.DNS_ROUND_ROBIN
-            locations.look_up(cluster, view.named, view.spread, one_at_a_time=one)
+            mesh = view.mesh_config.spec if view.mesh_config else NO_MESH_CONFIG
+            locations.look_up(cluster, view.named, view.spread, one_at_a_time=one, refresh=mesh.dns_refresh_rate)
 
 
 def _set_tls(cluster: Cluster, view: ClusterView, policy: TrafficPolicy | None, codec: pools.Codec) -> None:
@@ -240,13 +248,16 @@ class InboundClusterView:
     origin: Key
     seat: Seat = ALONE
     sidecar: Sidecar | None = None
+    mesh_config: MeshConfig | None = None
 
 
 def build_inbound_cluster(view: InboundClusterView) -> XdsResource:
     """Builds the cluster that leads from a sidecar to its application, with the pool of its service's own rule."""
     name = view.seat.named(names.inbound_cluster(view.port.number))
-    policy = policy_for(view.rules, "", view.port.service_port)
+    policy = policy_for(view.rules, "", view.port.service_port, view.mesh_config)
     cluster = _defaults(name)
+    if view.mesh_config:
+        pools.apply_connect_timeout(cluster, view.mesh_config.spec)
     cluster.type = Cluster.STATIC
     address = view.port.endpoint or "127.0.0.1"
     cluster.load_assignment.CopyFrom(_one_endpoint(name, address, view.port.application))
@@ -255,7 +266,12 @@ def build_inbound_cluster(view: InboundClusterView) -> XdsResource:
     if not serving.is_socket(address):
         view.seat.open_inside(cluster, "::1" if ":" in address else "127.0.0.1")
     sidecars = [view.sidecar.key] if view.sidecar else []
-    return encode(name, cluster, [view.origin, *(rule.key for rule in view.rules), *sidecars])
+    return encode(name, cluster, [*_origins(view), *sidecars])
+
+
+def _origins(view: ClusterView | InboundClusterView) -> list[Key]:
+    mesh = [view.mesh_config.key] if view.mesh_config else []
+    return [view.origin, *(rule.key for rule in view.rules), *mesh]
 
 
 def _one_endpoint(name: str, address: str, port: int) -> ClusterLoadAssignment:

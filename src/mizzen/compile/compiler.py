@@ -111,7 +111,7 @@ class Compiler:
             # Those that nobody has asked for since the last change are dropped.
             self._earlier = (before, self._scopes) if before else None
             self._stale, self._outbound, self._scopes = self._outbound, {}, {}
-            self._sidecars = SidecarIndex(snapshot.sidecars)
+            self._sidecars = SidecarIndex(snapshot.sidecars, snapshot.root_namespace)
 
     def _together(self, proxy: str, parts: list[Resources]) -> Resources:
         """Returns the resources of all instances of a proxy: of each type the same object for as long as it is equal."""
@@ -216,7 +216,7 @@ class Compiler:
             outward = list(outbound.captured_listeners().values())
         else:
             # No other proxy has its loopback ports, so it remembers its own listeners.
-            if before and before.outbound.targets is outbound.targets and before.instance == instance:
+            if before and _same_listeners(before, instance, outbound):
                 own, ports = before.listeners, before.ports
             else:
                 own = _own_listeners(instance, outbound, before.listeners if before else {})
@@ -251,17 +251,27 @@ class Compiler:
     ) -> Iterator[XdsResource]:
         seat = outbound.seat
         if not instance.closing:
-            yield from map(self._inbound_listener, listener_views.inbound(instance, trust_domain, seat))
+            views = listener_views.inbound(instance, trust_domain, seat, outbound.manners)
+            yield from map(self._inbound_listener, views)
         if seat.shared:  # kept for neighbours, which may not have heard yet that it closes
-            yield from map(self._inside_listener, listener_views.inside(instance, outbound.rules, seat, *serving))
+            mesh = outbound.scope.mesh_config
+            inside = listener_views.inside(instance, outbound.rules, seat, *serving, mesh=mesh)
+            yield from map(self._inside_listener, inside)
 
     def _own_clusters(self, instance: Instance, sidecar: Sidecar | None, outbound: Outbound) -> Iterator[XdsResource]:
         yield self._passthrough(clusters.PassthroughView(instance.capture, outbound.seat))
         yield clusters.build_black_hole()
         for port in instance.inbound:
             rules = outbound.rules.get(port.host, ())
-            view = clusters.InboundClusterView(port, rules, instance.origin, outbound.seat, sidecar)
+            mesh = outbound.scope.mesh_config
+            view = clusters.InboundClusterView(port, rules, instance.origin, outbound.seat, sidecar, mesh)
             yield self._inbound_cluster(view)
+
+
+def _same_listeners(before: _Compiled, instance: Instance, outbound: Outbound) -> bool:
+    earlier = before.outbound
+    alike = earlier.targets is outbound.targets and earlier.manners == outbound.manners
+    return alike and before.instance == instance
 
 
 def _neighbours(proxy: Proxy) -> frozenset[str]:
@@ -299,5 +309,5 @@ def _http_ports(instance: Instance, targets: Mapping[tuple[str, int], Target]) -
 def _own_listeners(
     instance: Instance, outbound: Outbound, made: Mapping[OutboundView, XdsResource]
 ) -> dict[OutboundView, XdsResource]:
-    views = listener_views.explicit(instance, outbound.targets)
+    views = listener_views.explicit(instance, outbound.targets, outbound.manners)
     return {view: made.get(view) or listeners.build_outbound(view) for view in views}

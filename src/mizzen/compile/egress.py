@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from mizzen.compile import names
+from mizzen.compile.http_connections import manners_of
 from mizzen.compile.listeners import ANY_ADDRESS, OutboundView
 from mizzen.compile.route_views import RouteViews
 from mizzen.compile.routes import RoutesView, Source
@@ -75,6 +76,7 @@ class PortEgress:
             origins=(self.port.origin,),
             exclusive=bound and explicit,
             seat=self._seat,
+            manners=manners_of(self.scope.mesh_config),
         )
 
     def _first(self) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from mizzen.compile import http_connections, names
 from mizzen.compile.branches import name_reader
 from mizzen.compile.gateway_tls import GatewayTlsView, gateway_socket
+from mizzen.compile.http_connections import USUAL, Manners
 from mizzen.compile.listeners import tcp_proxy, tcp_route
 from mizzen.compile.protos import socket_address
 from mizzen.compile.resource import XdsResource, encode
@@ -31,6 +32,7 @@ class ChainView:
     passes: bool = False
     server_names: tuple[str, ...] = ()
     tls: GatewayTlsView | None = None
+    manners: Manners = USUAL
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def build_gateway_listener(view: GatewayListenerView) -> XdsResource:
 
 
 def _chain(view: ChainView) -> FilterChain:
-    taker = tcp_route(view.route) if view.passes else http_connections.gateway(view.route)
+    taker = tcp_route(view.route) if view.passes else http_connections.gateway(view.route, view.manners)
     chain = FilterChain(name=view.route, filters=[taker])
     if view.server_names:
         chain.filter_chain_match.server_names.extend(view.server_names)

@@ -37,6 +37,7 @@ class GatewayRoutesView:
 def build_gateway_host(view: GatewayHostView) -> BuiltHost | None:
     """Builds a virtual host; None where no VirtualService has a route for it, and it only answers 404."""
     host, origins = view.host, list(view.origins)
+    origins += [host.mesh_config.key] if host.mesh_config else []
     routes: list[Route] = []
     for rule, gateways in zip(host.virtual_services, view.gateways, strict=True):
         if found := list(routes_of(host, rule, gateways)):

@@ -9,6 +9,7 @@ from mizzen.compile.gateway_l4 import L4Routes
 from mizzen.compile.gateway_listeners import ChainView, GatewayListenerView
 from mizzen.compile.gateway_routes import GatewayHostView, GatewayRoutesView
 from mizzen.compile.gateway_tls import tls_view
+from mizzen.compile.http_connections import manners_of
 from mizzen.compile.outbound import Outbound
 from mizzen.compile.route_views import source_of
 from mizzen.compile.routes import VirtualHostView, mentioned_labels
@@ -39,6 +40,7 @@ class GatewayViews:
         self._trust_domain = trust_domain
         self._rules = visible_rules(rules, instance.namespace)
         self._source = source_of(instance, mentioned_labels(self._rules))
+        self._manners = manners_of(outbound.scope.mesh_config)
         self._l4 = L4Routes(self._rules, self._source, outbound.views.ports)
         served, _ = merged(selecting(gateways, dict(instance.labels)))
         # A socket that no Gateway has any more is about to be given back, one without a port about to get one.
@@ -55,7 +57,7 @@ class GatewayViews:
         for socket, servers in self._sockets:
             asks = servers[0].opening is Opening.TLS
             if servers[0].opening is Opening.HTTP:
-                chains = [ChainView(names.gateway_route(socket.number, socket.bind))]
+                chains = [ChainView(names.gateway_route(socket.number, socket.bind), manners=self._manners)]
             else:
                 chains = [chain for server in servers for chain in self._chains(server)]
             address, *others = (socket.bind,) if socket.bind else self._addresses
@@ -87,7 +89,9 @@ class GatewayViews:
         elif server.spec.ends_tls:
             ending = tls_view(server.spec, server.gateway.source.file, self._trust_domain)
             named = _server_names(server.names)
-            yield ChainView(_own_name(server), passes=not _reads(server), server_names=named, tls=ending)
+            yield ChainView(
+                _own_name(server), passes=not _reads(server), server_names=named, tls=ending, manners=self._manners
+            )
         else:
             for sni, view in self._l4.of_names(server):
                 yield ChainView(view.name, passes=True, server_names=_server_names([sni]))
@@ -125,7 +129,10 @@ class GatewayViews:
     ) -> GatewayHostView:
         rules = tuple(binding.rule for binding in bound)
         ports, hashed = self._outbound.views.leading(rules)
-        view = VirtualHostView(host, number, (host,), self._source, rules, ports, hashed, secure=secure)
+        mesh = self._outbound.scope.mesh_config
+        view = VirtualHostView(
+            host, number, (host,), self._source, rules, ports, hashed, secure=secure, mesh_config=mesh
+        )
         return GatewayHostView(view, tuple(binding.gateways for binding in bound), redirect, redirecting)
 
 

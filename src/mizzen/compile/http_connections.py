@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from mizzen.compile import names, retries
 from mizzen.compile.locations import forward_proxy_dns
 from mizzen.compile.protos import ads, duration
@@ -9,8 +11,10 @@ from mizzen.compile.resource import pack
 from mizzen.compile.route_actions import timeouts
 from mizzen.compile.route_filters import cors_filter, fault_filter
 from mizzen.compile.seats import ALONE, Seat
-from mizzen.mesh.model import InboundPort
+from mizzen.mesh.model import InboundPort, MeshConfig
+from mizzen.resources.mesh_config import Normalization
 from mizzen.resources.protocols import Protocol
+from mizzen.resources.virtual_service import HTTPRetry
 from mizzen.stubs.envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
 from mizzen.stubs.envoy.config.listener.v3.listener_components_pb2 import Filter
 from mizzen.stubs.envoy.config.route.v3.route_components_pb2 import Route, RouteMatch, VirtualHost
@@ -26,9 +30,25 @@ from mizzen.stubs.envoy.extensions.filters.network.http_connection_manager.v3.ht
 )
 
 
-def outbound(route: str, *, forward_proxy: bool = False) -> Filter:
+class Manners(NamedTuple):
+    """How all connection managers of a mesh treat requests: how paths are normalized, and what of ``inbound`` ones is tried
+    again (MeshConfig). It is part of their listeners, so connections are drained when it changes.
+    """
+
+    normalization: Normalization = "BASE"
+    inbound: HTTPRetry | None = None
+
+
+USUAL = Manners()
+
+
+def manners_of(mesh: MeshConfig | None) -> Manners:
+    return Manners(mesh.spec.normalization, mesh.spec.default_inbound_http_retry_policy) if mesh else USUAL
+
+
+def outbound(route: str, manners: Manners, *, forward_proxy: bool = False) -> Filter:
     """Builds the connection manager of an outbound listener; its routes come by RDS under the name ``route``."""
-    manager = _defaults(f"outbound_{route};")
+    manager = _defaults(f"outbound_{route};", manners)
     manager.rds.route_config_name = route
     manager.rds.config_source.CopyFrom(ads())
     # Istio's order (2.12). What a fault answers never comes to the router, so it is not tried again.
@@ -43,9 +63,9 @@ def outbound(route: str, *, forward_proxy: bool = False) -> Filter:
     return _filter(manager)
 
 
-def gateway(route: str) -> Filter:
+def gateway(route: str, manners: Manners) -> Filter:
     """Builds the connection manager of a gateway: whoever calls is outside the mesh, and not believed (Istio 2.22)."""
-    manager = _defaults(f"outbound_{route};")
+    manager = _defaults(f"outbound_{route};", manners)
     manager.rds.route_config_name = route
     manager.rds.config_source.CopyFrom(ads())
     manager.use_remote_address.value = True
@@ -64,13 +84,13 @@ def _tell_all(manager: HttpConnectionManager) -> None:
     details.uri = True
 
 
-def inbound(port: InboundPort, seat: Seat = ALONE, *, inside: bool = False) -> Filter:
+def inbound(port: InboundPort, manners: Manners, seat: Seat = ALONE, *, inside: bool = False) -> Filter:
     """Builds the connection manager before an application; it tells the application who calls (XFCC).
 
     ``inside`` is for callers whose side is in the same proxy: it has told already.
     """
     cluster = seat.named(names.inbound_cluster(port.number))
-    manager = _defaults(f"{cluster};")
+    manager = _defaults(f"{cluster};", manners)
     manager.server_name = "istio-envoy"
     if inside:
         manager.forward_client_cert_details = HttpConnectionManager.ALWAYS_FORWARD_ONLY
@@ -78,7 +98,7 @@ def inbound(port: InboundPort, seat: Seat = ALONE, *, inside: bool = False) -> F
         manager.forward_client_cert_details = HttpConnectionManager.APPEND_FORWARD
         _tell_all(manager)
     manager.local_reply_config.mappers.append(_undelivered())
-    manager.route_config.CopyFrom(_inbound_routes(cluster, port))
+    manager.route_config.CopyFrom(_inbound_routes(cluster, port, manners.inbound))
     manager.http_filters.append(_router())
     return _filter(manager)
 
@@ -92,12 +112,13 @@ def _undelivered() -> ResponseMapper:
     return mapper
 
 
-def _inbound_routes(cluster: str, port: InboundPort) -> RouteConfiguration:
+def _inbound_routes(cluster: str, port: InboundPort, given: HTTPRetry | None) -> RouteConfiguration:
     route = Route(name="default", match=RouteMatch(prefix="/"))
     route.route.cluster = cluster
     timeouts(route.route, None)
-    if port.protocol not in {Protocol.GRPC, Protocol.GRPC_WEB}:
-        route.route.retry_policy.CopyFrom(retries.inbound_retries())
+    grpc = port.protocol in {Protocol.GRPC, Protocol.GRPC_WEB}
+    if not grpc and (policy := retries.inbound_retries(given)):
+        route.route.retry_policy.CopyFrom(policy)
     route.decorator.operation = f"{port.host or '*'}:{port.service_port or port.number}/*"
     host = VirtualHost(name=f"inbound|http|{port.service_port or port.number}", domains=["*"], routes=[route])
     config = RouteConfiguration(name=cluster, virtual_hosts=[host])
@@ -107,10 +128,10 @@ def _inbound_routes(cluster: str, port: InboundPort) -> RouteConfiguration:
     return config
 
 
-def _defaults(prefix: str) -> HttpConnectionManager:
+def _defaults(prefix: str, manners: Manners) -> HttpConnectionManager:
     manager = HttpConnectionManager(stat_prefix=prefix, codec_type=HttpConnectionManager.AUTO)
     manager.use_remote_address.value = False
-    manager.normalize_path.value = True
+    _normalize(manager, manners.normalization)
     # A stream may be silent for as long as its two ends agree on (Istio 2.8).
     manager.stream_idle_timeout.CopyFrom(duration(0))
     manager.upgrade_configs.add(upgrade_type="websocket")
@@ -118,6 +139,13 @@ def _defaults(prefix: str) -> HttpConnectionManager:
     # connection, and with it all other requests that are on it.
     manager.http2_protocol_options.allow_connect = True
     return manager
+
+
+def _normalize(manager: HttpConnectionManager, normalization: Normalization) -> None:
+    manager.normalize_path.value = normalization != "NONE"
+    manager.merge_slashes = normalization in ("MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES")
+    if normalization == "DECODE_AND_MERGE_SLASHES":
+        manager.path_with_escaped_slashes_action = HttpConnectionManager.UNESCAPE_AND_FORWARD
 
 
 def _router() -> HttpFilter:

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from mizzen.compile import names
 from mizzen.compile.branches import Branch
 from mizzen.compile.clusters import policy_for
+from mizzen.compile.http_connections import USUAL, Manners, manners_of
 from mizzen.compile.listeners import ANY_ADDRESS, InboundView, InsideView, OutboundView
 from mizzen.compile.seats import ALONE, Seat
 from mizzen.compile.serving import pool_of
-from mizzen.mesh.model import NOWHERE, Capture, DestinationRule, Host, Instance, Sidecar
+from mizzen.mesh.model import (
+    NOWHERE,
+    Capture,
+    DestinationRule,
+    Host,
+    Instance,
+    MeshConfig,
+    Service,
+    ServicePort,
+    Sidecar,
+)
+from mizzen.mesh.scope import ScopedService
 from mizzen.resources.key import Key
 from mizzen.resources.protocols import Protocol
 
@@ -30,7 +43,34 @@ class Target(NamedTuple):
     server_name: str = ""
 
 
-def inbound(instance: Instance, trust_domain: str, seat: Seat = ALONE) -> Iterator[InboundView]:
+def targets_of(services: Iterable[ScopedService]) -> dict[tuple[Host, int], Target]:
+    """Returns where services are called, by host and port."""
+    found = {
+        (scoped.service.host, port.number): _target(scoped.service, port)
+        for scoped in services
+        for port in scoped.service.ports
+    }
+    # ServiceEntries may have written the same address for several hosts.
+    uses = Counter(
+        (address, number) for (_, number), one in found.items() if one.protocol.is_tls for address in one.addresses
+    )
+    for (host, number), one in found.items():
+        if one.protocol.is_tls and any(uses[address, number] > 1 for address in one.addresses):
+            found[host, number] = one._replace(server_name=host)
+    return found
+
+
+def _target(service: Service, port: ServicePort) -> Target:
+    """Returns where a port of a service is called. A ServiceEntry without addresses is called at any (Istio 2.7)."""
+    addresses = service.addresses or ((service.address,) if service.address else ())
+    anywhere = service.entry and not addresses
+    name = service.host if anywhere and port.protocol.is_tls else ""
+    return Target(addresses or ((ANY_ADDRESS,) if anywhere else ()), port.protocol, service.origin, name)
+
+
+def inbound(
+    instance: Instance, trust_domain: str, seat: Seat = ALONE, manners: Manners = USUAL
+) -> Iterator[InboundView]:
     """Yields the inbound listeners: one for all ports where capture is transparent, else one for each; and one for each port
     that a Sidecar has its proxies open.
     """
@@ -39,12 +79,16 @@ def inbound(instance: Instance, trust_domain: str, seat: Seat = ALONE) -> Iterat
     groups = [instance.inbound] if instance.capture is Capture.TRANSPARENT else [(port,) for port in instance.inbound]
     for ports in groups:
         around = instance.around if any(port.published for port in ports) else NOWHERE
-        yield InboundView(instance.address, ports, trust_domain, instance.capture, instance.origin, around, seat)
+        yield InboundView(
+            instance.address, ports, trust_domain, instance.capture, instance.origin, around, seat, manners=manners
+        )
     for port in instance.inbound:
         own = replace(port, listen=port.number, published=False)
         alone = instance.capture is Capture.EXPLICIT  # on its host, which it shares with others
         if port.bind:
-            yield InboundView(port.bind, (own,), trust_domain, Capture.EXPLICIT, instance.origin, NOWHERE, seat, alone)
+            yield InboundView(
+                port.bind, (own,), trust_domain, Capture.EXPLICIT, instance.origin, NOWHERE, seat, alone, manners
+            )
 
 
 def inside(
@@ -53,18 +97,22 @@ def inside(
     seat: Seat,
     sidecar: Sidecar | None = None,
     read: bool = False,
+    *,
+    mesh: MeshConfig | None = None,
 ) -> Iterator[InsideView]:
     """Yields the internal listeners through which neighbours call an instance (see :mod:`mizzen.compile.seats`).
 
     ``read`` says that requests have to be read there.
     """
     for port in instance.inbound:
-        pool = pool_of(port, policy_for(rules.get(port.host, ()), "", port.service_port), sidecar)
+        pool = pool_of(port, policy_for(rules.get(port.host, ()), "", port.service_port, mesh), sidecar)
         own_pass = read or bool(pool and pool.http)
-        yield InsideView(instance.id, port, seat, own_pass, instance.origin)
+        yield InsideView(instance.id, port, seat, own_pass, instance.origin, manners_of(mesh))
 
 
-def transparent(targets: Mapping[tuple[Host, int], Target], seat: Seat = ALONE) -> Iterator[OutboundView]:
+def transparent(
+    targets: Mapping[tuple[Host, int], Target], seat: Seat = ALONE, manners: Manners = USUAL
+) -> Iterator[OutboundView]:
     """Yields where 15001 hands connections to: one for each port that services share, because they are told apart by what
     is said there, and one for each address of a TCP service.
     """
@@ -82,11 +130,11 @@ def transparent(targets: Mapping[tuple[Host, int], Target], seat: Seat = ALONE) 
                 own.append(view)
     for number, branches in shared.items():
         if number not in names.RESERVED_PORTS:
-            yield _shared(number, branches, seat, http=number in http)
+            yield _shared(number, branches, seat, manners, http=number in http)
     yield from own
 
 
-def _shared(number: int, branches: Sequence[Branch], seat: Seat, *, http: bool) -> OutboundView:
+def _shared(number: int, branches: Sequence[Branch], seat: Seat, manners: Manners, *, http: bool) -> OutboundView:
     # It does not depend on which services speak HTTP there, so that a new one leaves it alone.
     told_apart = tuple(one for one in branches if one.subnet or one.server_name)
     # Of several that want all connections the first has them; `resources.entry_references` refuses the others.
@@ -99,18 +147,35 @@ def _shared(number: int, branches: Sequence[Branch], seat: Seat, *, http: bool) 
         bound=False,
         origins=tuple(one.origin for one in branches),
         branches=told_apart,
+        manners=manners,
     )
 
 
-def explicit(instance: Instance, targets: Mapping[tuple[Host, int], Target]) -> Iterator[OutboundView]:
+def explicit(
+    instance: Instance, targets: Mapping[tuple[Host, int], Target], manners: Manners = USUAL
+) -> Iterator[OutboundView]:
     """Yields the listeners on a sidecar's loopback ports: one for each service port, and the forward proxy."""
     if instance.http_proxy:
         yield OutboundView(
-            instance.address, instance.http_proxy, Protocol.HTTP, names.HTTP_PROXY, bound=True, forward_proxy=True
+            instance.address,
+            instance.http_proxy,
+            Protocol.HTTP,
+            names.HTTP_PROXY,
+            bound=True,
+            forward_proxy=True,
+            manners=manners,
         )
     for host, number, local in instance.outbound:
         target = targets.get((host, number))
         if target is None:  # the service is gone, the node has not heard of it yet
             continue
         route = names.service_route(host, number)
-        yield OutboundView(instance.address, local, target.protocol, route, bound=True, origins=(target.origin,))
+        yield OutboundView(
+            instance.address,
+            local,
+            target.protocol,
+            route,
+            bound=True,
+            origins=(target.origin,),
+            manners=manners,
+        )

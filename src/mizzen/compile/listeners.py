@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from mizzen.compile import http_connections, names, tls
 from mizzen.compile.branches import Branch, name_reader, network
+from mizzen.compile.http_connections import USUAL, Manners
 from mizzen.compile.protos import ads, socket_address
 from mizzen.compile.resource import XdsResource, encode, pack
 from mizzen.compile.seats import ALONE, Seat, inside_listener
@@ -48,6 +49,7 @@ class OutboundView:
     branches: tuple[Branch, ...] = ()
     exclusive: bool = False
     seat: Seat = ALONE
+    manners: Manners = USUAL
 
     @property
     def reads_names(self) -> bool:
@@ -81,7 +83,7 @@ def _branch_chain(listener: str, branch: Branch) -> FilterChain:
 
 def _taker(view: OutboundView) -> Filter:
     if view.protocol.is_http:
-        return http_connections.outbound(view.route, forward_proxy=view.forward_proxy)
+        return http_connections.outbound(view.route, view.manners, forward_proxy=view.forward_proxy)
     return tcp_route(view.route)
 
 
@@ -174,6 +176,7 @@ class InboundView:
     around: Surroundings = NOWHERE
     seat: Seat = ALONE
     exclusive: bool = False
+    manners: Manners = USUAL
 
 
 def build_inbound(view: InboundView) -> XdsResource:
@@ -204,7 +207,7 @@ def build_inbound(view: InboundView) -> XdsResource:
 def _inbound_chain(view: InboundView, port: InboundPort) -> FilterChain:
     return FilterChain(
         name=view.seat.named(names.inbound_cluster(port.number)),
-        filters=[_application(port, view.seat)],
+        filters=[_application(port, view.seat, view.manners)],
         transport_socket=tls.downstream(view.trust_domain, port.protocol, view.seat.secret),
     )
 
@@ -215,7 +218,9 @@ def _published_chain(view: InboundView, port: InboundPort) -> FilterChain:
     Such calls come from another subnet, or from the gateway's address if the engine hides where they come from. The
     chain is chosen by that alone: nothing is sniffed, so protocols in which the server speaks first work.
     """
-    chain = FilterChain(name=view.seat.named(f"published_{port.number}"), filters=[_application(port, view.seat)])
+    chain = FilterChain(
+        name=view.seat.named(f"published_{port.number}"), filters=[_application(port, view.seat, view.manners)]
+    )
     chain.filter_chain_match.destination_port.value = port.number
     outside = ("0.0.0.0/0", *view.around.gateways)
     chain.filter_chain_match.source_prefix_ranges.extend(map(network, outside))
@@ -234,6 +239,7 @@ class InsideView:
     seat: Seat
     own_pass: bool
     origin: Key
+    manners: Manners = USUAL
 
 
 def build_inside(view: InsideView) -> XdsResource:
@@ -246,14 +252,18 @@ def build_inside(view: InsideView) -> XdsResource:
     listener = Listener(name=name, traffic_direction=TrafficDirection.INBOUND)
     listener.internal_listener.SetInParent()
     own_pass = view.own_pass and view.port.protocol.is_http
-    taker = _application(view.port, view.seat, inside=True) if own_pass else _to_application(view.port, view.seat)
+    taker = (
+        _application(view.port, view.seat, view.manners, inside=True)
+        if own_pass
+        else _to_application(view.port, view.seat)
+    )
     listener.filter_chains.append(FilterChain(name=name, filters=[taker]))
     return encode(name, listener, [view.origin])
 
 
-def _application(port: InboundPort, seat: Seat, *, inside: bool = False) -> Filter:
+def _application(port: InboundPort, seat: Seat, manners: Manners, *, inside: bool = False) -> Filter:
     if port.protocol.is_http:
-        return http_connections.inbound(port, seat, inside=inside)
+        return http_connections.inbound(port, manners, seat, inside=inside)
     return _to_application(port, seat)
 
 

@@ -26,14 +26,24 @@ def tell(cluster: Cluster) -> None:
     cluster.eds_cluster_config.eds_config.CopyFrom(ads())
 
 
-def look_up(cluster: Cluster, named: tuple[Endpoint, ...], spread: Spread | None, *, one_at_a_time: bool) -> None:
-    """Has a cluster look the names of its endpoints up, all their addresses, or ``one_at_a_time`` as connections begin."""
+def look_up(
+    cluster: Cluster,
+    named: tuple[Endpoint, ...],
+    spread: Spread | None,
+    *,
+    one_at_a_time: bool,
+    refresh: float | None = None,
+) -> None:
+    """Has a cluster look the names of its endpoints up, all their addresses, or ``one_at_a_time`` as connections begin.
+
+    ``refresh`` is after how many seconds again where no answer says it.
+    """
     cluster.load_assignment.CopyFrom(load_assignment(EndpointsView(cluster.name, named, spread=spread)))
     if not named:
         cluster.type = Cluster.STATIC
         return
     config = DnsCluster(
-        dns_refresh_rate=duration(_REFRESH),
+        dns_refresh_rate=duration(refresh or _REFRESH),
         respect_dns_ttl=True,
         dns_jitter=duration(_JITTER),
         dns_lookup_family=DnsLookupFamily.V4_PREFERRED,

@@ -8,7 +8,6 @@ namespaces. A new one takes over from the one before it what is equal, as the sa
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -28,8 +27,9 @@ from mizzen.compile import (
 )
 from mizzen.compile.clusters import ClusterView
 from mizzen.compile.egress import PortEgress, on_port, port_egresses
+from mizzen.compile.http_connections import manners_of
 from mizzen.compile.listener_views import Target
-from mizzen.compile.listeners import ANY_ADDRESS, OutboundView, SeatOutboundView
+from mizzen.compile.listeners import OutboundView, SeatOutboundView
 from mizzen.compile.localities import ANYBODY, Caller, LocalityPolicy
 from mizzen.compile.resource import XdsResource
 from mizzen.compile.route_views import RouteViews, asked_labels
@@ -43,8 +43,6 @@ from mizzen.mesh.model import (
     Instance,
     Labels,
     Resolution,
-    Service,
-    ServicePort,
 )
 from mizzen.mesh.rerouting import only_routes_differ
 from mizzen.mesh.scope import Scope, ScopedService
@@ -112,7 +110,7 @@ class _Policies:
     ) -> None:
         reached = list(scope.reached)
         self.rules = {scoped.service.host: scoped.destination_rules for scoped in reached}
-        self.targets = _targets(
+        self.targets = listener_views.targets_of(
             [*scope.services, *(one for port in ports if port.at_services for one in port.services)]
         )
         views = [view for scoped in reached for view in clusters.cluster_views(scoped, seat, scope.mesh_config)]
@@ -199,7 +197,9 @@ class Outbound:
         self.targets: Mapping[tuple[Host, int], Target] = kept(
             self._policies.targets, before.targets if before else None
         )
-        as_before = before and before.targets is self.targets and before._egress() == self._egress()  # noqa: SLF001
+        self.manners = manners_of(scope.mesh_config)
+        alike = before and before.targets is self.targets and before.manners == self.manners
+        as_before = before and alike and before._egress() == self._egress()  # noqa: SLF001
         self._listeners: Named | None = before._listeners if before and as_before else None  # noqa: SLF001
 
     @property
@@ -297,7 +297,7 @@ class Outbound:
         if self._listeners is None:
             own = self._egress()
             views = (
-                *listener_views.transparent(self.targets, self.seat),
+                *listener_views.transparent(self.targets, self.seat, self.manners),
                 *(one for one in own if not one.bound),
             )
             if self.seat.shared:
@@ -369,27 +369,3 @@ def _asked(scoped: ScopedService, seat: Seat) -> Iterator[server_names.ServerNam
     for port in service.ports if service.resolution is Resolution.ASKED else ():
         if port.protocol.is_tls:
             yield server_names.ServerNameView(service.host, port.number, port.target, seat, service.origin)
-
-
-def _targets(services: Iterable[ScopedService]) -> dict[tuple[Host, int], Target]:
-    found = {
-        (scoped.service.host, port.number): _target(scoped.service, port)
-        for scoped in services
-        for port in scoped.service.ports
-    }
-    # ServiceEntries may have written the same address for several hosts.
-    uses = Counter(
-        (address, number) for (_, number), one in found.items() if one.protocol.is_tls for address in one.addresses
-    )
-    for (host, number), one in found.items():
-        if one.protocol.is_tls and any(uses[address, number] > 1 for address in one.addresses):
-            found[host, number] = one._replace(server_name=host)
-    return found
-
-
-def _target(service: Service, port: ServicePort) -> Target:
-    """Returns where a port of a service is called. A ServiceEntry without addresses is called at any (Istio 2.7)."""
-    addresses = service.addresses or ((service.address,) if service.address else ())
-    anywhere = service.entry and not addresses
-    name = service.host if anywhere and port.protocol.is_tls else ""
-    return Target(addresses or ((ANY_ADDRESS,) if anywhere else ()), port.protocol, service.origin, name)

@@ -12,7 +12,8 @@ from mizzen.compile.endpoints import NEIGHBOUR_METADATA
 from mizzen.compile.protos import duration, uint32
 from mizzen.compile.resource import pack
 from mizzen.compile.retries import UNDELIVERED_HEADER
-from mizzen.resources.destination_rule import ConnectionPoolSettings, ConsistentHashLB
+from mizzen.resources.destination_rule import ConnectionPoolSettings, ConsistentHashLB, TcpKeepalive
+from mizzen.resources.mesh_config import MeshConfigSpec
 from mizzen.resources.protocols import Protocol
 from mizzen.stubs.envoy.config.cluster.v3.circuit_breaker_pb2 import CircuitBreakers
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
@@ -40,9 +41,10 @@ class Codec(enum.Enum):
     CLIENTS = enum.auto()
 
 
-def outbound_codec(pool: ConnectionPoolSettings | None, protocol: Protocol) -> Codec:
+def outbound_codec(pool: ConnectionPoolSettings | None, protocol: Protocol, mesh: MeshConfigSpec) -> Codec:
     """Returns what one sidecar speaks to another."""
-    upgraded = bool(pool and pool.http and pool.http.h2_upgrade_policy == "UPGRADE")
+    own = pool.http.h2_upgrade_policy if pool and pool.http else "DEFAULT"
+    upgraded = (mesh.h2_upgrade_policy if own == "DEFAULT" else own) == "UPGRADE"
     codec = inbound_codec(pool, protocol)
     return Codec.HTTP2 if upgraded and codec is Codec.HTTP1 else codec
 
@@ -79,6 +81,18 @@ def apply(
         if hashed:
             options.hash_policy.extend(hashing.of_requests(hashed))
         cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))
+
+
+def apply_mesh(cluster: Cluster, mesh: MeshConfigSpec) -> None:
+    """Sets what the mesh has of TCP's options; of those for keep-alive a pool may replace each by itself, as in Istio."""
+    apply_connect_timeout(cluster, mesh)
+    if mesh.tcp_keepalive:
+        _keep_alive(cluster, mesh.tcp_keepalive)
+
+
+def apply_connect_timeout(cluster: Cluster, mesh: MeshConfigSpec) -> None:
+    if mesh.connect_timeout is not None:
+        cluster.connect_timeout.CopyFrom(duration(mesh.connect_timeout))
 
 
 def _caller_filters() -> Iterator[HttpFilter]:
@@ -124,15 +138,19 @@ def _apply_tcp(cluster: Cluster, pool: ConnectionPoolSettings | None) -> None:
         return
     if tcp.connect_timeout is not None:
         cluster.connect_timeout.CopyFrom(duration(tcp.connect_timeout))
-    if keepalive := tcp.tcp_keepalive:
-        target = cluster.upstream_connection_options.tcp_keepalive
-        target.SetInParent()
-        if keepalive.probes:
-            target.keepalive_probes.value = keepalive.probes
-        if keepalive.time is not None:
-            target.keepalive_time.value = round(keepalive.time)
-        if keepalive.interval is not None:
-            target.keepalive_interval.value = round(keepalive.interval)
+    if tcp.tcp_keepalive:
+        _keep_alive(cluster, tcp.tcp_keepalive)
+
+
+def _keep_alive(cluster: Cluster, keepalive: TcpKeepalive) -> None:
+    target = cluster.upstream_connection_options.tcp_keepalive
+    target.SetInParent()
+    if keepalive.probes:
+        target.keepalive_probes.value = keepalive.probes
+    if keepalive.time is not None:
+        target.keepalive_time.value = round(keepalive.time)
+    if keepalive.interval is not None:
+        target.keepalive_interval.value = round(keepalive.interval)
 
 
 def _http_options(pool: ConnectionPoolSettings | None, codec: Codec) -> HttpProtocolOptions:

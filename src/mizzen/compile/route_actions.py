@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from mizzen.compile import retries
 from mizzen.compile.protos import duration, millionths, uint32
+from mizzen.resources.mesh_config import MeshConfigSpec
 from mizzen.resources.virtual_service import (
     Destination,
     HeaderOperations,
@@ -48,19 +49,20 @@ def apply_action(
     port: int,
     *,
     hashed: Container[str] = (),
+    mesh: MeshConfigSpec | None = None,
     proxyless: bool = False,
     secure: bool = False,
 ) -> None:
     """Sets what a route does: redirect, answer directly, or pass on; ``port`` is the port that clients call.
 
-    ``hashed`` are the clusters that choose endpoints by hash; ``secure`` says that clients speak TLS to this proxy.
+    ``hashed`` are the clusters that choose endpoints by hash; ``mesh`` has the default retries; ``secure`` says that clients speak TLS to this proxy.
     """
     if rule.redirect:
         route.redirect.CopyFrom(_redirect(rule.redirect, port, "https" if secure else "http"))
     elif rule.direct_response:
         route.direct_response.CopyFrom(_direct_response(rule.direct_response))
     else:
-        route.route.CopyFrom(_forward(rule, cluster_of, hashed, proxyless=proxyless))
+        route.route.CopyFrom(_forward(rule, cluster_of, hashed, mesh, proxyless=proxyless))
     if rule.headers:
         _apply_headers(route, rule.headers.request, rule.headers.response)
     if len(rule.route) == 1 and (headers := rule.route[0].headers):
@@ -81,11 +83,13 @@ def timeouts(action: RouteAction, timeout: float | None, *, proxyless: bool = Fa
         action.max_stream_duration.grpc_timeout_header_max.CopyFrom(duration(0))
 
 
-def _forward(rule: HTTPRoute, cluster_of: ClusterOf, hashed: Container[str], *, proxyless: bool) -> RouteAction:
+def _forward(
+    rule: HTTPRoute, cluster_of: ClusterOf, hashed: Container[str], mesh: MeshConfigSpec | None, *, proxyless: bool
+) -> RouteAction:
     action = RouteAction()
     timeouts(action, rule.timeout, proxyless=proxyless)
     sticky = any(cluster_of(target.destination) in hashed for target in rule.route)
-    if policy := retries.outbound_retries(rule.retries, hashed=sticky):
+    if policy := retries.outbound_retries(rule.retries, hashed=sticky, mesh=mesh):
         action.retry_policy.CopyFrom(policy)
     host = _host_of(rule.headers.request if rule.headers else None)
     if rule.rewrite:

@@ -153,6 +153,7 @@ class RouteViews:
             origin=service.origin,
             proxyless=asked.proxyless,
             seat=self._seat,
+            mesh_config=self._scope.mesh_config,
         )
 
     def _literal(
@@ -160,7 +161,8 @@ class RouteViews:
     ) -> VirtualHostView:
         domains = _with_port((host,), port) if with_port else (host,)
         ports, hashed = self.leading(rules)
-        return VirtualHostView(host, port, domains, source, rules, ports, hashed, seat=self._seat)
+        mesh = self._scope.mesh_config
+        return VirtualHostView(host, port, domains, source, rules, ports, hashed, seat=self._seat, mesh_config=mesh)
 
     def _destination_ports(self, rules: tuple[VirtualService, ...]) -> tuple[tuple[Host, tuple[int, ...]], ...]:
         """Returns the ports of every service to which rules lead."""

@@ -23,9 +23,10 @@ from mizzen.compile.route_filters import apply_filters
 from mizzen.compile.route_matches import build_match, described_path, is_catch_all
 from mizzen.compile.seats import ALONE, Seat
 from mizzen.mesh.gateways import names_any
-from mizzen.mesh.model import Host, Labels, VirtualService, labels_of, selects
+from mizzen.mesh.model import Host, Labels, MeshConfig, VirtualService, labels_of, selects
 from mizzen.resources.gateway_names import MESH
 from mizzen.resources.key import Key
+from mizzen.resources.mesh_config import MeshConfigSpec
 from mizzen.resources.virtual_service import Destination, HTTPMatchRequest, HTTPRoute
 from mizzen.stubs.envoy.config.route.v3.route_components_pb2 import Route, RouteMatch, VirtualHost
 from mizzen.stubs.envoy.config.route.v3.route_pb2 import RouteConfiguration
@@ -65,6 +66,7 @@ class VirtualHostView:
     proxyless: bool = False
     seat: Seat = ALONE
     secure: bool = False
+    mesh_config: MeshConfig | None = None
 
     def __hash__(self) -> int:
         return self._hash
@@ -73,6 +75,10 @@ class VirtualHostView:
     def _hash(self) -> int:
         """What a dataclass has, computed once: a port has a thousand hosts, of which one is new."""
         return hash(tuple(getattr(self, name) for name in self.__dataclass_fields__))
+
+    @property
+    def mesh(self) -> MeshConfigSpec | None:
+        return self.mesh_config.spec if self.mesh_config else None
 
     @cached_property
     def alone(self) -> RoutesView:
@@ -125,6 +131,7 @@ def build_host(view: VirtualHostView) -> BuiltHost:
     Where none has any, the host is routed as if there were no VirtualService (Istio 2.3).
     """
     origins = [view.origin] if view.origin else []
+    origins += [view.mesh_config.key] if view.mesh_config else []
     routes: list[Route] = []
     for rule in view.virtual_services:
         if routes := list(routes_of(view, rule)):
@@ -230,7 +237,16 @@ def _route(view: VirtualHostView, rule: VirtualService, http: HTTPRoute, match: 
     def named(destination: Destination | None) -> str:
         return cluster_of(destination, rule, view.port, ports, view.seat)
 
-    apply_action(route, http, named, view.port, hashed=view.hashed, proxyless=view.proxyless, secure=view.secure)
+    apply_action(
+        route,
+        http,
+        named,
+        view.port,
+        hashed=view.hashed,
+        mesh=view.mesh,
+        proxyless=view.proxyless,
+        secure=view.secure,
+    )
     apply_filters(route, http, proxyless=view.proxyless)
     route.decorator.operation = _operation(route, rule, view.port)
     route.metadata.CopyFrom(metadata(istio={"config": config_path(rule.key, "virtual-service")}))
@@ -251,7 +267,7 @@ def default_route(view: VirtualHostView) -> Route:
     route = Route(name="default", match=RouteMatch(prefix="/"))
     route.route.cluster = view.seat.named(names.outbound_cluster(view.port, "", view.host))
     timeouts(route.route, None, proxyless=view.proxyless)
-    if policy := retries.outbound_retries(None, hashed=route.route.cluster in view.hashed):
+    if policy := retries.outbound_retries(None, hashed=route.route.cluster in view.hashed, mesh=view.mesh):
         route.route.retry_policy.CopyFrom(policy)
     route.decorator.operation = f"{view.host}:{view.port}/*"
     return route

@@ -20,7 +20,7 @@ from mizzen.compile.resource import XdsResource, encode, pack
 from mizzen.compile.routes import Source
 from mizzen.compile.seats import ALONE, Seat
 from mizzen.compile.sni_routes import SniClusterView, SniView, sni_name
-from mizzen.mesh.model import DestinationRule, Host, VirtualService, labels_of, selects
+from mizzen.mesh.model import DestinationRule, Host, MeshConfig, VirtualService, labels_of, selects
 from mizzen.mesh.scope import Scope, ScopedService
 from mizzen.resources.gateway_names import MESH
 from mizzen.resources.key import Key
@@ -76,6 +76,7 @@ class TcpRoutes:
     def __init__(self, scope: Scope, ports: Mapping[Host, tuple[int, ...]], seat: Seat = ALONE) -> None:
         self._seat = seat
         self._ports = ports
+        self._mesh_config = scope.mesh_config
         allowed = names.BLACK_HOLE if scope.registry_only else elsewhere_cluster(scope, seat)
         self._elsewhere = TcpRouteView(seat.named(names.ELSEWHERE), allowed, ((allowed, 1),))
         self._services = [
@@ -146,9 +147,10 @@ class TcpRoutes:
         if rule:
             shares = shares_of(destinations, rule, port, self._ports, self._seat)
             origins.append(rule.key)
-        limits = limits_of(scoped.destination_rules, port)
+        limits = limits_of(scoped.destination_rules, port, self._mesh_config)
         if limits != _NO_LIMITS:
             origins += [one.key for one in scoped.destination_rules]
+            origins += [self._mesh_config.key] if self._mesh_config else []
         return TcpRouteView(name, called, tuple(shares), limits, tuple(origins))
 
     def _called(self, scoped: ScopedService, port: int) -> str:
@@ -159,9 +161,9 @@ class TcpRoutes:
         return self._seat.named(f"{route}|{sni}" if sni else route)
 
 
-def limits_of(rules: tuple[DestinationRule, ...], port: int) -> TcpLimits:
+def limits_of(rules: tuple[DestinationRule, ...], port: int, mesh: MeshConfig | None = None) -> TcpLimits:
     """Returns the limits of connections to a port of the service that the rules are for."""
-    policy = policy_for(rules, "", port) if rules else None
+    policy = policy_for(rules, "", port, mesh) if rules or mesh else None
     tcp = policy.connection_pool.tcp if policy and policy.connection_pool else None
     return TcpLimits(tcp.idle_timeout, tcp.max_connection_duration) if tcp else _NO_LIMITS
 

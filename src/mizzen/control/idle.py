@@ -35,7 +35,9 @@ def idle_settings(snapshot: Snapshot, written: Collection[Key]) -> Iterator[Prob
     used = {
         config.key
         for instance, _ in own
-        for config in applied_configs(snapshot.proxy_configs, instance.namespace, instance.labels)
+        for config in applied_configs(
+            snapshot.proxy_configs, instance.namespace, instance.labels, snapshot.root_namespace
+        )
     }
     for config in snapshot.proxy_configs:
         if config.key not in used:
@@ -56,10 +58,10 @@ def _starts(one: EnvoyFilter, index: int, served: tuple[Instance, ProxyKind], sn
     instance, kind = served
     contexts = GATEWAY_CONTEXTS if kind is ProxyKind.GATEWAY else SIDECAR_CONTEXTS
     # Replicas are started alike, so what only one of them says of itself does not count.
-    known = metadata_of(instance, snapshot.proxy_configs)
+    known = metadata_of(instance, snapshot)
     metadata = {
         name: value for name, value in known.items() if name not in ("NAME", "INSTANCE_IPS", "INTERCEPTION_MODE")
     }
-    return bool(selected([one], instance.namespace, instance.labels)) and patches_bootstrap(
+    return bool(selected([one], instance.namespace, instance.labels, snapshot.root_namespace)) and patches_bootstrap(
         one.spec.config_patches[index], metadata, contexts
     )

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from mizzen.control.attachments import Attachments
-from mizzen.mesh.model import Endpoint, Proxy, Service, Snapshot, labels_of
+from mizzen.mesh.model import Endpoint, Proxy, Service, Snapshot, labels_of, root_namespace
 from mizzen.registry.credentials import Credentials
 from mizzen.registry.egress import egress_names
 from mizzen.registry.entries import Entries, automatic_hosts
@@ -28,7 +28,7 @@ from mizzen.resources.envoy_filter import EnvoyFilterSpec
 from mizzen.resources.gateway import GatewaySpec
 from mizzen.resources.key import Key
 from mizzen.resources.mesh_config import MeshConfigSpec
-from mizzen.resources.mesh_config_references import mesh_configs
+from mizzen.resources.mesh_config_references import mesh_configs, with_export_defaults
 from mizzen.resources.model import Model
 from mizzen.resources.problems import Problem
 from mizzen.resources.proxy_config import ProxyConfigSpec
@@ -150,7 +150,8 @@ def _sidecars(inputs: Inputs) -> tuple[Resource[SidecarSpec], ...]:
 
 
 def _in_order(inputs: Inputs) -> list[Resource[Any]]:
-    return sorted(inputs.resources.values(), key=lambda resource: (resource.key.kind, resource.age))
+    ordered = sorted(inputs.resources.values(), key=lambda resource: (resource.key.kind, resource.age))
+    return with_export_defaults(ordered)
 
 
 def build_desired(
@@ -168,7 +169,7 @@ def build_desired(
         trust_domain=inputs.trust_domain,
         workloads=tuple(_desired(workload, inputs, found) for workload in workloads),
         services=tuple(_name(service) for service in services.values() if service.callable_by_name),
-        egress=egress_names(_sidecars(inputs), inputs.report.instances if inputs.report else ()),
+        egress=egress_names(_sidecars(inputs), inputs.report.instances if inputs.report else (), found.root),
         problems=tuple(str(problem) for problem in problems),
         written=_written(contents) if contents else (),
         attachments=inputs.attachments.told(),
@@ -192,6 +193,7 @@ class _PolicyOfNodes:
     gateways: tuple[Resource[GatewaySpec], ...]
     filters: tuple[Resource[EnvoyFilterSpec], ...]
     configs: tuple[Resource[ProxyConfigSpec], ...]
+    root: str
 
     @classmethod
     def of(cls, resources: Iterable[Resource[Any]]) -> _PolicyOfNodes:
@@ -200,6 +202,7 @@ class _PolicyOfNodes:
             tuple(one for one in every if isinstance(one.spec, GatewaySpec)),
             tuple(one for one in every if isinstance(one.spec, EnvoyFilterSpec)),
             tuple(one for one in every if isinstance(one.spec, ProxyConfigSpec)),
+            root_namespace(next(iter(mesh_configs(every)), None)),
         )
 
     def settings(self, workload: Resource[WorkloadSpec]) -> ProxySettings:
@@ -209,7 +212,7 @@ class _PolicyOfNodes:
             "SERVICE_ACCOUNT": workload.spec.service_account,
         }
         labels, is_gateway = labels_of(workload.labels), workload.spec.gateway is not None
-        return proxy_settings(self.configs, self.filters, metadata, labels, is_gateway=is_gateway)
+        return proxy_settings(self.configs, self.filters, metadata, labels, is_gateway=is_gateway, root=self.root)
 
 
 def _desired(workload: Resource[WorkloadSpec], inputs: Inputs, policy: _PolicyOfNodes) -> DesiredWorkload:

@@ -14,9 +14,8 @@ from typing import Any
 from mizzen.mesh.model import DestinationRule, Host
 from mizzen.resources.destination_rule import Subset, TrafficPolicy
 from mizzen.resources.hosts import resolve
+from mizzen.resources.mesh_config import DEFAULT_ROOT_NAMESPACE, MeshConfigSpec
 from mizzen.resources.visibility import PRIVATE, visibility
-
-ROOT_NAMESPACE = "istio-system"
 
 
 def _is_private(rule: DestinationRule) -> bool:
@@ -62,10 +61,14 @@ def _sees(client: str, rule: DestinationRule) -> bool:
 
 
 class DestinationRuleIndex:
-    """The DestinationRules of the mesh as one client namespace looks them up; ``rules`` come sorted by age."""
+    """The DestinationRules of the mesh as one client namespace looks them up; ``rules`` come sorted by age.
 
-    def __init__(self, rules: Sequence[DestinationRule], client: str) -> None:
+    Those of the namespace ``root`` are for all.
+    """
+
+    def __init__(self, rules: Sequence[DestinationRule], client: str, root: str = DEFAULT_ROOT_NAMESPACE) -> None:
         self._client = client
+        self._root = root
         by_namespace: defaultdict[str, list[DestinationRule]] = defaultdict(list)
         for rule in rules:
             by_namespace[rule.namespace].append(rule)
@@ -74,7 +77,7 @@ class DestinationRuleIndex:
         own = [
             rule
             for rule in by_namespace.get(client, ())
-            if _sees(client, rule) and (client != ROOT_NAMESPACE or _is_private(rule))
+            if _sees(client, rule) and (client != root or _is_private(rule))
         ]
         self._own = _Level(own)
         self._exported = {
@@ -86,7 +89,7 @@ class DestinationRuleIndex:
         """Returns the merged rules for the service ``host`` of ``namespace``, oldest first; empty if there are none."""
         if own := _merge(self._own.most_specific(host), self._client):
             return own
-        for level in (namespace, ROOT_NAMESPACE):
+        for level in (namespace, self._root):
             if level in self._exported:
                 found = _merge(self._exported[level].most_specific(host), self._client)
                 if found:
@@ -108,6 +111,7 @@ def merged_subsets(rules: Sequence[DestinationRule]) -> tuple[Subset, ...]:
     return tuple(found.values())
 
 
+_MESH_BLOCKS = ("connection_pool", "outlier_detection")
 _PORT_BLOCKS = ("connection_pool", "outlier_detection", "load_balancer", "tls")
 _BLOCKS = (*_PORT_BLOCKS, "tunnel", "proxy_protocol", "retry_budget")
 
@@ -136,6 +140,15 @@ def effective_policy(base: TrafficPolicy | None, override: TrafficPolicy | None,
         own = getattr(over, block)
         blocks[block] = own if own is not None or block in replaced else getattr(under, block)
     return _policy(blocks)
+
+
+def with_mesh_defaults(policy: TrafficPolicy | None, mesh: MeshConfigSpec | None) -> TrafficPolicy | None:
+    """Returns a policy in which the mesh's default stands for each block that is left out (Istio 2.4)."""
+    default = mesh.default_traffic_policy if mesh else None
+    if default is None:
+        return policy
+    blocks = {block: getattr(policy, block) if policy else None for block in _BLOCKS}
+    return _policy(blocks | {name: blocks[name] or getattr(default, name) for name in _MESH_BLOCKS})
 
 
 def _policy(blocks: dict[str, Any]) -> TrafficPolicy:

@@ -6,17 +6,19 @@ from collections.abc import Iterable, Mapping
 
 import re2  # type: ignore[import-untyped]
 
-from mizzen.mesh.destination_rules import ROOT_NAMESPACE
 from mizzen.mesh.model import EnvoyFilter, Labels, labels_of, selects
 from mizzen.resources.envoy_filter import ProxyMatch
+from mizzen.resources.mesh_config import DEFAULT_ROOT_NAMESPACE
 
 VERSION = "ISTIO_VERSION"
 
 
-def selected(filters: Iterable[EnvoyFilter], namespace: str, labels: Labels) -> tuple[EnvoyFilter, ...]:
+def selected(
+    filters: Iterable[EnvoyFilter], namespace: str, labels: Labels, root: str = DEFAULT_ROOT_NAMESPACE
+) -> tuple[EnvoyFilter, ...]:
     """Returns the EnvoyFilters for a workload: by priority, then those of the root namespace, then by age."""
-    found = [one for one in filters if one.namespace in (namespace, ROOT_NAMESPACE) and _picks(one, labels)]
-    return tuple(sorted(found, key=_order))
+    found = [one for one in filters if one.namespace in (namespace, root) and _picks(one, labels)]
+    return tuple(sorted(found, key=lambda one: _order(one, root)))
 
 
 def _picks(one: EnvoyFilter, labels: Labels) -> bool:
@@ -24,8 +26,8 @@ def _picks(one: EnvoyFilter, labels: Labels) -> bool:
     return selector is None or selects(labels_of(selector.labels), labels)
 
 
-def _order(one: EnvoyFilter) -> tuple[int, bool, int, str]:
-    return (one.spec.priority, one.namespace != ROOT_NAMESPACE, one.created, f"{one.name}.{one.namespace}")
+def _order(one: EnvoyFilter, root: str) -> tuple[int, bool, int, str]:
+    return (one.spec.priority, one.namespace != root, one.created, f"{one.name}.{one.namespace}")
 
 
 def is_for_proxy(match: ProxyMatch | None, metadata: Mapping[str, str]) -> bool:

@@ -20,7 +20,7 @@ from mizzen.resources.destination_rule import DestinationRuleSpec
 from mizzen.resources.envoy_filter import EnvoyFilterSpec
 from mizzen.resources.gateway import GatewaySpec
 from mizzen.resources.key import Key
-from mizzen.resources.mesh_config import MeshConfigSpec
+from mizzen.resources.mesh_config import DEFAULT_ROOT_NAMESPACE, MeshConfigSpec
 from mizzen.resources.protocols import Protocol
 from mizzen.resources.proxy_config import ProxyConfigSpec
 from mizzen.resources.resource import Resource
@@ -249,3 +249,12 @@ class Snapshot:
     proxies: Mapping[str, Proxy] = field(default_factory=dict)
     registry_only: bool = False
     mesh_config: MeshConfig | None = None
+
+    @property
+    def root_namespace(self) -> str:
+        """The namespace whose policies are for all."""
+        return root_namespace(self.mesh_config)
+
+
+def root_namespace(mesh: MeshConfig | None) -> str:
+    return mesh.spec.root_namespace if mesh else DEFAULT_ROOT_NAMESPACE

@@ -83,7 +83,7 @@ class _Given:
         self.sidecar = sidecar
         self._namespace = namespace
         self._services = snapshot.services
-        self._rules = DestinationRuleIndex(snapshot.destination_rules, namespace)
+        self._rules = DestinationRuleIndex(snapshot.destination_rules, namespace, snapshot.root_namespace)
         self._routes = with_delegates(snapshot.virtual_services)
         self._mesh_config = snapshot.mesh_config
         policy = sidecar.spec.outbound_traffic_policy

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from mizzen.mesh.destination_rules import ROOT_NAMESPACE
 from mizzen.mesh.model import Labels, ProxyConfig, labels_of, selects
+from mizzen.resources.mesh_config import DEFAULT_ROOT_NAMESPACE
 from mizzen.resources.proxy_config import METADATA_PREFIX
 
 
@@ -22,14 +22,16 @@ class ProxyStart:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
-def proxy_start(configs: Iterable[ProxyConfig], namespace: str, labels: Labels) -> ProxyStart:
+def proxy_start(
+    configs: Iterable[ProxyConfig], namespace: str, labels: Labels, root: str = DEFAULT_ROOT_NAMESPACE
+) -> ProxyStart:
     """Returns what applies to a workload: of the root namespace, over that of its namespace, over that for its labels.
 
     Of each level the oldest counts. What a later level says of the same replaces, variables one by one.
     """
     concurrency: int | None = None
     variables: dict[str, str] = {}
-    for config in applied_configs(configs, namespace, labels):
+    for config in applied_configs(configs, namespace, labels, root):
         if config.spec.concurrency is not None:
             concurrency = config.spec.concurrency
         variables |= config.spec.environment_variables
@@ -42,7 +44,9 @@ def proxy_start(configs: Iterable[ProxyConfig], namespace: str, labels: Labels) 
     return ProxyStart(concurrency, env, metadata)
 
 
-def applied_configs(configs: Iterable[ProxyConfig], namespace: str, labels: Labels) -> list[ProxyConfig]:
+def applied_configs(
+    configs: Iterable[ProxyConfig], namespace: str, labels: Labels, root: str = DEFAULT_ROOT_NAMESPACE
+) -> list[ProxyConfig]:
     """Returns the ProxyConfigs that count for a workload: at most one of each level, the last word last."""
     found: dict[int, ProxyConfig] = {}
     for config in sorted(configs, key=lambda one: one.age):
@@ -50,6 +54,6 @@ def applied_configs(configs: Iterable[ProxyConfig], namespace: str, labels: Labe
         if config.namespace == namespace and wanted:
             if selects(wanted, labels):
                 found.setdefault(2, config)
-        elif not wanted and config.namespace in (namespace, ROOT_NAMESPACE):
-            found.setdefault(0 if config.namespace == ROOT_NAMESPACE else 1, config)
+        elif not wanted and config.namespace in (namespace, root):
+            found.setdefault(0 if config.namespace == root else 1, config)
     return [found[level] for level in sorted(found)]

@@ -114,7 +114,7 @@ class PortScope:
 def scope_of(snapshot: Snapshot, namespace: str) -> Scope:
     """Returns what the namespace sees in the snapshot."""
     routes = VirtualServiceIndex(with_delegates(snapshot.virtual_services), namespace)
-    rules = DestinationRuleIndex(snapshot.destination_rules, namespace)
+    rules = DestinationRuleIndex(snapshot.destination_rules, namespace, snapshot.root_namespace)
     services = [
         ScopedService(service, routes.claimants(host), rules.lookup(host, service.namespace))
         for host, service in snapshot.services.items()

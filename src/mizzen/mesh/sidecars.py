@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from mizzen.mesh.destination_rules import ROOT_NAMESPACE
 from mizzen.mesh.model import Labels, Sidecar, labels_of, selects
+from mizzen.resources.mesh_config import DEFAULT_ROOT_NAMESPACE
 
 
 class SidecarIndex:
     """The Sidecars of a mesh by namespace; they come sorted by age."""
 
-    def __init__(self, sidecars: Iterable[Sidecar]) -> None:
+    def __init__(self, sidecars: Iterable[Sidecar], root: str = DEFAULT_ROOT_NAMESPACE) -> None:
+        self._root = root
         self._selecting: defaultdict[str, list[tuple[Labels, Sidecar]]] = defaultdict(list)
         self._default: dict[str, Sidecar] = {}
         for one in sidecars:
@@ -28,4 +29,4 @@ class SidecarIndex:
         for selector, one in self._selecting.get(namespace, ()):
             if selects(selector, labels):
                 return one
-        return self._default.get(namespace) or self._default.get(ROOT_NAMESPACE)
+        return self._default.get(namespace) or self._default.get(self._root)

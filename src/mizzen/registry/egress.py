@@ -8,11 +8,14 @@ from collections.abc import Iterable
 from mizzen.mesh.model import Sidecar, labels_of
 from mizzen.mesh.sidecars import SidecarIndex
 from mizzen.registry.reports import EgressNames, Instance
+from mizzen.resources.mesh_config import DEFAULT_ROOT_NAMESPACE
 
 
-def egress_names(sidecars: Iterable[Sidecar], instances: Iterable[Instance]) -> tuple[EgressNames, ...]:
+def egress_names(
+    sidecars: Iterable[Sidecar], instances: Iterable[Instance], root: str = DEFAULT_ROOT_NAMESPACE
+) -> tuple[EgressNames, ...]:
     """Returns what instances may call that obey a Sidecar with egress listeners; ``sidecars`` come sorted by age."""
-    index = SidecarIndex(sidecars)
+    index = SidecarIndex(sidecars, root)
     obeying: defaultdict[tuple[str, tuple[tuple[int, tuple[str, ...]], ...]], list[str]] = defaultdict(list)
     for one in instances:
         sidecar = None if one.gateway else index.of(one.namespace, labels_of(one.labels))

@@ -12,6 +12,7 @@ from mizzen.mesh.model import EnvoyFilter, Labels, ProxyConfig
 from mizzen.mesh.proxy_configs import proxy_start
 from mizzen.registry.proxy_settings import BootstrapPatch, ProxySettings
 from mizzen.resources.envoy_filter import ConfigPatch
+from mizzen.resources.mesh_config import DEFAULT_ROOT_NAMESPACE
 
 GATEWAY_CONTEXTS = frozenset({"ANY", "GATEWAY"})
 SIDECAR_CONTEXTS = frozenset({"ANY", "SIDECAR_INBOUND", "SIDECAR_OUTBOUND"})
@@ -24,12 +25,13 @@ def proxy_settings(
     labels: Labels,
     *,
     is_gateway: bool,
+    root: str = DEFAULT_ROOT_NAMESPACE,
 ) -> ProxySettings:
     """Returns the settings for the proxy of a workload; ``metadata`` is what that says of itself in any case."""
     namespace = metadata["NAMESPACE"]
-    start = proxy_start(configs, namespace, labels)
+    start = proxy_start(configs, namespace, labels, root)
     contexts = GATEWAY_CONTEXTS if is_gateway else SIDECAR_CONTEXTS
-    chosen = selected(filters, namespace, labels)
+    chosen = selected(filters, namespace, labels, root)
     return ProxySettings(
         concurrency=start.concurrency,
         env=dict(start.env),

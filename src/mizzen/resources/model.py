@@ -75,12 +75,13 @@ class Later:
     """Marks a field of a published API that Mizzen does not implement yet: setting it is an error that says so.
 
     With ``only``, ``unless`` or ``prefix`` just these values, all other values, or values (or keys of a mapping) with
-    that prefix are not implemented; in a list each element is looked at.
+    that prefix are not implemented; in a list each element is looked at. ``reason`` says why, and what to do instead.
     """
 
     only: Collection[str] = ()
     unless: Collection[str] = ()
     prefix: str = ""
+    reason: str = ""
 
     @property
     def whole_field(self) -> bool:

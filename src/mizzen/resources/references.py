@@ -21,7 +21,7 @@ from mizzen.resources.gateway import GatewaySpec
 from mizzen.resources.gateway_names import for_mesh
 from mizzen.resources.gateway_references import check_gateways
 from mizzen.resources.host_references import conflicting_hosts
-from mizzen.resources.mesh_config_references import several
+from mizzen.resources.mesh_config_references import several, with_export_defaults
 from mizzen.resources.paths import join
 from mizzen.resources.problems import Level, Problem
 from mizzen.resources.protocol_references import hashed_bytes, undeclared_ports, useless_routes
@@ -121,7 +121,7 @@ class _World:
 
 def check_references(resources: Iterable[Resource[Any]], *, domain: str = hosts.DEFAULT_DOMAIN) -> list[Problem]:
     """Returns what is wrong among resources that are right by themselves, ordered by where it stands."""
-    resources, world = list(resources), _World(domain)
+    resources, world = with_export_defaults(resources), _World(domain)
     for resource in resources:
         world.add(resource)
     problems = [

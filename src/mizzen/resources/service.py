@@ -13,6 +13,9 @@ from pydantic import Field
 from mizzen.resources.model import Later, Many, Model, StringMap
 from mizzen.resources.protocols import Protocol, declared_protocol
 
+EXPORT_ANNOTATION = "networking.istio.io/exportTo"
+"""Names the namespaces that see a Service, with commas between them; what it means is as in ``exportTo`` (Istio 2.5)."""
+
 
 class ServicePort(Model):
     name: str = ""

@@ -12,6 +12,8 @@ from mizzen.resources.findings import Finding
 from mizzen.resources.model import Later, Model
 from mizzen.resources.paths import join
 
+_REMOVE = "remove it; without it the rest takes effect"
+
 
 def not_implemented(model: Model, path: str, api: str) -> Iterator[Finding]:
     """Yields a finding for each marked field or value in ``model``, which stands at ``path``; ``api`` is whose it is."""
@@ -30,10 +32,14 @@ def not_implemented(model: Model, path: str, api: str) -> Iterator[Finding]:
                 where,
                 f"{what} is part of {whose} API but not implemented yet in this version of Mizzen",
                 code="NotImplemented",
-                hint="remove it; without it the rest takes effect" if given else _instead(marks, alias),
+                hint=_reason(marks) or (_REMOVE if given else _instead(marks, alias)),
             )
         if given and not refused:
             yield from _below(value, field_path, api)
+
+
+def _reason(marks: list[Later]) -> str:
+    return next((mark.reason for mark in marks if mark.reason), "")
 
 
 def _instead(marks: list[Later], alias: str) -> str:

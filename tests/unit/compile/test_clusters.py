@@ -8,7 +8,7 @@ from tests.support.compiled import Compiled, compiled
 from tests.support.written import destination_rule, service, subset, workload
 
 from mizzen.compile.pools import HTTP_OPTIONS
-from mizzen.mesh.destination_rules import ROOT_NAMESPACE
+from mizzen.resources.mesh_config import DEFAULT_ROOT_NAMESPACE
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
 from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.tls_pb2 import UpstreamTlsContext
 from mizzen.stubs.envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
@@ -237,7 +237,10 @@ def test_trap_32_on_purpose_the_application_is_reached_on_loopback() -> None:
 
 def test_a_rule_in_the_root_namespace_is_for_everybody() -> None:
     rule = destination_rule(
-        "all", host="*.cluster.local", namespace=ROOT_NAMESPACE, trafficPolicy={"loadBalancer": {"simple": "RANDOM"}}
+        "all",
+        host="*.cluster.local",
+        namespace=DEFAULT_ROOT_NAMESPACE,
+        trafficPolicy={"loadBalancer": {"simple": "RANDOM"}},
     )
     assert world(rule).clusters[NAME].lb_policy == Cluster.RANDOM
 

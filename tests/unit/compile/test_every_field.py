@@ -22,6 +22,7 @@ from tests.support.written import (
     patch,
     server,
     service,
+    service_entry,
     to,
     virtual_service,
     workload,
@@ -70,6 +71,13 @@ AT_GATEWAYS = (
 )
 SUBSETS = destination_rule("ratings", subsets=[{"name": "v1"}, {"name": "v2"}]) + destination_rule(
     "reviews", trafficPolicy={"outlierDetection": {"interval": "1s"}}
+)
+# For calls from "default" only if its namespace is that of the mesh's root.
+FROM_ELSEWHERE = destination_rule(
+    "secure",
+    host="secure.default.svc.cluster.local",
+    namespace="elsewhere",
+    trafficPolicy={"loadBalancer": {"simple": "RANDOM"}},
 )
 
 
@@ -585,9 +593,42 @@ class Subject:
         return json.dumps({"apiVersion": self.api_version, "kind": self.kind, "metadata": metadata, "spec": spec})
 
 
+MESH_BLOCKS = ("connectionPool", "outlierDetection")
 MESH_CONFIGS: list[dict[str, Any]] = [
     {"outboundTrafficPolicy": {"mode": Two("REGISTRY_ONLY", "ALLOW_ANY")}},
     *({"localityLbSetting": setting} for setting in locality()),
+    {
+        "rootNamespace": Two("istio-system", "elsewhere"),
+        "connectTimeout": Two("1s", "2s"),
+        "tcpKeepalive": {"probes": Two(1, 2), "time": Two("10s", "20s"), "interval": Two("1s", "2s")},
+        "defaultServiceExportTo": [Two("*", ".")],
+        "defaultVirtualServiceExportTo": [Two("*", ".")],
+        "defaultDestinationRuleExportTo": [Two("*", ".")],
+        "h2UpgradePolicy": Two("UPGRADE", "DO_NOT_UPGRADE"),
+        "dnsRefreshRate": Two("10s", "20s"),
+        "pathNormalization": {"normalization": Two("NONE", "MERGE_SLASHES")},
+        "mizzen": {"retryOnlyUnsent": Two(True, False)},
+    },
+    *(
+        {"defaultHttpRetryPolicy": {"attempts": 3, **one}}
+        for one in (
+            {"attempts": Two(3, 4), "perTryTimeout": Two("1s", "2s"), "retryOn": Two("5xx", "reset,503")},
+            {"retryIgnorePreviousHosts": Two(True, False), "retryRemoteLocalities": Two(True, False)},
+            {"backoff": Two("1s", "2s")},
+        )
+    ),
+    {
+        "defaultInboundHttpRetryPolicy": {
+            "attempts": Two(3, 4),
+            "perTryTimeout": Two("1s", "2s"),
+            "retryOn": Two("5xx", "reset,503"),
+            "backoff": Two("1s", "2s"),
+        }
+    },
+    *(
+        {"defaultTrafficPolicy": {name: block for name, block in one.items() if name in MESH_BLOCKS}}
+        for one in (policy(), rest_of_policy())
+    ),
 ]
 
 LUA = {
@@ -725,6 +766,8 @@ WITHOUT_EFFECT = {
     "inboundConnectionPool.http.h2UpgradePolicy",
     "egress.port.name",
     "egress.port.targetPort",
+    "defaultInboundHttpRetryPolicy.retryRemoteLocalities",
+    "defaultInboundHttpRetryPolicy.retryIgnorePreviousHosts",
 }
 
 # Of two that change the same the later one has the last word.
@@ -749,6 +792,7 @@ class Mesh:
             "Service": service("subject", ("http", 9180)),
             "VirtualService": virtual_service("ratings"),
             "DestinationRule": SUBSETS,
+            "ServiceEntry": service_entry("looked-up", ("HTTP", 8081), resolution="DNS"),
             "Gateway": gateway("edge", server(), selector={}),
         }
         resources = read(
@@ -756,6 +800,7 @@ class Mesh:
             *SERVICES,
             *WORKLOADS,
             *DELEGATES,
+            FROM_ELSEWHERE,
             *AT_GATEWAYS,
             *(text for other, text in others.items() if other != kind),
             subject,

@@ -82,6 +82,7 @@ def test_status_codes_among_the_conditions(retry_on: str, conditions: str, codes
 
 def test_before_the_application_only_what_it_has_not_read_is_repeated() -> None:
     policy = inbound_retries()
+    assert policy is not None
     assert (policy.retry_on, policy.num_retries.value) == ("reset-before-request", 2)
 
 

@@ -24,9 +24,9 @@ def idle_patches(compiler: Compiler, snapshot: Snapshot) -> Iterator[Problem]:
     hits = frozenset().union(*(compiler.hits(proxy) for proxy in proxies))
     instances = [instance for proxy in proxies for instance in proxy.instances]
     for one in snapshot.envoy_filters:
-        picked = [each for each in instances if selected([one], each.namespace, each.labels)]
+        picked = [each for each in instances if selected([one], each.namespace, each.labels, snapshot.root_namespace)]
         if not picked:
-            yield _nobody(one)
+            yield _nobody(one, snapshot.root_namespace)
             continue
         for index in range(len(one.spec.config_patches)):
             # Bootstraps are not the compiler's: see :mod:`mizzen.control.idle`.
@@ -34,12 +34,12 @@ def idle_patches(compiler: Compiler, snapshot: Snapshot) -> Iterator[Problem]:
                 yield _nothing(one, index, picked)
 
 
-def _nobody(one: EnvoyFilter) -> Problem:
+def _nobody(one: EnvoyFilter, root: str) -> Problem:
     labels = one.spec.workload_selector.labels if one.spec.workload_selector else {}
     shown = f" with the labels {', '.join(f'{key}: {value}' for key, value in labels.items())}" if labels else ""
     path = "spec.workloadSelector" if labels else "metadata.namespace"
     message = f"it is for no proxy: none runs in namespace {one.namespace}{shown}"
-    hint = "in namespace istio-system it is for all namespaces"
+    hint = f"in namespace {root} it is for all namespaces"
     return Problem(CODE, message, Level.WARNING, one.source.position(path), one.key, path, hint)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from mizzen.compile.patches.listeners import TARGETS as LISTENER_TARGETS
 from mizzen.compile.patches.matching import in_context
@@ -11,7 +11,7 @@ from mizzen.compile.patches.places import INBOUND, Subject
 from mizzen.compile.patches.routes import TARGETS as ROUTE_TARGETS
 from mizzen.compile.seats import Seat
 from mizzen.mesh.envoy_filters import selected
-from mizzen.mesh.model import Capture, EnvoyFilter, Instance, Labels, ProxyConfig, Snapshot
+from mizzen.mesh.model import Capture, Instance, Labels, Snapshot
 from mizzen.mesh.proxy_configs import proxy_start
 from mizzen.mesh.spiffe import SpiffeId
 
@@ -22,25 +22,26 @@ class Selection:
     """Selects patches, and remembers what it selected for as long as there are the same EnvoyFilters."""
 
     def __init__(self) -> None:
-        self._known: tuple[tuple[EnvoyFilter, ...], tuple[ProxyConfig, ...]] = ((), ())
+        self._known: tuple[object, ...] = ()
         self._made: dict[tuple[str, Labels, Seat, tuple[tuple[str, str], ...]], Patches] = {}
 
     def patches(self, snapshot: Snapshot, subject: Subject) -> Patches:
         """Returns the patches for an instance's proxy, in order."""
-        filters, known = snapshot.envoy_filters, (snapshot.envoy_filters, snapshot.proxy_configs)
+        filters, root = snapshot.envoy_filters, snapshot.root_namespace
         if not filters:
             return ()
+        known = (filters, snapshot.proxy_configs, root)
         if known != self._known:
             self._known, self._made = known, {}
-        metadata = metadata_of(subject.instance, snapshot.proxy_configs)
+        metadata = metadata_of(subject.instance, snapshot)
         key = (subject.instance.namespace, subject.instance.labels, subject.seat, tuple(metadata.items()))
         if key not in self._made:
-            found = selected(filters, subject.instance.namespace, subject.instance.labels)
+            found = selected(filters, subject.instance.namespace, subject.instance.labels, root)
             self._made[key] = patches_of(found, metadata, subject.seat)
         return self._made[key]
 
 
-def metadata_of(instance: Instance, configs: Iterable[ProxyConfig]) -> Mapping[str, str]:
+def metadata_of(instance: Instance, snapshot: Snapshot) -> Mapping[str, str]:
     """Returns what a proxy says of an instance, as far as it is text (see :mod:`mizzen.node.bootstrap`)."""
     account = SpiffeId.parse(instance.identity).service_account if instance.identity else ""
     return {
@@ -50,7 +51,7 @@ def metadata_of(instance: Instance, configs: Iterable[ProxyConfig]) -> Mapping[s
         "SERVICE_ACCOUNT": account,
         "INSTANCE_IPS": instance.address,
         "INTERCEPTION_MODE": "REDIRECT" if instance.capture is Capture.TRANSPARENT else "NONE",
-        **proxy_start(configs, instance.namespace, instance.labels).metadata,
+        **proxy_start(snapshot.proxy_configs, instance.namespace, instance.labels, snapshot.root_namespace).metadata,
     }
 
 

@@ -16,12 +16,12 @@ def connection_pool(path: str, pool: ConnectionPoolSettings | None) -> Iterator[
     if pool.tcp is None and pool.http is None:
         yield Finding(path, "connection pool must have at least one field", hint="write `tcp` or `http` below it")
     if pool.tcp is not None:
-        yield from _tcp(f"{path}.tcp", pool.tcp)
+        yield from tcp_settings(f"{path}.tcp", pool.tcp)
     if pool.http is not None:
         yield from _http(f"{path}.http", pool.http)
 
 
-def _tcp(path: str, tcp: TCPSettings) -> Iterator[Finding]:
+def tcp_settings(path: str, tcp: TCPSettings) -> Iterator[Finding]:
     yield from _not_negative(path, tcp)
     yield from names.duration(f"{path}.connectTimeout", tcp.connect_timeout)
     yield from names.duration(f"{path}.maxConnectionDuration", tcp.max_connection_duration)

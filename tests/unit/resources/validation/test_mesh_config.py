@@ -46,6 +46,47 @@ def test_what_else_istio_has_is_refused_by_name(spec: dict[str, Any], path: str)
     assert (problem.code, problem.path) == ("NotImplemented", path)
 
 
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({"connectTimeout": "2h"}, ["error spec.connectTimeout"]),
+        ({"connectTimeout": "100us"}, ["error spec.connectTimeout"]),
+        ({"rootNamespace": "Not One"}, ["error spec.rootNamespace"]),
+        ({"tcpKeepalive": {"probes": -1}}, ["error spec.tcpKeepalive.probes"]),
+        ({"dnsRefreshRate": "0s"}, ["error spec.dnsRefreshRate"]),
+        ({"defaultHttpRetryPolicy": {"attempts": 0}}, []),
+        (
+            {"defaultHttpRetryPolicy": {"attempts": 1, "retryOn": "5xx, reset"}},
+            ["error spec.defaultHttpRetryPolicy.retryOn"],
+        ),
+        (
+            {"defaultInboundHttpRetryPolicy": {"attempts": 1, "retryIgnorePreviousHosts": True}},
+            ["error spec.defaultInboundHttpRetryPolicy.retryIgnorePreviousHosts"],
+        ),
+        ({"defaultTrafficPolicy": {"connectionPool": {}}}, ["error spec.defaultTrafficPolicy.connectionPool"]),
+        (
+            {"defaultTrafficPolicy": {"outlierDetection": {"maxEjectionPercent": 101}}},
+            ["error spec.defaultTrafficPolicy.outlierDetection.maxEjectionPercent"],
+        ),
+        ({"defaultServiceExportTo": ["*", "a"]}, ["error spec.defaultServiceExportTo"]),
+        ({"defaultVirtualServiceExportTo": ["A!"]}, ["error spec.defaultVirtualServiceExportTo[0]"]),
+        ({"defaultDestinationRuleExportTo": ["a"]}, ["error spec.defaultDestinationRuleExportTo[0]"]),
+        (
+            {"localityLbSetting": {"distribute": [{"from": "*", "to": {"a": 50}}]}},
+            ["error spec.localityLbSetting.distribute[0].to"],
+        ),
+    ],
+)
+def test_rules_of_a_mesh_config(spec: dict[str, Any], expected: list[str]) -> None:
+    problems = load(mesh_config(**spec), "f").problems
+    assert [f"{problem.level} {problem.path}" for problem in problems] == expected
+
+
+def test_what_is_refused_says_what_to_do_instead() -> None:
+    (problem,) = load(mesh_config(protocolDetectionTimeout="1s"), "f").problems
+    assert "no protocol is guessed" in problem.hint
+
+
 def test_a_mesh_has_one() -> None:
     resources = read(mesh_config("b"), mesh_config("a"))
     (problem,) = check_references(resources)
