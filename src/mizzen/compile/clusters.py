@@ -19,17 +19,17 @@ from mizzen.compile import (
     origination,
     outliers,
     pools,
+    proxy_protocol,
     server_names,
     serving,
     tls,
 )
 from mizzen.compile.localities import Spread
 from mizzen.compile.protos import config_path, duration, metadata, socket_address
-from mizzen.compile.resource import XdsResource, encode, pack
+from mizzen.compile.resource import XdsResource, encode
 from mizzen.compile.seats import ALONE, Seat
 from mizzen.mesh.destination_rules import effective_policy, merged_policy, merged_subsets, with_mesh_defaults
 from mizzen.mesh.model import (
-    Capture,
     DestinationRule,
     Endpoint,
     InboundPort,
@@ -49,9 +49,7 @@ from mizzen.resources.mesh_config import MeshConfigSpec
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
 from mizzen.stubs.envoy.config.endpoint.v3.endpoint_components_pb2 import LbEndpoint, LocalityLbEndpoints
 from mizzen.stubs.envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
-from mizzen.stubs.envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 
-_PASSTHROUGH_IDLE_TIMEOUT = 300.0
 NO_MESH_CONFIG = MeshConfigSpec()
 
 
@@ -163,9 +161,15 @@ def build_cluster(view: ClusterView) -> XdsResource:
     codec = pools.outbound_codec(pool, view.port.protocol, mesh)
     pools.apply_mesh(cluster, mesh)
     pools.apply(
-        cluster, pool, codec, telling_caller=view.seat.shared, hashed=balancer.consistent_hash if balancer else None
+        cluster,
+        pool,
+        codec,
+        telling_caller=view.seat.shared,
+        hashed=balancer.consistent_hash if balancer else None,
+        budget=pools.budget_of(policy),
     )
     _set_tls(cluster, view, policy, codec)
+    proxy_protocol.apply(cluster, policy.proxy_protocol if policy else None)
     view.seat.open_inside(cluster)
     return encode(view.cluster, cluster, _origins(view))
 
@@ -207,7 +211,7 @@ def _set_tls(cluster: Cluster, view: ClusterView, policy: TrafficPolicy | None, 
     mutual = tls.upstream(accepted, sni, codec, view.seat.secret)
     if view.seat.shared:
         # What never leaves the proxy needs no encryption.
-        inside = cluster.transport_socket_matches.add(name="tlsMode-neighbour", transport_socket=tls.plaintext())
+        inside = cluster.transport_socket_matches.add(name=tls.NEIGHBOUR, transport_socket=tls.plaintext())
         inside.match.update({"tlsMode": "neighbour"})
     # Where Envoy makes the endpoints nothing says what each of them speaks.
     if policy and (given or load_balancers.passes_through(policy.load_balancer)):
@@ -281,42 +285,3 @@ def _one_endpoint(name: str, address: str, port: int) -> ClusterLoadAssignment:
     else:
         endpoint.endpoint.address.CopyFrom(socket_address(address, port))
     return ClusterLoadAssignment(cluster_name=name, endpoints=[LocalityLbEndpoints(lb_endpoints=[endpoint])])
-
-
-def build_black_hole() -> XdsResource:
-    """Builds the cluster for what must go nowhere."""
-    cluster = Cluster(name=names.BLACK_HOLE, type=Cluster.STATIC, connect_timeout=duration(pools.CONNECT_TIMEOUT))
-    return encode(names.BLACK_HOLE, cluster)
-
-
-@dataclass(frozen=True)
-class PassthroughView:
-    """Everything that the cluster for what the mesh does not know depends on."""
-
-    capture: Capture
-    seat: Seat = ALONE
-
-
-def build_passthrough(view: PassthroughView) -> XdsResource:
-    """Builds the cluster for what the mesh does not know: where the application wanted to go.
-
-    Where capture is transparent that is the connection's original destination; a forward proxy has only the name in
-    the request, and resolves it.
-    """
-    name = view.seat.named(names.PASSTHROUGH)
-    cluster = Cluster(name=name, connect_timeout=duration(pools.CONNECT_TIMEOUT))
-    cluster.lb_policy = Cluster.CLUSTER_PROVIDED
-    options = HttpProtocolOptions()
-    if view.capture is Capture.TRANSPARENT:
-        cluster.type = Cluster.ORIGINAL_DST
-    else:
-        locations.forward(cluster, insecure=False)
-        options.upstream_http_protocol_options.auto_sni = True
-        options.upstream_http_protocol_options.auto_san_validation = True
-    pools.apply(cluster, None, pools.Codec.BYTES)
-    options.common_http_protocol_options.idle_timeout.CopyFrom(duration(_PASSTHROUGH_IDLE_TIMEOUT))
-    options.use_downstream_protocol_config.SetInParent()
-    options.use_downstream_protocol_config.http2_protocol_options.SetInParent()
-    cluster.typed_extension_protocol_options[pools.HTTP_OPTIONS].CopyFrom(pack(options))
-    view.seat.open_inside(cluster)
-    return encode(name, cluster)

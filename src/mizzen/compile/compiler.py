@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from mizzen.compile import clusters, gateways, listener_views, listeners, proxyless
+from mizzen.compile import clusters, elsewhere, gateways, listener_views, listeners, proxyless
 from mizzen.compile.listener_views import Target
 from mizzen.compile.listeners import OutboundView
 from mizzen.compile.localities import Caller
@@ -27,8 +27,9 @@ from mizzen.compile.resource import CLUSTER, ENDPOINTS, FILTERS, LISTENER, ROUTE
 from mizzen.compile.route_views import source_of
 from mizzen.compile.seats import ALONE, Seat, seat_of
 from mizzen.compile.serving import says_how_served
+from mizzen.mesh.destination_rules import selecting
 from mizzen.mesh.ingress import with_ingress
-from mizzen.mesh.model import Capture, Instance, Proxy, Sidecar, Snapshot
+from mizzen.mesh.model import Capture, DestinationRule, Instance, Proxy, Sidecar, Snapshot
 from mizzen.mesh.narrowing import narrowed_scope
 from mizzen.mesh.proxy_kind import ProxyKind
 from mizzen.mesh.rerouting import rerouted
@@ -38,9 +39,20 @@ from mizzen.resources.key import Key
 
 # An instance by the proxy that serves it: it may change from one to another, and for a while both have it.
 _Served: TypeAlias = tuple[str, str]
-# Who sees the same: those of a namespace that obey a Sidecar, or none.
-_Seeing: TypeAlias = tuple[str, Sidecar | None]
-_Place: TypeAlias = tuple[str, Key | None, Seat]
+_Place: TypeAlias = tuple[tuple[str, Key | None, frozenset[Key]], Seat]
+
+
+class _Callers(NamedTuple):
+    """Who sees the same: those of a namespace that obey a Sidecar, or none, and are selected by the same DestinationRules."""
+
+    namespace: str
+    sidecar: Sidecar | None = None
+    chosen: frozenset[Key] = frozenset()
+
+    @property
+    def place(self) -> tuple[str, Key | None, frozenset[Key]]:
+        """What stays when the Sidecar is changed."""
+        return (self.namespace, self.sidecar.key if self.sidecar else None, self.chosen)
 
 
 class _Serving(NamedTuple):
@@ -70,8 +82,9 @@ class Compiler:
         self._snapshot: Snapshot | None = None
         self._builders = Builders()
         self._sidecars = SidecarIndex(())
-        self._scopes: dict[_Seeing, Scope] = {}
-        self._earlier: tuple[Snapshot, dict[_Seeing, Scope]] | None = None
+        self._selecting: list[DestinationRule] = []
+        self._scopes: dict[_Callers, Scope] = {}
+        self._earlier: tuple[Snapshot, dict[_Callers, Scope]] | None = None
         self._outbound: dict[_Place, Outbound] = {}
         self._stale: dict[_Place, Outbound] = {}
         self._endpoints: dict[tuple[int, Caller], tuple[Outbound, Named]] = {}
@@ -79,7 +92,7 @@ class Compiler:
         self._whole: dict[str, tuple[list[Resources], Resources]] = {}
         self._for_grpc: dict[str, Resources] = {}
         self._inbound_cluster = remember(clusters.build_inbound_cluster)
-        self._passthrough = remember(clusters.build_passthrough)
+        self._passthrough = remember(elsewhere.build_passthrough)
         self._inbound_listener = remember(listeners.build_inbound)
         self._inside_listener = remember(listeners.build_inside)
         self._proxyless = proxyless.Builder()
@@ -108,6 +121,7 @@ class Compiler:
         self._patcher.keep(served)
         self._whole = {name: one for name, one in self._whole.items() if name in snapshot.proxies}
         if before is None or not _same_policy(before, snapshot):
+            self._selecting = [rule for rule in snapshot.destination_rules if rule.spec.workload_selector]
             # Those that nobody has asked for since the last change are dropped.
             self._earlier = (before, self._scopes) if before else None
             self._stale, self._outbound, self._scopes = self._outbound, {}, {}
@@ -125,24 +139,29 @@ class Compiler:
         self._whole[proxy] = (parts, whole)
         return whole
 
-    def _outbound_of(self, snapshot: Snapshot, namespace: str, seat: Seat, sidecar: Sidecar | None = None) -> Outbound:
-        key = (namespace, sidecar.key if sidecar else None, seat)
+    def _callers(self, instance: Instance, sidecar: Sidecar | None = None) -> _Callers:
+        chosen = selecting(self._selecting, instance.namespace, instance.labels)
+        return _Callers(instance.namespace, sidecar, chosen)
+
+    def _outbound_of(self, snapshot: Snapshot, callers: _Callers, seat: Seat) -> Outbound:
+        key = (callers.place, seat)
         if key not in self._outbound:
-            seeing = (namespace, sidecar)
-            if seeing not in self._scopes:
-                self._scopes[seeing] = self._scope_of(snapshot, namespace, sidecar)
-            scope, before = self._scopes[seeing], self._stale.pop(key, None)
+            if callers not in self._scopes:
+                self._scopes[callers] = self._scope_of(snapshot, callers)
+            scope, before = self._scopes[callers], self._stale.pop(key, None)
             if before is None or before.scope != scope:
                 before = Outbound(scope, self._builders, before, seat)
             self._outbound[key] = before
         return self._outbound[key]
 
-    def _scope_of(self, snapshot: Snapshot, namespace: str, sidecar: Sidecar | None) -> Scope:
+    def _scope_of(self, snapshot: Snapshot, callers: _Callers) -> Scope:
         if self._earlier:
             before, scopes = self._earlier
-            if (earlier := scopes.get((namespace, sidecar))) and (scope := rerouted(earlier, before, snapshot)):
+            if (earlier := scopes.get(callers)) and (scope := rerouted(earlier, before, snapshot)):
                 return scope
-        return narrowed_scope(snapshot, namespace, sidecar) if sidecar else scope_of(snapshot, namespace)
+        if callers.sidecar:
+            return narrowed_scope(snapshot, callers.namespace, callers.sidecar, callers.chosen)
+        return scope_of(snapshot, callers.namespace, callers.chosen)
 
     def _endpoints_of(self, outbound: Outbound, served: frozenset[str], caller: Caller, snapshot: Snapshot) -> Named:
         known = self._endpoints.get((id(outbound), caller))
@@ -153,7 +172,7 @@ class Compiler:
         return known[1]
 
     def _compile_proxyless(self, namespace: str, snapshot: Snapshot) -> Resources:
-        outbound = self._outbound_of(snapshot, namespace, ALONE, self._sidecars.of(namespace))
+        outbound = self._outbound_of(snapshot, _Callers(namespace, self._sidecars.of(namespace)), ALONE)
         made = self._proxyless.build(outbound.scope, outbound.all_views, snapshot)
         before = self._for_grpc.get(namespace, {})
         resources = {type_url: kept(named, before.get(type_url)) for type_url, named in made.items()}
@@ -162,7 +181,7 @@ class Compiler:
 
     def _compile_gateway(self, proxy: Proxy, snapshot: Snapshot) -> Resources:
         (instance,) = proxy.instances
-        outbound = self._outbound_of(snapshot, instance.namespace, ALONE)
+        outbound = self._outbound_of(snapshot, self._callers(instance), ALONE)
         assigned = self._endpoints_of(outbound, frozenset(), outbound.caller(instance), snapshot)
         made = self._gateways.build(instance, outbound, assigned, snapshot)
         subject = Subject(instance, is_gateway=True)
@@ -181,7 +200,7 @@ class Compiler:
     ) -> Resources:
         """Returns what an instance has in its proxy, with as little work as its changes ask for."""
         sidecar = self._sidecars.of(instance.namespace, instance.labels)
-        outbound = self._outbound_of(snapshot, instance.namespace, seat_of(proxy.kind, instance), sidecar)
+        outbound = self._outbound_of(snapshot, self._callers(instance, sidecar), seat_of(proxy.kind, instance))
         instance = with_ingress(instance, sidecar)
         subject = Subject(instance, seat=outbound.seat)
         patches = self._selection.patches(snapshot, subject)
@@ -255,14 +274,14 @@ class Compiler:
             yield from map(self._inbound_listener, views)
         if seat.shared:  # kept for neighbours, which may not have heard yet that it closes
             mesh = outbound.scope.mesh_config
-            inside = listener_views.inside(instance, outbound.rules, seat, *serving, mesh=mesh)
+            inside = listener_views.inside(instance, outbound.inbound_rules, seat, *serving, mesh=mesh)
             yield from map(self._inside_listener, inside)
 
     def _own_clusters(self, instance: Instance, sidecar: Sidecar | None, outbound: Outbound) -> Iterator[XdsResource]:
-        yield self._passthrough(clusters.PassthroughView(instance.capture, outbound.seat))
-        yield clusters.build_black_hole()
+        yield self._passthrough(elsewhere.PassthroughView(instance.capture, outbound.seat))
+        yield elsewhere.build_black_hole()
         for port in instance.inbound:
-            rules = outbound.rules.get(port.host, ())
+            rules = outbound.inbound_rules.get(port.host, ())
             mesh = outbound.scope.mesh_config
             view = clusters.InboundClusterView(port, rules, instance.origin, outbound.seat, sidecar, mesh)
             yield self._inbound_cluster(view)

@@ -9,6 +9,7 @@ from mizzen.compile import names
 from mizzen.compile.routes import Source
 from mizzen.compile.seats import ALONE
 from mizzen.compile.tcp_routes import TcpRouteView, shares_of
+from mizzen.compile.tunnels import Tunnels
 from mizzen.mesh.gateways import bound, common_hosts, full_name, names_any, served
 from mizzen.mesh.model import Host, VirtualService, labels_of, selects
 from mizzen.resources.gateway_servers import BoundServer
@@ -23,6 +24,7 @@ class L4Routes:
     rules: Sequence[VirtualService]
     source: Source
     ports: Mapping[Host, tuple[int, ...]]
+    tunnels: Tunnels
 
     def of_bytes(self, server: BoundServer, name: str) -> TcpRouteView:
         """Returns the route of a server all whose connections go one way: that of the first VirtualService with a route."""
@@ -63,4 +65,7 @@ class L4Routes:
         self, name: str, rule: VirtualService, destinations: tuple[RouteDestination, ...], server: BoundServer
     ) -> TcpRouteView:
         shares = shares_of(destinations, rule, server.spec.number, self.ports, ALONE)
-        return TcpRouteView(name, shares[0][0], tuple(shares), origins=(server.gateway.key, *rule.origins))
+        tunnel = self.tunnels.of(destinations, rule, server.spec.number)
+        return TcpRouteView(
+            name, shares[0][0], tuple(shares), tunnel=tunnel, origins=(server.gateway.key, *rule.origins)
+        )

@@ -14,6 +14,7 @@ from mizzen.compile.outbound import Outbound
 from mizzen.compile.route_views import source_of
 from mizzen.compile.routes import VirtualHostView, mentioned_labels
 from mizzen.compile.tcp_routes import TcpRouteView
+from mizzen.compile.tunnels import Tunnels
 from mizzen.mesh.gateway_addresses import listened_at
 from mizzen.mesh.gateways import Binding, bindings, visible_rules
 from mizzen.mesh.model import Gateway, GatewaySocket, Host, Instance, VirtualService
@@ -41,7 +42,8 @@ class GatewayViews:
         self._rules = visible_rules(rules, instance.namespace)
         self._source = source_of(instance, mentioned_labels(self._rules))
         self._manners = manners_of(outbound.scope.mesh_config)
-        self._l4 = L4Routes(self._rules, self._source, outbound.views.ports)
+        ports = outbound.views.ports
+        self._l4 = L4Routes(self._rules, self._source, ports, Tunnels(outbound.rules, ports))
         served, _ = merged(selecting(gateways, dict(instance.labels)))
         # A socket that no Gateway has any more is about to be given back, one without a port about to get one.
         self._sockets = [

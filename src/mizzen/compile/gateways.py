@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from functools import lru_cache, partial
 
-from mizzen.compile import clusters, gateway_listeners, gateway_routes
+from mizzen.compile import elsewhere, gateway_listeners, gateway_routes
 from mizzen.compile.gateway_views import GatewayViews
 from mizzen.compile.outbound import Named, Outbound, by_name, kept, remember
 from mizzen.compile.resource import CLUSTER, ENDPOINTS, FILTERS, LISTENER, ROUTES, Resources
@@ -50,7 +50,7 @@ class Builder:
                 **outbound.clusters,
                 **outbound.placed_clusters(outbound.caller(instance)),
                 **outbound.at_gateway(outbound.caller(instance)),
-                **by_name([clusters.build_black_hole()]),
+                **by_name([elsewhere.build_black_hole()]),
             },
             ENDPOINTS: {**assigned, **outbound.published_endpoints(snapshot.endpoints, outbound.caller(instance))},
             LISTENER: {**by_name(map(self._listener, views.listeners())), **outbound.name_listeners},

@@ -90,6 +90,8 @@ def _common(given: ClientTLSSettings, accepted: Iterable[str], codec: Codec) -> 
     if given.insecure_skip_verify:
         return common
     validation = CertificateValidationContext(match_typed_subject_alt_names=map(san_matcher, accepted))
+    if given.ca_crl:
+        validation.crl.filename = given.ca_crl
     if given.ca_certificates:
         validation.trusted_ca.filename = given.ca_certificates
         common.validation_context.CopyFrom(validation)

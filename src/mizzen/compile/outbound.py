@@ -97,7 +97,7 @@ class _Assigned:
 class _Policies:
     """What follows from the services of a scope and their DestinationRules, and from no VirtualService.
 
-    ``rules`` are the DestinationRules by host.
+    ``rules`` are the DestinationRules by host, of calls and of what is called.
     """
 
     def __init__(
@@ -110,6 +110,7 @@ class _Policies:
     ) -> None:
         reached = list(scope.reached)
         self.rules = {scoped.service.host: scoped.destination_rules for scoped in reached}
+        self.inbound_rules = {scoped.service.host: scoped.inbound_rules for scoped in reached}
         self.targets = listener_views.targets_of(
             [*scope.services, *(one for port in ports if port.at_services for one in port.services)]
         )
@@ -211,6 +212,11 @@ class Outbound:
     def rules(self) -> Mapping[Host, tuple[DestinationRule, ...]]:
         """The DestinationRules that calls obey, by host."""
         return self._policies.rules
+
+    @property
+    def inbound_rules(self) -> Mapping[Host, tuple[DestinationRule, ...]]:
+        """The DestinationRules that members obey when they are called, by host."""
+        return self._policies.inbound_rules
 
     def dialled_clusters(self, capture: Capture) -> Named:
         """Returns the clusters of services that are wherever a client wants to go."""

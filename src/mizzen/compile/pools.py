@@ -12,7 +12,13 @@ from mizzen.compile.endpoints import NEIGHBOUR_METADATA
 from mizzen.compile.protos import duration, uint32
 from mizzen.compile.resource import pack
 from mizzen.compile.retries import UNDELIVERED_HEADER
-from mizzen.resources.destination_rule import ConnectionPoolSettings, ConsistentHashLB, TcpKeepalive
+from mizzen.resources.destination_rule import (
+    ConnectionPoolSettings,
+    ConsistentHashLB,
+    RetryBudget,
+    TcpKeepalive,
+    TrafficPolicy,
+)
 from mizzen.resources.mesh_config import MeshConfigSpec
 from mizzen.resources.protocols import Protocol
 from mizzen.stubs.envoy.config.cluster.v3.circuit_breaker_pb2 import CircuitBreakers
@@ -30,6 +36,9 @@ CONNECT_TIMEOUT = 10.0
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _NO_LIMIT = 2**32 - 1
 _MOST_STREAMS = 2**31 - 1
+# Envoy's defaults, and Istio's.
+_BUDGET_PERCENT = 20.0
+_LEAST_RETRIES = 3
 
 
 class Codec(enum.Enum):
@@ -65,14 +74,15 @@ def apply(
     *,
     telling_caller: bool = False,
     hashed: ConsistentHashLB | None = None,
+    budget: RetryBudget | None = None,
 ) -> None:
     """Sets what of a connection pool a cluster obeys; without a pool there are no limits (Istio's default).
 
     ``telling_caller`` adds the header that says who calls (XFCC) for the endpoints that have it in their metadata, and
     takes their word that a request was undelivered from those that may not give it. ``hashed`` is what of a request
-    chooses its endpoint.
+    chooses its endpoint. ``budget`` limits retries, unless the pool has a limit of its own.
     """
-    _apply_limits(cluster, pool)
+    _apply_limits(cluster, pool, budget)
     _apply_tcp(cluster, pool)
     if codec is not Codec.BYTES:
         options = _http_options(pool, codec)
@@ -115,21 +125,33 @@ def _limit(value: int | None) -> UInt32Value:
     return uint32(value or _NO_LIMIT)
 
 
-def _apply_limits(cluster: Cluster, pool: ConnectionPoolSettings | None) -> None:
+def _apply_limits(cluster: Cluster, pool: ConnectionPoolSettings | None, budget: RetryBudget | None) -> None:
     tcp, http = (pool.tcp, pool.http) if pool else (None, None)
-    cluster.circuit_breakers.CopyFrom(
-        CircuitBreakers(
-            thresholds=[
-                CircuitBreakers.Thresholds(
-                    max_connections=_limit(tcp.max_connections if tcp else None),
-                    max_pending_requests=_limit(http.http1_max_pending_requests if http else None),
-                    max_requests=_limit(http.http2_max_requests if http else None),
-                    max_retries=_limit(http.max_retries if http else None),
-                    track_remaining=True,
-                )
-            ]
-        )
+    thresholds = CircuitBreakers.Thresholds(
+        max_connections=_limit(tcp.max_connections if tcp else None),
+        max_pending_requests=_limit(http.http1_max_pending_requests if http else None),
+        max_requests=_limit(http.http2_max_requests if http else None),
+        max_retries=_limit(http.max_retries if http else None),
+        track_remaining=True,
     )
+    if budget:
+        _set_budget(thresholds.retry_budget, budget)
+    cluster.circuit_breakers.CopyFrom(CircuitBreakers(thresholds=[thresholds]))
+
+
+def budget_of(policy: TrafficPolicy | None) -> RetryBudget | None:
+    """Returns the budget for retries: the rule's, or where nothing limits retries the usual one (decision 14)."""
+    if policy and policy.retry_budget:
+        return policy.retry_budget
+    http = policy.connection_pool.http if policy and policy.connection_pool else None
+    return None if http and http.max_retries else RetryBudget()
+
+
+def _set_budget(target: CircuitBreakers.Thresholds.RetryBudget, budget: RetryBudget) -> None:
+    target.budget_percent.value = budget.percent.value if budget.percent else _BUDGET_PERCENT
+    target.min_retry_concurrency.value = budget.min_retry_concurrency or _LEAST_RETRIES
+    if budget.budget_interval:
+        target.budget_interval.CopyFrom(duration(budget.budget_interval))
 
 
 def _apply_tcp(cluster: Cluster, pool: ConnectionPoolSettings | None) -> None:

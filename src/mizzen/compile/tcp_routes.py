@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple, TypeAlias
 
-from mizzen.compile import names
+from mizzen.compile import names, tunnels
 from mizzen.compile.clusters import policy_for
 from mizzen.compile.destinations import cluster_of, elsewhere_cluster
 from mizzen.compile.protos import duration
@@ -20,8 +20,10 @@ from mizzen.compile.resource import XdsResource, encode, pack
 from mizzen.compile.routes import Source
 from mizzen.compile.seats import ALONE, Seat
 from mizzen.compile.sni_routes import SniClusterView, SniView, sni_name
+from mizzen.compile.tunnels import Tunnels
 from mizzen.mesh.model import DestinationRule, Host, MeshConfig, VirtualService, labels_of, selects
 from mizzen.mesh.scope import Scope, ScopedService
+from mizzen.resources.destination_rule import TunnelSettings
 from mizzen.resources.gateway_names import MESH
 from mizzen.resources.key import Key
 from mizzen.resources.virtual_service import L4MatchAttributes, RouteDestination, TLSMatchAttributes
@@ -52,6 +54,7 @@ class TcpRouteView:
     called: str
     shares: tuple[Share, ...]
     limits: TcpLimits = _NO_LIMITS
+    tunnel: TunnelSettings | None = None
     origins: tuple[Key, ...] = ()
 
 
@@ -63,6 +66,7 @@ def build_tcp_route(view: TcpRouteView) -> XdsResource:
     else:
         for cluster, weight in view.shares:
             proxy.weighted_clusters.clusters.add(name=cluster, weight=weight)
+    tunnels.apply(proxy, view.tunnel)
     if view.limits.idle is not None:
         proxy.idle_timeout.CopyFrom(duration(view.limits.idle))
     if view.limits.longest is not None:
@@ -77,6 +81,7 @@ class TcpRoutes:
         self._seat = seat
         self._ports = ports
         self._mesh_config = scope.mesh_config
+        self._tunnels = Tunnels({one.service.host: one.destination_rules for one in scope.services}, ports)
         allowed = names.BLACK_HOLE if scope.registry_only else elsewhere_cluster(scope, seat)
         self._elsewhere = TcpRouteView(seat.named(names.ELSEWHERE), allowed, ((allowed, 1),))
         self._services = [
@@ -144,14 +149,16 @@ class TcpRoutes:
         """Returns a route to destinations, or without any to the service that is called."""
         called = self._called(scoped, port)
         shares, origins = [(called, 1)], [scoped.service.origin]
+        tunnel = None if rule else self._tunnels.to(scoped.service.host, port)
         if rule:
+            tunnel = self._tunnels.of(destinations, rule, port)
             shares = shares_of(destinations, rule, port, self._ports, self._seat)
             origins.append(rule.key)
         limits = limits_of(scoped.destination_rules, port, self._mesh_config)
         if limits != _NO_LIMITS:
             origins += [one.key for one in scoped.destination_rules]
             origins += [self._mesh_config.key] if self._mesh_config else []
-        return TcpRouteView(name, called, tuple(shares), limits, tuple(origins))
+        return TcpRouteView(name, called, tuple(shares), limits, tunnel, tuple(origins))
 
     def _called(self, scoped: ScopedService, port: int) -> str:
         return self._seat.named(names.outbound_cluster(port, "", scoped.service.host))

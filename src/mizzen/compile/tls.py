@@ -32,6 +32,9 @@ from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.tls_pb2 import (
 )
 from mizzen.stubs.envoy.type.matcher.v3.string_pb2 import StringMatcher
 
+NEIGHBOUR = "tlsMode-neighbour"
+"""The name of the match for endpoints that the caller's own proxy serves."""
+
 # What an Istio client offers, most telling first: a server that takes both mutual TLS and plaintext tells them apart by
 # the `istio` names (Istio 2.11, 2.14).
 _ALPN_TCP = ("istio",)

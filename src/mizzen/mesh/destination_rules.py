@@ -3,22 +3,40 @@
 The client's namespace is asked first, then the service's, then the root namespace; the first that has a rule wins and
 nothing is inherited from the others. Within a namespace the most specific host wins; rules for one host are merged,
 oldest first. Of rules that cannot be merged (they are exported to different namespaces) the oldest wins.
+
+A rule with a ``workloadSelector`` is for calls of some workloads of its own namespace. For these it comes before all others of
+its host, and is merged with none that selects otherwise; for all others it is not there. In Istio it hides from those, too,
+the rules of other namespaces and of less specific hosts.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from mizzen.mesh.model import DestinationRule, Host
+from mizzen.mesh.model import DestinationRule, Host, Labels, labels_of, selects
 from mizzen.resources.destination_rule import Subset, TrafficPolicy
 from mizzen.resources.hosts import resolve
+from mizzen.resources.key import Key
 from mizzen.resources.mesh_config import DEFAULT_ROOT_NAMESPACE, MeshConfigSpec
 from mizzen.resources.visibility import PRIVATE, visibility
 
 
+def selecting(rules: Iterable[DestinationRule], namespace: str, labels: Labels) -> frozenset[Key]:
+    """Returns those rules that select a workload of a namespace with these labels."""
+    return frozenset(
+        rule.key
+        for rule in rules
+        if (selector := rule.spec.workload_selector)
+        and rule.namespace == namespace
+        and selects(labels_of(selector.match_labels), labels)
+    )
+
+
 def _is_private(rule: DestinationRule) -> bool:
+    if rule.spec.workload_selector:
+        return True
     return bool(rule.spec.export_to) and set(rule.spec.export_to) <= {PRIVATE, rule.namespace}
 
 
@@ -48,6 +66,8 @@ def _merge(rules: Sequence[DestinationRule], client: str) -> tuple[DestinationRu
     visible = [rule for rule in rules if _sees(client, rule)]
     if not visible:
         return ()
+    if chosen := next((rule for rule in visible if rule.spec.workload_selector), None):
+        return tuple(rule for rule in visible if rule.spec.workload_selector == chosen.spec.workload_selector)
     base = set(visible[0].spec.export_to)
     return tuple(rule for rule in visible if _joins(base, set(rule.spec.export_to)))
 
@@ -63,15 +83,22 @@ def _sees(client: str, rule: DestinationRule) -> bool:
 class DestinationRuleIndex:
     """The DestinationRules of the mesh as one client namespace looks them up; ``rules`` come sorted by age.
 
-    Those of the namespace ``root`` are for all.
+    Those of the namespace ``root`` are for all; of those with a selector only the ``chosen`` count.
     """
 
-    def __init__(self, rules: Sequence[DestinationRule], client: str, root: str = DEFAULT_ROOT_NAMESPACE) -> None:
+    def __init__(
+        self,
+        rules: Sequence[DestinationRule],
+        client: str,
+        root: str = DEFAULT_ROOT_NAMESPACE,
+        chosen: Collection[Key] = (),
+    ) -> None:
         self._client = client
         self._root = root
         by_namespace: defaultdict[str, list[DestinationRule]] = defaultdict(list)
         for rule in rules:
-            by_namespace[rule.namespace].append(rule)
+            if not rule.spec.workload_selector or rule.key in chosen:
+                by_namespace[rule.namespace].append(rule)
         # A rule that is exported only to others is no rule of its own namespace, and hides none there. A client in the
         # root namespace takes only the private rules there as its own: the others are for everybody.
         own = [

@@ -10,12 +10,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mizzen.mesh.delegates import with_delegates
-from mizzen.mesh.destination_rules import DestinationRuleIndex
 from mizzen.mesh.model import Host, Service, ServicePort, Sidecar, Snapshot, VirtualService
-from mizzen.mesh.scope import Elsewhere, PortScope, Scope, ScopedService, literal_hosts
+from mizzen.mesh.scope import Elsewhere, PortScope, Scope, ScopedRules, ScopedService, literal_hosts
 from mizzen.mesh.virtual_services import VirtualServiceIndex, host_names
 from mizzen.resources.egress_hosts import EgressHosts, egress_hosts
 from mizzen.resources.hosts import resolve
+from mizzen.resources.key import Key
 from mizzen.resources.protocols import Protocol
 from mizzen.resources.sidecar import EgressListener
 from mizzen.resources.virtual_service import Destination, all_destinations
@@ -24,9 +24,12 @@ from mizzen.resources.visibility import visibility
 _EVERYTHING = EgressListener(hosts=("*/*",))
 
 
-def narrowed_scope(snapshot: Snapshot, namespace: str, sidecar: Sidecar) -> Scope:
-    """Returns what workloads of the namespace see that obey a Sidecar, which may be one of the root namespace."""
-    given = _Given(snapshot, namespace, sidecar)
+def narrowed_scope(snapshot: Snapshot, namespace: str, sidecar: Sidecar, chosen: frozenset[Key] = frozenset()) -> Scope:
+    """Returns what workloads of the namespace see that obey a Sidecar, which may be one of the root namespace.
+
+    ``chosen`` are the DestinationRules that select them.
+    """
+    given = _Given(snapshot, namespace, sidecar, chosen)
     listeners = sidecar.spec.egress or (_EVERYTHING,)
     claimed = {one.port.number for one in listeners if one.port}
     rest = next((one for one in listeners if one.port is None), None)
@@ -79,11 +82,12 @@ def _but(numbers: Collection[int]) -> _Ports:
 class _Given:
     """What scopes under one Sidecar are made from."""
 
-    def __init__(self, snapshot: Snapshot, namespace: str, sidecar: Sidecar) -> None:
+    def __init__(self, snapshot: Snapshot, namespace: str, sidecar: Sidecar, chosen: frozenset[Key]) -> None:
         self.sidecar = sidecar
         self._namespace = namespace
         self._services = snapshot.services
-        self._rules = DestinationRuleIndex(snapshot.destination_rules, namespace, snapshot.root_namespace)
+        self._chosen = chosen
+        self._rules = ScopedRules(snapshot, namespace, chosen)
         self._routes = with_delegates(snapshot.virtual_services)
         self._mesh_config = snapshot.mesh_config
         policy = sidecar.spec.outbound_traffic_policy
@@ -109,6 +113,7 @@ class _Given:
             registry_only=self._registry_only,
             elsewhere=self._elsewhere,
             led=tuple(self._led(routes.rules, services)),
+            chosen=self._chosen,
             narrowed=True,
             mesh_config=self._mesh_config,
         )
@@ -123,8 +128,7 @@ class _Given:
         return visibility(service.export_to, service.namespace, self._namespace) is not None
 
     def _scoped(self, service: Service, routes: VirtualServiceIndex | None) -> ScopedService:
-        claimants = routes.claimants(service.host) if routes else ()
-        return ScopedService(service, claimants, self._rules.lookup(service.host, service.namespace))
+        return self._rules.scoped(service, routes.claimants(service.host) if routes else ())
 
     def _led(self, rules: Sequence[VirtualService], services: Iterable[ScopedService]) -> Iterator[ScopedService]:
         """Yields where routes lead, and what takes connections to elsewhere, with the ports that are not called anyway."""

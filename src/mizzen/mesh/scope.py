@@ -25,12 +25,14 @@ DEFAULT_HTTP_PORT = 80
 class ScopedService:
     """A service, and what a namespace's calls to it obey.
 
-    Of ``virtual_services`` the first that has a route for the caller and the port routes the call.
+    Of ``virtual_services`` the first that has a route for the caller and the port routes the call. ``inbound_rules`` are those
+    that a member behind it obeys when it is called: never such as select callers.
     """
 
     service: Service
     virtual_services: tuple[VirtualService, ...]
     destination_rules: tuple[DestinationRule, ...]
+    inbound_rules: tuple[DestinationRule, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Scope:
     """All that a namespace may call, by host; ``claims`` are the VirtualServices that it sees, in their order of claim.
 
     With ``registry_only`` it may call nothing else; what is for no service goes to ``elsewhere``, if that is given.
-    ``mesh_config`` holds where nothing else is said.
+    ``mesh_config`` holds where nothing else is said. ``chosen`` are the DestinationRules that select workloads, and this one's.
 
     Where a Sidecar narrows it, ``led`` are services that may not be called by their names, but routes lead there, with the
     ports that these need; and ``ports`` are those on which other things may be called than on all the others.
@@ -62,6 +64,7 @@ class Scope:
     literal_hosts: tuple[LiteralHost, ...]
     claims: tuple[Key, ...] = ()
     registry_only: bool = False
+    chosen: frozenset[Key] = frozenset()
     mesh_config: MeshConfig | None = None
     elsewhere: Elsewhere | None = None
     led: tuple[ScopedService, ...] = ()
@@ -111,13 +114,13 @@ class PortScope:
     bound: bool = False
 
 
-def scope_of(snapshot: Snapshot, namespace: str) -> Scope:
-    """Returns what the namespace sees in the snapshot."""
+def scope_of(snapshot: Snapshot, namespace: str, chosen: frozenset[Key] = frozenset()) -> Scope:
+    """Returns what the namespace sees in the snapshot, or those of its workloads that the ``chosen`` DestinationRules select."""
     routes = VirtualServiceIndex(with_delegates(snapshot.virtual_services), namespace)
-    rules = DestinationRuleIndex(snapshot.destination_rules, namespace, snapshot.root_namespace)
+    rules = ScopedRules(snapshot, namespace, chosen)
     services = [
-        ScopedService(service, routes.claimants(host), rules.lookup(host, service.namespace))
-        for host, service in snapshot.services.items()
+        rules.scoped(service, routes.claimants(service.host))
+        for service in snapshot.services.values()
         if visibility(service.export_to, service.namespace, namespace) is not None
     ]
     return Scope(
@@ -126,8 +129,24 @@ def scope_of(snapshot: Snapshot, namespace: str) -> Scope:
         literal_hosts=tuple(literal_hosts(routes, services)),
         claims=tuple(rule.key for rule in routes.rules),
         registry_only=snapshot.registry_only,
+        chosen=chosen,
         mesh_config=snapshot.mesh_config,
     )
+
+
+class ScopedRules:
+    """The DestinationRules that a namespace sees, or those of its workloads that the ``chosen`` ones select."""
+
+    def __init__(self, snapshot: Snapshot, namespace: str, chosen: frozenset[Key]) -> None:
+        rules, root = snapshot.destination_rules, snapshot.root_namespace
+        self._inbound = DestinationRuleIndex(rules, namespace, root)
+        self._own = DestinationRuleIndex(rules, namespace, root, chosen) if chosen else self._inbound
+
+    def scoped(self, service: Service, claimants: tuple[VirtualService, ...]) -> ScopedService:
+        """Returns a service with all that is for it."""
+        rules = self._own.lookup(service.host, service.namespace)
+        others = rules if self._inbound is self._own else self._inbound.lookup(service.host, service.namespace)
+        return ScopedService(service, claimants, rules, others)
 
 
 def literal_hosts(routes: VirtualServiceIndex, services: Sequence[ScopedService]) -> list[LiteralHost]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mizzen.resources.destination_rule import ClientTLSSettings, DestinationRuleSpec, TrafficPolicy
+from mizzen.resources.destination_rule import ClientTLSSettings, DestinationRuleSpec, policies
 from mizzen.resources.gateway import ServerTLSSettings
 from mizzen.resources.paths import join
 from mizzen.resources.secret import ROOTS_SUFFIX
@@ -58,18 +58,13 @@ def server_roots(tls: ServerTLSSettings) -> tuple[str, str] | None:
 
 def client_settings(spec: DestinationRuleSpec) -> Iterator[tuple[str, ClientTLSSettings]]:
     """Yields the TLS settings of a DestinationRule, each with its path."""
-    yield from _of_policy("spec.trafficPolicy", spec.traffic_policy)
-    for index, subset in enumerate(spec.subsets):
-        yield from _of_policy(f"{join('spec.subsets', index)}.trafficPolicy", subset.traffic_policy)
+    for path, policy in policies(spec):
+        if policy.tls:
+            yield f"{path}.tls", policy.tls
+        for index, port in enumerate(policy.port_level_settings):
+            if port.tls:
+                yield f"{join(f'{path}.portLevelSettings', index)}.tls", port.tls
 
 
 def names_secrets(spec: DestinationRuleSpec) -> bool:
     return any(given.credential_name for _, given in client_settings(spec))
-
-
-def _of_policy(path: str, policy: TrafficPolicy | None) -> Iterator[tuple[str, ClientTLSSettings]]:
-    if policy and policy.tls:
-        yield f"{path}.tls", policy.tls
-    for index, port in enumerate(policy.port_level_settings if policy else ()):
-        if port.tls:
-            yield f"{join(f'{path}.portLevelSettings', index)}.tls", port.tls

@@ -5,13 +5,15 @@ The whole published schema is here; what Mizzen does not implement yet is marked
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from mizzen.resources.model import Duration, Later, Many, Model, PortSelector, StringMap
+from mizzen.resources.paths import join
 
+NO_ZONES = "write `localityLbSetting`: for zone aware routing each proxy had to know its own replicas"
 SimpleLB = Literal["UNSPECIFIED", "LEAST_CONN", "RANDOM", "PASSTHROUGH", "ROUND_ROBIN", "LEAST_REQUEST"]
 
 
@@ -86,7 +88,7 @@ class LoadBalancerSettings(Model):
     simple: SimpleLB | None = None
     consistent_hash: ConsistentHashLB | None = None
     locality_lb_setting: LocalityLbSetting | None = None
-    zone_aware_lb_setting: Annotated[ZoneAwareLbSetting | None, Later()] = None
+    zone_aware_lb_setting: Annotated[ZoneAwareLbSetting | None, Later(reason=NO_ZONES)] = None
     warmup_duration_secs: Duration | None = None
     warmup: Warmup | None = None
 
@@ -156,7 +158,7 @@ class ClientTLSSettings(Model):
     client_certificate: str = ""
     private_key: str = ""
     ca_certificates: str = ""
-    ca_crl: Annotated[str, Later()] = ""
+    ca_crl: str = ""
     credential_name: str = ""
     subject_alt_names: Many[str] = ()
     sni: str = ""
@@ -174,6 +176,8 @@ class PortTrafficPolicy(Model):
 
 
 class TunnelSettings(Model):
+    """Has a proxy of HTTP lead connections on to a host: by the method CONNECT unless ``protocol`` says POST."""
+
     protocol: str = ""
     target_host: str = ""
     target_port: int = 0
@@ -188,6 +192,11 @@ class Percent(Model):
 
 
 class RetryBudget(Model):
+    """How many requests may be tried again at a time, as a share of all that are under way, and at least.
+
+    What is not written, or 0, is Envoy's default: 20 % and 3, of the requests of this moment.
+    """
+
     percent: Percent | None = None
     min_retry_concurrency: int = 0
     budget_interval: Duration | None = None
@@ -199,9 +208,9 @@ class TrafficPolicy(Model):
     outlier_detection: OutlierDetection | None = None
     tls: ClientTLSSettings | None = None
     port_level_settings: Many[PortTrafficPolicy] = ()
-    tunnel: Annotated[TunnelSettings | None, Later()] = None
-    proxy_protocol: Annotated[ProxyProtocol | None, Later()] = None
-    retry_budget: Annotated[RetryBudget | None, Later()] = None
+    tunnel: TunnelSettings | None = None
+    proxy_protocol: ProxyProtocol | None = None
+    retry_budget: RetryBudget | None = None
 
 
 class Subset(Model):
@@ -221,4 +230,13 @@ class DestinationRuleSpec(Model):
     traffic_policy: TrafficPolicy | None = None
     subsets: Many[Subset] = ()
     export_to: Many[str] = ()
-    workload_selector: Annotated[WorkloadSelector | None, Later()] = None
+    workload_selector: WorkloadSelector | None = None
+
+
+def policies(spec: DestinationRuleSpec) -> Iterator[tuple[str, TrafficPolicy]]:
+    """Yields the policies of a DestinationRule, its own and those of its subsets, each with its path."""
+    if spec.traffic_policy:
+        yield "spec.trafficPolicy", spec.traffic_policy
+    for index, subset in enumerate(spec.subsets):
+        if subset.traffic_policy:
+            yield f"{join('spec.subsets', index)}.trafficPolicy", subset.traffic_policy

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from mizzen.resources.destination_rule import (
+    NO_ZONES,
     ConnectionPoolSettings,
     LocalityLbSetting,
     OutlierDetection,
@@ -97,9 +98,7 @@ class MeshConfigSpec(Model):
         Any, Later(reason="remove it: no protocol is guessed, so there is nothing to wait for (decision 3)")
     ] = None
     enable_auto_mtls: _Mutual = None
-    zone_aware_lb_setting: Annotated[
-        Any, Later(reason="write `localityLbSetting`: for zone aware routing each proxy had to know its own replicas")
-    ] = None
+    zone_aware_lb_setting: Annotated[Any, Later(reason=NO_ZONES)] = None
     access_log_file: _Logs = None
     access_log_format: _Logs = None
     access_log_encoding: _Logs = None

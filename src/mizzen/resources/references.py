@@ -31,6 +31,7 @@ from mizzen.resources.service_entry import ServiceEntrySpec
 from mizzen.resources.sidecar_references import check_sidecars
 from mizzen.resources.suggesting import nearest
 from mizzen.resources.tls_references import unfit_tls
+from mizzen.resources.tunnel_references import check_tunnels
 from mizzen.resources.virtual_service import Destination, VirtualServiceSpec, all_destinations
 from mizzen.resources.visibility import visibility
 from mizzen.resources.workload import WorkloadSpec
@@ -128,6 +129,7 @@ def check_references(resources: Iterable[Resource[Any]], *, domain: str = hosts.
         *(problem for route in world.routes for problem in _virtual_service(route, world)),
         *check_delegates(world.routes),
         *conflicting_hosts(world.routes, domain),
+        *check_tunnels(world.routes, world.rules_for, domain),
         *check_gateways(world.gateways, world.routes, world.running),
         *(problem for rules in world.rules.values() for rule in rules for problem in _destination_rule(rule, world)),
         *(problem for service in world.services.values() for problem in _service(service, world)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mizzen.resources.credentials import client_settings
-from mizzen.resources.destination_rule import DestinationRuleSpec
+from mizzen.resources.destination_rule import DestinationRuleSpec, policies
 from mizzen.resources.problems import Level, Problem
 from mizzen.resources.resource import Resource
 
@@ -24,4 +24,16 @@ def unfit_tls(rule: Resource[DestinationRuleSpec]) -> Iterator[Problem]:
                 resource=rule.key,
                 path=path,
                 hint="remove `tls`, unless all that stands behind the host is outside the mesh",
+            )
+    for path, policy in policies(rule.spec):
+        if policy.proxy_protocol:
+            where = f"{path}.proxyProtocol"
+            yield Problem(
+                code="PeersWantMutualTLS",
+                message="members of the mesh take nothing before its mutual TLS: with a PROXY header calls to them fail",
+                level=Level.WARNING,
+                position=rule.source.position(where),
+                resource=rule.key,
+                path=where,
+                hint="remove `proxyProtocol`, unless all that stands behind the host is outside the mesh",
             )

@@ -72,6 +72,9 @@ AT_GATEWAYS = (
 SUBSETS = destination_rule("ratings", subsets=[{"name": "v1"}, {"name": "v2"}]) + destination_rule(
     "reviews", trafficPolicy={"outlierDetection": {"interval": "1s"}}
 )
+TO_SUBSET = virtual_service(
+    "reviews", hosts=["reviews"], http=[], tcp=[to("ratings", "v1", match=[{"port": 9082, "sourceLabels": {"a": "1"}}])]
+)
 # For calls from "default" only if its namespace is that of the mesh's root.
 FROM_ELSEWHERE = destination_rule(
     "secure",
@@ -327,6 +330,7 @@ def tls() -> list[dict[str, Any]]:
         "clientCertificate": Two("/a.pem", "/b.pem"),
         "privateKey": Two("/a.key", "/b.key"),
         "caCertificates": Two("/ca.pem", ABSENT),
+        "caCrl": Two("/crl.pem", ABSENT),
         "sni": Two("a.example.com", ABSENT),
         "subjectAltNames": Two(["a.example.com"], ["b.example.com"]),
     }
@@ -400,6 +404,27 @@ DESTINATION_RULES = [
         in_subset(by_port(settings)),
     )
 ] + [{"host": "reviews", **fields} for fields in by_place()]
+
+
+def rest_of_rules() -> Iterator[dict[str, Any]]:
+    budget = {"percent": {"value": Two(10, 20)}, "minRetryConcurrency": Two(1, 2), "budgetInterval": Two("1s", "2s")}
+    tunnel = {
+        "protocol": Two("CONNECT", "POST"),
+        "targetHost": Two("a.example.com", "b.example.com"),
+        "targetPort": Two(443, 444),
+    }
+    for settings in ({"retryBudget": budget, "proxyProtocol": {"version": Two("V1", "V2")}}, {"tunnel": tunnel}):
+        yield {"host": "reviews", "trafficPolicy": settings}
+        yield {"host": "ratings", "subsets": [{"name": "v1", "trafficPolicy": settings}]}
+    policy = {"loadBalancer": {"simple": "RANDOM"}}
+    yield {
+        "host": "reviews",
+        "workloadSelector": {"matchLabels": {"app": Two("ratings", "reviews")}},
+        "trafficPolicy": policy,
+    }
+
+
+DESTINATION_RULES += rest_of_rules()
 
 ISTIO_TLS = {"security.istio.io/tlsMode": "istio"}
 SERVICE_ENTRIES = [
@@ -790,7 +815,7 @@ class Mesh:
         """Returns all that all proxies receive, in both modes of capture."""
         others = {
             "Service": service("subject", ("http", 9180)),
-            "VirtualService": virtual_service("ratings"),
+            "VirtualService": virtual_service("ratings") + TO_SUBSET,
             "DestinationRule": SUBSETS,
             "ServiceEntry": service_entry("looked-up", ("HTTP", 8081), resolution="DNS"),
             "Gateway": gateway("edge", server(), selector={}),

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mizzen.resources.destination_rule import DestinationRuleSpec, PortTrafficPolicy, TrafficPolicy
-from mizzen.resources.findings import Finding
+from mizzen.resources.destination_rule import (
+    DestinationRuleSpec,
+    PortTrafficPolicy,
+    TrafficPolicy,
+    WorkloadSelector,
+)
+from mizzen.resources.findings import Finding, warning
 from mizzen.resources.paths import join
 from mizzen.resources.validation import names
 from mizzen.resources.validation.connection_pools import connection_pool
 from mizzen.resources.validation.load_balancers import load_balancer
-from mizzen.resources.validation.upstreams import outlier_detection, tls, tunnel
+from mizzen.resources.validation.upstreams import outlier_detection, retry_budget, tls, tunnel
 
 
 def destination_rule(spec: DestinationRuleSpec, namespace: str) -> Iterator[Finding]:
@@ -29,8 +34,21 @@ def destination_rule(spec: DestinationRuleSpec, namespace: str) -> Iterator[Find
         yield from names.labels(f"{path}.labels", subset.labels)
         yield from traffic_policy(f"{path}.trafficPolicy", subset.traffic_policy)
     yield from names.export_to("spec.exportTo", spec.export_to, namespace)
+    if spec.workload_selector is not None:
+        yield from _selector("spec.workloadSelector", spec.workload_selector)
     if spec.workload_selector is not None and any(entry != "." for entry in spec.export_to):
         yield Finding("spec.exportTo", "workloadSelector can only be used with exportTo `.`")
+
+
+def _selector(path: str, selector: WorkloadSelector) -> Iterator[Finding]:
+    if not selector.match_labels:
+        message = "workload selector specified without labels: it selects all workloads of the namespace"
+        yield warning(path, message, "write `matchLabels`, or remove it")
+    for key, value in selector.match_labels.items():
+        if "*" in key or "*" in value:
+            yield Finding(join(f"{path}.matchLabels", key), "wildcard is not supported in selector")
+        else:
+            yield from names.labels(f"{path}.matchLabels", {key: value})
 
 
 def traffic_policy(path: str, policy: TrafficPolicy | None) -> Iterator[Finding]:
@@ -52,6 +70,7 @@ def traffic_policy(path: str, policy: TrafficPolicy | None) -> Iterator[Finding]
         if not port.model_fields_set - {"port"}:
             yield Finding(where, "port level settings must have at least one field beside the port")
         yield from _common(where, port)
+    yield from retry_budget(f"{path}.retryBudget", policy.retry_budget)
     if policy.tunnel is not None:
         yield from tunnel(f"{path}.tunnel", policy.tunnel)
         if policy.proxy_protocol is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mizzen.resources.credentials import secret_of
-from mizzen.resources.destination_rule import ClientTLSSettings, OutlierDetection, TunnelSettings
+from mizzen.resources.destination_rule import ClientTLSSettings, OutlierDetection, RetryBudget, TunnelSettings
 from mizzen.resources.findings import Finding, warning
 from mizzen.resources.model import alias_of
 from mizzen.resources.paths import join
@@ -40,11 +40,12 @@ _TLS_FIELDS: tuple[tuple[str, frozenset[str]], ...] = (
     ("private_key", frozenset({"MUTUAL"})),
     ("ca_certificates", _OUTWARD),
     ("credential_name", _OUTWARD),
+    ("ca_crl", _OUTWARD),
     ("insecure_skip_verify", _OUTWARD),
     ("subject_alt_names", _OUTWARD | {"ISTIO_MUTUAL"}),
     ("sni", _OUTWARD | {"ISTIO_MUTUAL"}),
 )
-_FILES = ("client_certificate", "private_key", "ca_certificates")
+_FILES = ("client_certificate", "private_key", "ca_certificates", "ca_crl")
 
 
 def tls(path: str, given: ClientTLSSettings | None, *, of_port: bool = False) -> Iterator[Finding]:
@@ -86,6 +87,16 @@ def _tls_fields(path: str, given: ClientTLSSettings) -> Iterator[Finding]:
         if given.mode == "ISTIO_MUTUAL" and not name.startswith("spiffe://"):
             hint = "write `spiffe://<trust domain>/ns/<namespace>/sa/<service account>`"
             yield Finding(join(f"{path}.subjectAltNames", index), "members of the mesh have no such name", hint=hint)
+
+
+def retry_budget(path: str, given: RetryBudget | None) -> Iterator[Finding]:
+    if given is None:
+        return
+    if given.percent is not None and not 0 <= given.percent.value <= 100:
+        yield Finding(f"{path}.percent.value", f"percentage {given.percent.value} must be in range 0..100")
+    if not 0 <= given.min_retry_concurrency <= 2**32 - 1:
+        yield Finding(f"{path}.minRetryConcurrency", "minRetryConcurrency must be non-negative (uint32)")
+    yield from names.duration(f"{path}.budgetInterval", given.budget_interval, zero=True)
 
 
 def tunnel(path: str, given: TunnelSettings) -> Iterator[Finding]:

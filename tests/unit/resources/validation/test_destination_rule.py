@@ -280,13 +280,13 @@ def test_rules_of_a_destination_rule(spec: str, expected: list[str]) -> None:
         ),
         *((policy(f"{{tls: {{mode: {mode}}}}}"), []) for mode in ("DISABLE", "SIMPLE", "ISTIO_MUTUAL")),
         (policy("{tls: {}}"), []),
-        (policy("{tls: {mode: SIMPLE, caCrl: /a}}"), ["spec.trafficPolicy.tls.caCrl"]),
-        (policy("{retryBudget: {percent: {value: 20}}}"), ["spec.trafficPolicy.retryBudget"]),
+        (policy("{tls: {mode: SIMPLE, caCrl: /a}}"), []),
+        (policy("{retryBudget: {percent: {value: 20}}}"), []),
         (
             policy("{portLevelSettings: [{port: {number: 80}, loadBalancer: {zoneAwareLbSetting: {enabled: true}}}]}"),
             ["spec.trafficPolicy.portLevelSettings[0].loadBalancer.zoneAwareLbSetting"],
         ),
-        ("host: a\nworkloadSelector: {matchLabels: {a: b}}", ["spec.workloadSelector"]),
+        ("host: a\nworkloadSelector: {matchLabels: {a: b}}", []),
     ],
 )
 def test_what_is_not_implemented_is_an_error(spec: str, expected: list[str]) -> None:

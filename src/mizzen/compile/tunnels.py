@@ -1,0 +1,54 @@
+"""Tunnels: connections that a proxy of HTTP leads on, asked by CONNECT or POST (DestinationRule's ``tunnel``, Istio 1.2).
+
+The rule is for the host of that proxy; a route for TCP or TLS leads there what is meant for another server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from mizzen.compile.clusters import policy_for
+from mizzen.mesh.model import DestinationRule, Host, VirtualService
+from mizzen.resources.destination_rule import TunnelSettings
+from mizzen.resources.hosts import resolve
+from mizzen.resources.virtual_service import RouteDestination
+from mizzen.stubs.envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
+
+
+class Tunnels:
+    """The tunnels that a namespace's rules have connections go through; ``ports`` are those of services."""
+
+    def __init__(
+        self, rules: Mapping[Host, tuple[DestinationRule, ...]], ports: Mapping[Host, tuple[int, ...]]
+    ) -> None:
+        self._rules = {host: found for host, found in rules.items() if any(map(_mentions, found))}
+        self._ports = ports
+
+    def to(self, host: Host, port: int, subset: str = "") -> TunnelSettings | None:
+        """Returns the tunnel to a port of a service, if there is one."""
+        policy = policy_for(self._rules[host], subset, port) if host in self._rules else None
+        return policy.tunnel if policy else None
+
+    def of(self, destinations: Iterable[RouteDestination], rule: VirtualService, called: int) -> TunnelSettings | None:
+        """Returns the tunnel of a route's destinations, which is the same for all (``resources.tunnel_references``)."""
+        for one in (destination.destination for destination in destinations if self._rules):
+            if one is None:
+                continue
+            host = resolve(one.host, rule.namespace).lower()
+            known = self._ports.get(host, ())
+            port = one.port.number if one.port else known[0] if len(known) == 1 else called
+            if tunnel := self.to(host, port, one.subset):
+                return tunnel
+        return None
+
+
+def _mentions(rule: DestinationRule) -> bool:
+    spec = rule.spec
+    policies = (spec.traffic_policy, *(subset.traffic_policy for subset in spec.subsets))
+    return any(policy and policy.tunnel for policy in policies)
+
+
+def apply(proxy: TcpProxy, tunnel: TunnelSettings | None) -> None:
+    if tunnel:
+        proxy.tunneling_config.hostname = f"{tunnel.target_host}:{tunnel.target_port}"
+        proxy.tunneling_config.use_post = tunnel.protocol == "POST"
