@@ -1,7 +1,7 @@
 """Ports of Services that do not say what they speak.
 
 Source of the conditions: istio/istio, ``analyzers/service/portname.go``. What a name means is in
-``mizzen.resources.protocols``: where Istio guesses, Mizzen passes bytes on.
+``mizzen.resources.protocols``.
 """
 
 from __future__ import annotations
@@ -12,10 +12,7 @@ from mizzen.analysis.messages import Message, message
 from mizzen.analysis.values import elements, number, text
 from mizzen.analysis.world import SYSTEM_NAMESPACES, World, is_control_plane
 from mizzen.resources.paths import join
-from mizzen.resources.protocols import declared_protocol
-
-# Servers on these ports speak first, and Istio takes them for TCP without a declaration.
-_WELL_KNOWN_TCP = frozenset({25, 53, 3306, 27017})
+from mizzen.resources.protocols import SERVER_FIRST, declared_protocol
 
 
 def names(world: World) -> Iterator[Message]:
@@ -31,7 +28,7 @@ def names(world: World) -> Iterator[Message]:
             if external and (not declared or name == "tcp"):
                 said = f"port {port_number} of an ExternalName service must be named after its protocol, and not tcp:"
                 yield message("IST0150", item, path, f"{said} a proxy may take other hosts' connections for its own")
-            elif not declared and port_number not in _WELL_KNOWN_TCP:
+            elif not declared and port_number not in SERVER_FIRST:
                 called = f"the name {name!r}" if name else "no name"
                 said = f"port {port_number} has {called}, which says no protocol: name it `http`, `grpc`, `tcp`, ..."
                 yield message("IST0118", item, path, said)

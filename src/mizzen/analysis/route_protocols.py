@@ -1,6 +1,6 @@
 """Routes for requests on a service that only carries bytes, and the like: they have no effect.
 
-Mizzen never guesses a protocol. Istio does where none is declared, so there only what declares another one is told of.
+Where no protocol is declared it is guessed, so only of what declares another one is told.
 """
 
 from __future__ import annotations

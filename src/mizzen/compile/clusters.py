@@ -202,7 +202,8 @@ def _set_tls(cluster: Cluster, view: ClusterView, policy: TrafficPolicy | None, 
         if given.credential_name and not view.at_gateway:
             origination.refuse(cluster)
         elif given.mode in origination.MODES:
-            origination.apply(cluster, given, view.host, view.sans, codec)
+            named = not view.port.protocol.is_http
+            origination.apply(cluster, given, view.host, view.sans, codec, fixed=named)
         return
     if not given and (view.external or view.resolution is Resolution.DIALLED):
         return

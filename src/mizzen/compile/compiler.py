@@ -322,7 +322,7 @@ def _same_policy(one: Snapshot, other: Snapshot) -> bool:
 
 def _http_ports(instance: Instance, targets: Mapping[tuple[str, int], Target]) -> tuple[tuple[str, int], ...]:
     ports = ((port.host, port.port) for port in instance.outbound)
-    return tuple(port for port in ports if (target := targets.get(port)) and target.protocol.is_http)
+    return tuple(port for port in ports if (target := targets.get(port)) and target.protocol.may_be_http)
 
 
 def _own_listeners(

@@ -12,9 +12,9 @@ from mizzen.compile import http_connections, names
 from mizzen.compile.branches import name_reader
 from mizzen.compile.gateway_tls import GatewayTlsView, gateway_socket
 from mizzen.compile.http_connections import USUAL, Manners
-from mizzen.compile.listeners import tcp_proxy, tcp_route
 from mizzen.compile.protos import socket_address
 from mizzen.compile.resource import XdsResource, encode
+from mizzen.compile.tcp_filters import tcp_proxy, tcp_route
 from mizzen.resources.key import Key
 from mizzen.stubs.envoy.config.core.v3.base_pb2 import TrafficDirection
 from mizzen.stubs.envoy.config.listener.v3.listener_components_pb2 import FilterChain
@@ -25,7 +25,8 @@ from mizzen.stubs.envoy.config.listener.v3.listener_pb2 import Listener
 class ChainView:
     """One filter chain. ``route`` is what it asks for: a route configuration, or of ``passes`` a filter for connections.
 
-    ``server_names`` are those that clients ask for who get here; all, if there are none.
+    ``server_names`` are those that clients ask for who get here; all, if there are none. ``grpc_web`` says that some speak
+    gRPC-Web.
     """
 
     route: str
@@ -33,6 +34,7 @@ class ChainView:
     server_names: tuple[str, ...] = ()
     tls: GatewayTlsView | None = None
     manners: Manners = USUAL
+    grpc_web: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,11 @@ def build_gateway_listener(view: GatewayListenerView) -> XdsResource:
 
 
 def _chain(view: ChainView) -> FilterChain:
-    taker = tcp_route(view.route) if view.passes else http_connections.gateway(view.route, view.manners)
+    taker = (
+        tcp_route(view.route)
+        if view.passes
+        else http_connections.gateway(view.route, view.manners, grpc_web=view.grpc_web)
+    )
     chain = FilterChain(name=view.route, filters=[taker])
     if view.server_names:
         chain.filter_chain_match.server_names.extend(view.server_names)

@@ -59,7 +59,9 @@ class GatewayViews:
         for socket, servers in self._sockets:
             asks = servers[0].opening is Opening.TLS
             if servers[0].opening is Opening.HTTP:
-                chains = [ChainView(names.gateway_route(socket.number, socket.bind), manners=self._manners)]
+                web = any(server.spec.protocol is Protocol.GRPC_WEB for server in servers)
+                route = names.gateway_route(socket.number, socket.bind)
+                chains = [ChainView(route, manners=self._manners, grpc_web=web)]
             else:
                 chains = [chain for server in servers for chain in self._chains(server)]
             address, *others = (socket.bind,) if socket.bind else self._addresses

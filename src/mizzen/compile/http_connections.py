@@ -22,6 +22,7 @@ from mizzen.stubs.envoy.config.route.v3.route_pb2 import RouteConfiguration
 from mizzen.stubs.envoy.extensions.filters.http.dynamic_forward_proxy.v3.dynamic_forward_proxy_pb2 import (
     FilterConfig as ForwardProxyFilter,
 )
+from mizzen.stubs.envoy.extensions.filters.http.grpc_web.v3.grpc_web_pb2 import GrpcWeb
 from mizzen.stubs.envoy.extensions.filters.http.router.v3.router_pb2 import Router
 from mizzen.stubs.envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
@@ -63,8 +64,11 @@ def outbound(route: str, manners: Manners, *, forward_proxy: bool = False) -> Fi
     return _filter(manager)
 
 
-def gateway(route: str, manners: Manners) -> Filter:
-    """Builds the connection manager of a gateway: whoever calls is outside the mesh, and not believed (Istio 2.22)."""
+def gateway(route: str, manners: Manners = USUAL, *, grpc_web: bool = False) -> Filter:
+    """Builds the connection manager of a gateway: whoever calls is outside the mesh, and not believed (Istio 2.22).
+
+    ``grpc_web`` says that what browsers say in gRPC-Web becomes gRPC.
+    """
     manager = _defaults(f"outbound_{route};", manners)
     manager.rds.route_config_name = route
     manager.rds.config_source.CopyFrom(ads())
@@ -72,7 +76,10 @@ def gateway(route: str, manners: Manners) -> Filter:
     manager.server_name = "istio-envoy"
     manager.forward_client_cert_details = HttpConnectionManager.SANITIZE_SET
     _tell_all(manager)
-    manager.http_filters.extend([fault_filter(), cors_filter(), _router()])
+    manager.http_filters.extend([fault_filter(), cors_filter()])
+    if grpc_web:
+        manager.http_filters.append(_grpc_web())
+    manager.http_filters.append(_router())
     return _filter(manager)
 
 
@@ -99,6 +106,8 @@ def inbound(port: InboundPort, manners: Manners, seat: Seat = ALONE, *, inside: 
         _tell_all(manager)
     manager.local_reply_config.mappers.append(_undelivered())
     manager.route_config.CopyFrom(_inbound_routes(cluster, port, manners.inbound))
+    if port.protocol is Protocol.GRPC_WEB:
+        manager.http_filters.append(_grpc_web())
     manager.http_filters.append(_router())
     return _filter(manager)
 
@@ -139,6 +148,11 @@ def _defaults(prefix: str, manners: Manners) -> HttpConnectionManager:
     # connection, and with it all other requests that are on it.
     manager.http2_protocol_options.allow_connect = True
     return manager
+
+
+def _grpc_web() -> HttpFilter:
+    """Translates between gRPC-Web and gRPC, and leaves other requests as they are."""
+    return HttpFilter(name="envoy.filters.http.grpc_web", typed_config=pack(GrpcWeb()))
 
 
 def _normalize(manager: HttpConnectionManager, normalization: Normalization) -> None:

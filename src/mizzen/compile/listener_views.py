@@ -62,7 +62,7 @@ def targets_of(services: Iterable[ScopedService]) -> dict[tuple[Host, int], Targ
 
 def _target(service: Service, port: ServicePort) -> Target:
     """Returns where a port of a service is called. A ServiceEntry without addresses is called at any (Istio 2.7)."""
-    addresses = service.addresses or ((service.address,) if service.address else ())
+    addresses = service.called_at
     anywhere = service.entry and not addresses
     name = service.host if anywhere and port.protocol.is_tls else ""
     return Target(addresses or ((ANY_ADDRESS,) if anywhere else ()), port.protocol, service.origin, name)
@@ -106,8 +106,13 @@ def inside(
     """
     for port in instance.inbound:
         pool = pool_of(port, policy_for(rules.get(port.host, ()), "", port.service_port, mesh), sidecar)
-        own_pass = read or bool(pool and pool.http)
+        own_pass = read or port.protocol is Protocol.GRPC_WEB or bool(pool and pool.http)
         yield InsideView(instance.id, port, seat, own_pass, instance.origin, manners_of(mesh))
+
+
+def is_shared(address: str) -> bool:
+    """Tells whether services with such an address have no listener of their own: it is any, or a subnet."""
+    return address == ANY_ADDRESS or "/" in address
 
 
 def transparent(
@@ -120,14 +125,28 @@ def transparent(
     shared: dict[int, list[Branch]] = {number: [] for number in http}
     own: list[OutboundView] = []
     for (host, number), target in targets.items():
+        undeclared = target.protocol is Protocol.UNDECLARED
         for address in () if target.protocol.is_http else target.addresses:
             route = seat.named(names.service_route(host, number))
-            if address == ANY_ADDRESS or "/" in address or target.server_name:
+            if is_shared(address) or target.server_name:
                 subnet = "" if address == ANY_ADDRESS else address
-                shared.setdefault(number, []).append(Branch(route, subnet, target.server_name, target.origin))
+                requests = seat.named(str(number)) if undeclared else ""
+                branch = Branch(route, subnet, target.server_name, requests, target.origin)
+                shared.setdefault(number, []).append(branch)
             else:
-                view = OutboundView(address, number, target.protocol, route, bound=False, origins=(target.origin,))
-                own.append(view)
+                requests = route if undeclared else ""
+                own.append(
+                    OutboundView(
+                        address,
+                        number,
+                        target.protocol,
+                        route,
+                        bound=False,
+                        requests=requests,
+                        origins=(target.origin,),
+                        manners=manners,
+                    )
+                )
     for number, branches in shared.items():
         if number not in names.RESERVED_PORTS:
             yield _shared(number, branches, seat, manners, http=number in http)
@@ -137,14 +156,18 @@ def transparent(
 def _shared(number: int, branches: Sequence[Branch], seat: Seat, manners: Manners, *, http: bool) -> OutboundView:
     # It does not depend on which services speak HTTP there, so that a new one leaves it alone.
     told_apart = tuple(one for one in branches if one.subnet or one.server_name)
+    rest = [one for one in branches if one not in told_apart]
     # Of several that want all connections the first has them; `resources.entry_references` refuses the others.
-    others = next((one.route for one in branches if one not in told_apart), "")
+    others = rest[0].route if rest else ""
+    only_http = http and not others
     return OutboundView(
         ANY_ADDRESS,
         number,
-        Protocol.HTTP if http else Protocol.TCP,
-        seat.named(str(number)) if http else others,
+        Protocol.HTTP if only_http else Protocol.TCP,
+        seat.named(str(number)) if only_http else others,
         bound=False,
+        # Where some want requests and some want bytes, they are told apart (Istio 2.14).
+        requests=seat.named(str(number)) if others and (http or any(one.requests for one in rest)) else "",
         origins=tuple(one.origin for one in branches),
         branches=told_apart,
         manners=manners,
@@ -170,12 +193,14 @@ def explicit(
         if target is None:  # the service is gone, the node has not heard of it yet
             continue
         route = names.service_route(host, number)
+        requests = route if target.protocol is Protocol.UNDECLARED else ""
         yield OutboundView(
             instance.address,
             local,
             target.protocol,
             route,
             bound=True,
+            requests=requests,
             origins=(target.origin,),
             manners=manners,
         )

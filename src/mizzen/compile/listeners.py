@@ -12,12 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mizzen.compile import http_connections, names, tls
-from mizzen.compile.branches import Branch, name_reader, network
+from mizzen.compile import http_connections, names
+from mizzen.compile.branches import Branch, find_requests, name_reader, network, of_requests
 from mizzen.compile.http_connections import USUAL, Manners
-from mizzen.compile.protos import ads, socket_address
+from mizzen.compile.inbound_chains import look, member_chains, plaintext_chains, published_chains, to_application
+from mizzen.compile.protos import socket_address
 from mizzen.compile.resource import XdsResource, encode, pack
 from mizzen.compile.seats import ALONE, Seat, inside_listener
+from mizzen.compile.tcp_filters import tcp_proxy, tcp_route
 from mizzen.mesh.model import NOWHERE, Capture, InboundPort, Surroundings
 from mizzen.resources.key import Key
 from mizzen.resources.protocols import Protocol
@@ -25,7 +27,6 @@ from mizzen.stubs.envoy.config.core.v3.base_pb2 import TrafficDirection
 from mizzen.stubs.envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain, ListenerFilter
 from mizzen.stubs.envoy.config.listener.v3.listener_pb2 import Listener
 from mizzen.stubs.envoy.extensions.filters.listener.original_dst.v3.original_dst_pb2 import OriginalDst
-from mizzen.stubs.envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 
 ANY_ADDRESS = "0.0.0.0"
 
@@ -37,6 +38,8 @@ class OutboundView:
     ``route`` is the route configuration (HTTP) or the filter (TCP) that it asks for, "" if all that it takes are the
     ``branches``. ``bound`` says that it opens a socket; otherwise 15001 hands it the connections whose destination is its
     address. ``exclusive`` says that no other proxy may have this socket: the kernel would divide connections among them.
+    ``requests`` is the route configuration of connections that begin with a request, where nothing says whether they do; the
+    others go where ``route`` leads.
     """
 
     address: str
@@ -44,6 +47,7 @@ class OutboundView:
     protocol: Protocol
     route: str
     bound: bool
+    requests: str = ""
     forward_proxy: bool = False
     origins: tuple[Key, ...] = ()
     branches: tuple[Branch, ...] = ()
@@ -54,6 +58,10 @@ class OutboundView:
     @property
     def reads_names(self) -> bool:
         return any(branch.server_name for branch in self.branches)
+
+    @property
+    def finds_requests(self) -> bool:
+        return bool(self.requests) or any(branch.requests for branch in self.branches)
 
 
 def build_outbound(view: OutboundView) -> XdsResource:
@@ -68,7 +76,13 @@ def build_outbound(view: OutboundView) -> XdsResource:
     if view.reads_names:
         listener.listener_filters.append(name_reader())
         listener.continue_on_listener_filters_timeout = True
-    listener.filter_chains.extend(_branch_chain(name, branch) for branch in view.branches)
+    if view.finds_requests:
+        find_requests(listener)
+    listener.filter_chains.extend(
+        chain for branch in view.branches for chain in _branch_chains(name, branch, view.manners)
+    )
+    if view.requests:
+        listener.filter_chains.append(_requests_chain(name, view.requests, view.manners))
     if view.route:
         listener.filter_chains.append(FilterChain(filters=[_taker(view)]))
     else:
@@ -76,9 +90,18 @@ def build_outbound(view: OutboundView) -> XdsResource:
     return encode(name, listener, view.origins)
 
 
-def _branch_chain(listener: str, branch: Branch) -> FilterChain:
+def _branch_chains(listener: str, branch: Branch, manners: Manners) -> Iterator[FilterChain]:
     name = "_".join(part for part in (listener, branch.subnet, branch.server_name) if part)
-    return FilterChain(name=name, filter_chain_match=branch.match(), filters=[tcp_route(branch.route)])
+    chains = [FilterChain(name=name, filters=[tcp_route(branch.route)])]
+    if branch.requests:
+        chains.append(_requests_chain(name, branch.requests, manners))
+    for chain in chains:
+        chain.filter_chain_match.MergeFrom(branch.match())
+        yield chain
+
+
+def _requests_chain(name: str, route: str, manners: Manners) -> FilterChain:
+    return of_requests(FilterChain(name=f"{name}_http", filters=[http_connections.outbound(route, manners)]))
 
 
 def _taker(view: OutboundView) -> Filter:
@@ -137,6 +160,8 @@ def build_seat_outbound(view: SeatOutboundView) -> XdsResource:
     if ports := [target.port for target in view.targets if target.reads_names]:
         listener.listener_filters.append(name_reader(ports))
         listener.continue_on_listener_filters_timeout = True
+    if ports := [target.port for target in view.targets if target.finds_requests]:
+        find_requests(listener, sorted(set(ports)))
     listener.filter_chains.append(_loop())
     for target in view.targets:
         listener.filter_chains.extend(_destination_chains(target))
@@ -145,13 +170,12 @@ def build_seat_outbound(view: SeatOutboundView) -> XdsResource:
 
 def _destination_chains(view: OutboundView) -> Iterator[FilterChain]:
     name = names.listener(view.address, view.port)
-    chains = [_branch_chain(name, branch) for branch in view.branches]
-    if view.route:
-        own = FilterChain(name=name, filters=[_taker(view)])
-        if view.address != ANY_ADDRESS:
-            own.filter_chain_match.prefix_ranges.append(network(view.address))
-        chains.append(own)
-    for chain in chains:
+    own = [FilterChain(name=name, filters=[_taker(view)])] if view.route else []
+    if view.requests:
+        own.append(_requests_chain(name, view.requests, view.manners))
+    for chain in own if view.address != ANY_ADDRESS else ():
+        chain.filter_chain_match.prefix_ranges.append(network(view.address))
+    for chain in [*(chain for branch in view.branches for chain in _branch_chains(name, branch, view.manners)), *own]:
         chain.filter_chain_match.destination_port.value = view.port
         yield chain
 
@@ -180,7 +204,7 @@ class InboundView:
 
 
 def build_inbound(view: InboundView) -> XdsResource:
-    """Builds an inbound listener: only mutual TLS, only declared ports; but see :func:`_published_chain`."""
+    """Builds an inbound listener: only mutual TLS, only declared ports; but see :func:`~mizzen.compile.inbound_chains.published_chains`."""
     transparent = view.capture is Capture.TRANSPARENT
     if transparent:
         name, address, port = names.VIRTUAL_INBOUND, ANY_ADDRESS, names.INBOUND_CAPTURE_PORT
@@ -193,38 +217,17 @@ def build_inbound(view: InboundView) -> XdsResource:
         listener.listener_filters.append(_original_destination())
     if view.exclusive:
         listener.enable_reuse_port.value = False
+    look(listener, [port for port in view.ports if port.protocol is Protocol.UNDECLARED], everywhere=not transparent)
     for inbound in view.ports:
-        chain = _inbound_chain(view, inbound)
-        if transparent:
-            chain.filter_chain_match.destination_port.value = inbound.number
+        chains = list(member_chains(inbound, view.trust_domain, view.seat, view.manners))
         if inbound.published:
-            chain.filter_chain_match.source_prefix_ranges.extend(map(network, view.around.networks))
-            listener.filter_chains.append(_published_chain(view, inbound))
-        listener.filter_chains.append(chain)
+            for chain in chains:
+                chain.filter_chain_match.source_prefix_ranges.extend(map(network, view.around.networks))
+            chains = [*published_chains(inbound, view.around.gateways, view.seat, view.manners), *chains]
+        for chain in chains if transparent else ():
+            chain.filter_chain_match.destination_port.value = inbound.number
+        listener.filter_chains.extend(chains)
     return encode(name, listener, [view.origin])
-
-
-def _inbound_chain(view: InboundView, port: InboundPort) -> FilterChain:
-    return FilterChain(
-        name=view.seat.named(names.inbound_cluster(port.number)),
-        filters=[_application(port, view.seat, view.manners)],
-        transport_socket=tls.downstream(view.trust_domain, port.protocol, view.seat.secret),
-    )
-
-
-def _published_chain(view: InboundView, port: InboundPort) -> FilterChain:
-    """Lets those call in plaintext to whom a container's engine has opened a port: whoever is outside its networks.
-
-    Such calls come from another subnet, or from the gateway's address if the engine hides where they come from. The
-    chain is chosen by that alone: nothing is sniffed, so protocols in which the server speaks first work.
-    """
-    chain = FilterChain(
-        name=view.seat.named(f"published_{port.number}"), filters=[_application(port, view.seat, view.manners)]
-    )
-    chain.filter_chain_match.destination_port.value = port.number
-    outside = ("0.0.0.0/0", *view.around.gateways)
-    chain.filter_chain_match.source_prefix_ranges.extend(map(network, outside))
-    return chain
 
 
 @dataclass(frozen=True)
@@ -251,35 +254,10 @@ def build_inside(view: InsideView) -> XdsResource:
     name = inside_listener(view.instance, view.port.listen)
     listener = Listener(name=name, traffic_direction=TrafficDirection.INBOUND)
     listener.internal_listener.SetInParent()
-    own_pass = view.own_pass and view.port.protocol.is_http
-    taker = (
-        _application(view.port, view.seat, view.manners, inside=True)
-        if own_pass
-        else _to_application(view.port, view.seat)
-    )
-    listener.filter_chains.append(FilterChain(name=name, filters=[taker]))
+    if not view.own_pass or not view.port.protocol.may_be_http:
+        listener.filter_chains.append(FilterChain(name=name, filters=[to_application(view.port, view.seat)]))
+        return encode(name, listener, [view.origin])
+    if view.port.protocol is Protocol.UNDECLARED:
+        find_requests(listener)
+    listener.filter_chains.extend(plaintext_chains(name, view.port, view.seat, view.manners, inside=True))
     return encode(name, listener, [view.origin])
-
-
-def _application(port: InboundPort, seat: Seat, manners: Manners, *, inside: bool = False) -> Filter:
-    if port.protocol.is_http:
-        return http_connections.inbound(port, manners, seat, inside=inside)
-    return _to_application(port, seat)
-
-
-def _to_application(port: InboundPort, seat: Seat) -> Filter:
-    return tcp_proxy(seat.named(names.inbound_cluster(port.number)))
-
-
-def tcp_route(name: str) -> Filter:
-    """Builds the place of a filter that passes connections on, and comes by ECDS under this name."""
-    route = Filter(name=name)
-    route.config_discovery.config_source.CopyFrom(ads())
-    route.config_discovery.type_urls.append(f"type.googleapis.com/{TcpProxy.DESCRIPTOR.full_name}")
-    return route
-
-
-def tcp_proxy(cluster: str) -> Filter:
-    """Builds a filter that passes all connections on to one cluster, and never changes."""
-    proxy = TcpProxy(stat_prefix=cluster, cluster=cluster)
-    return Filter(name="envoy.filters.network.tcp_proxy", typed_config=pack(proxy))

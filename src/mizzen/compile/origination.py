@@ -39,13 +39,15 @@ _ROOTS_TIMEOUT = 5.0
 _SECRET_TIMEOUT = 1.0
 
 
-def apply(cluster: Cluster, given: ClientTLSSettings, host: str, sans: Sequence[str], codec: Codec) -> None:
+def apply(
+    cluster: Cluster, given: ClientTLSSettings, host: str, sans: Sequence[str], codec: Codec, *, fixed: bool
+) -> None:
     """Has a cluster's connections begin with TLS, as ``given`` says, towards ``host``.
 
-    ``sans`` are names that the service itself says its servers have. The cluster has its HTTP options already.
+    ``sans`` are names that the service itself says its servers have. ``fixed`` says that there are connections whose bytes
+    name no host. The cluster has its HTTP options already.
     """
-    fixed = "" if codec is not Codec.BYTES or is_wildcard(host) else host
-    server = given.sni or fixed
+    server = given.sni or (host if fixed and not is_wildcard(host) else "")
     accepted = tuple(given.subject_alt_names) or tuple(sans) or ((server,) if server else ())
     context = UpstreamTlsContext(common_tls_context=_common(given, accepted, codec))
     if server and not is_ip_address(server):

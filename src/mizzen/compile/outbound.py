@@ -223,7 +223,7 @@ class Outbound:
         if capture not in self._dialled_clusters:
             explicit = capture is Capture.EXPLICIT
             views = [
-                replace(view, forwarded=explicit and view.port.protocol.is_http) for view in self._policies.dialled
+                replace(view, forwarded=explicit and view.port.protocol.may_be_http) for view in self._policies.dialled
             ]
             self._dialled_clusters[capture] = by_name(map(self._builders.cluster, views))
         return self._dialled_clusters[capture]
@@ -338,6 +338,7 @@ class Outbound:
         """Returns the routes of the listeners that services share, one for each port (transparent capture)."""
         if source not in self._port_routes:
             views = [self.views.of_port(number, source) for number in self.views.by_port]
+            views += self.views.of_services(self.views.undeclared, source)
             views += [view for one in self._ports for view in one.routes(source)]
             self._port_routes[source] = by_name(map(self._builders.routes, views))
         return self._port_routes[source]

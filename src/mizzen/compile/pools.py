@@ -60,9 +60,9 @@ def outbound_codec(pool: ConnectionPoolSettings | None, protocol: Protocol, mesh
 
 def inbound_codec(pool: ConnectionPoolSettings | None, protocol: Protocol) -> Codec:
     """Returns what a sidecar speaks to its application: never an upgrade, for the port says what it understands."""
-    if not protocol.is_http:
+    if not protocol.may_be_http:
         return Codec.BYTES
-    if pool and pool.http and pool.http.use_client_protocol:
+    if protocol is Protocol.UNDECLARED or (pool and pool.http and pool.http.use_client_protocol):
         return Codec.CLIENTS
     return Codec.HTTP2 if protocol.is_http2 else Codec.HTTP1
 

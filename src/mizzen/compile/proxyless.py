@@ -62,7 +62,7 @@ class Builder:
                 made[CLUSTER][view.cluster] = self._cluster(view, tls)
                 made[ENDPOINTS][view.cluster] = self._endpoints(assignment)
         inside = {one.service.host: one.service.origin for one in scope.reached if _is_inside(one)}
-        asked = ((one, port, hosts) for one in views for port, hosts in one.by_port.items())
+        asked = ((one, port, hosts) for one in views for port, hosts in one.all_by_port.items())
         for routing, port, hosts in asked:
             for host in filter(inside.__contains__, hosts):
                 route = self._routes(routing.of_proxyless(host, port, source))

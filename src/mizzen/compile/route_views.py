@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 from mizzen.compile import names
@@ -10,10 +11,11 @@ from mizzen.compile.clusters import balancers
 from mizzen.compile.destinations import elsewhere_cluster
 from mizzen.compile.routes import RoutesView, Source, VirtualHostView, domains_of, mentioned_labels
 from mizzen.compile.seats import ALONE, Seat
-from mizzen.mesh.model import Host, Instance, Service, VirtualService
+from mizzen.mesh.model import Host, Instance, Service, ServicePort, VirtualService
 from mizzen.mesh.scope import DEFAULT_HTTP_PORT, Scope, ScopedService
 from mizzen.resources.hosts import resolve
 from mizzen.resources.key import Key
+from mizzen.resources.protocols import Protocol
 from mizzen.resources.virtual_service import destinations
 
 # Who calls is only asked where there are rules; without them the callers of all namespaces share what is built.
@@ -56,7 +58,14 @@ class RouteViews:
         self._made: dict[_Asked, dict[Host, tuple[ScopedService, VirtualHostView]]] = {}
         self._made_before = before._made if before else {}  # noqa: SLF001
         self._destinations: dict[Key, list[Host]] = {}
-        self.by_port: Mapping[int, Sequence[Host]] = before.by_port if before else _by_port(scope)
+        self.by_port: Mapping[int, Sequence[Host]] = before.by_port if before else _by_port(scope, _shares_listener)
+        self.undeclared: Sequence[tuple[Host, int]] = before.undeclared if before else _undeclared(scope)
+        """Ports that declare no protocol, of services that have a listener of their own."""
+
+    @cached_property
+    def all_by_port(self) -> Mapping[int, Sequence[Host]]:
+        """The services of which requests are read, by port, whatever listener reads them."""
+        return _by_port(self._scope, lambda _, port: port.protocol.may_be_http) if self.undeclared else self.by_port
 
     def of_port(self, number: int, source: Source) -> RoutesView:
         """The routes of all services on a port: those of a listener that all of them share (Istio 2.15)."""
@@ -82,7 +91,7 @@ class RouteViews:
         """
         hosts = [
             view
-            for number, group in self.by_port.items()
+            for number, group in self.all_by_port.items()
             for view in self._all(group, _Asked(number, source, with_port=True))
         ]
         hosts += [self._literal(host, port, rules, source, with_port=True) for host, port, rules in self._literals()]
@@ -211,14 +220,31 @@ def _hashed(scope: Scope, seat: Seat) -> dict[Host, frozenset[str]]:
     return found
 
 
-def _by_port(scope: Scope) -> dict[int, list[Host]]:
-    """Returns the services that speak HTTP, by port, in order."""
+def _by_port(scope: Scope, chosen: Callable[[Service, ServicePort], bool]) -> dict[int, list[Host]]:
+    """Returns the services with ports that are chosen, by port, in order."""
     found: dict[int, list[Host]] = {}
     for scoped in scope.services:
         for port in scoped.service.ports:
-            if port.protocol.is_http and port.number not in names.RESERVED_PORTS:
+            if chosen(scoped.service, port) and port.number not in names.RESERVED_PORTS:
                 found.setdefault(port.number, []).append(scoped.service.host)
     return dict(sorted(found.items()))
+
+
+def _shares_listener(service: Service, port: ServicePort) -> bool:
+    """Tells whether requests to a port come in by the listener that services share on its number."""
+    if port.protocol is Protocol.UNDECLARED:
+        addresses = service.called_at
+        return service.entry and (not addresses or any("/" in address for address in addresses))
+    return port.protocol.is_http
+
+
+def _undeclared(scope: Scope) -> list[tuple[Host, int]]:
+    return [
+        (scoped.service.host, port.number)
+        for scoped in scope.services
+        for port in scoped.service.ports
+        if port.protocol is Protocol.UNDECLARED and any("/" not in address for address in scoped.service.called_at)
+    ]
 
 
 def _with_port(domains: tuple[str, ...], port: int) -> tuple[str, ...]:

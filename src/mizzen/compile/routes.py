@@ -83,7 +83,7 @@ class VirtualHostView:
     @cached_property
     def alone(self) -> RoutesView:
         """The route configuration of this host and no other."""
-        return RoutesView(names.service_route(self.host, self.port), (self,))
+        return RoutesView(self.seat.named(names.service_route(self.host, self.port)), (self,))
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from mizzen.compile import names, pools
 from mizzen.compile.branches import name_reader
-from mizzen.compile.listeners import tcp_proxy, tcp_route
 from mizzen.compile.protos import duration
 from mizzen.compile.resource import XdsResource, encode
 from mizzen.compile.seats import Seat
+from mizzen.compile.tcp_filters import tcp_proxy, tcp_route
 from mizzen.resources.key import Key
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
 from mizzen.stubs.envoy.config.core.v3.base_pb2 import TrafficDirection

@@ -38,11 +38,14 @@ NEIGHBOUR = "tlsMode-neighbour"
 # What an Istio client offers, most telling first: a server that takes both mutual TLS and plaintext tells them apart by
 # the `istio` names (Istio 2.11, 2.14).
 _ALPN_TCP = ("istio",)
+HTTP_ALPN = ("h2", "http/1.1")
+"""What a member's proxy speaks that reads requests, the better first."""
 _ALPN = {
     Codec.BYTES: _ALPN_TCP,
     Codec.HTTP1: ("istio-http/1.1", "istio", "http/1.1"),
     Codec.HTTP2: ("istio-h2", "istio", "h2"),
-    # Envoy then offers what each connection is going to speak; Istio needs a filter of its own to do that.
+    # Envoy then offers what each connection is going to speak, and nothing for one of bytes; Istio needs a filter of its own
+    # to do that. By this the server tells requests from bytes where the port does not (decision 16).
     Codec.CLIENTS: (),
 }
 
@@ -91,7 +94,7 @@ def downstream_context(
     trust_domain: str, protocol: Protocol, secret: str = names.WORKLOAD_SECRET
 ) -> DownstreamTlsContext:
     accepted = [StringMatcher(prefix=f"spiffe://{trust_domain}/")]
-    alpn = ("h2", "http/1.1") if protocol.is_http else _ALPN_TCP
+    alpn = HTTP_ALPN if protocol.is_http else _ALPN_TCP
     return DownstreamTlsContext(
         common_tls_context=_common(accepted, alpn, secret), require_client_certificate=BoolValue(value=True)
     )

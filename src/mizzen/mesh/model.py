@@ -128,6 +128,11 @@ class Service:
         """Whether applications may look its host up in the mesh."""
         return not self.entry or bool(self.address)
 
+    @property
+    def called_at(self) -> tuple[str, ...]:
+        """All addresses at which clients call it, which may be subnets."""
+        return self.addresses or ((self.address,) if self.address else ())
+
     def port(self, number: int) -> ServicePort | None:
         return next((port for port in self.ports if port.number == number), None)
 

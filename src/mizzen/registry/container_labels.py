@@ -29,7 +29,7 @@ from mizzen.resources.validation.names import is_dns_label, is_dns_subdomain, la
 SERVICE_PREFIX = "service.mizzen.dev/"
 """How the labels begin by which services that were found select their instances; nobody writes them but Mizzen."""
 
-PROTOCOLS = tuple(protocol.lower() for protocol in Protocol)
+PROTOCOLS = tuple(protocol.lower() for protocol in Protocol if protocol is not Protocol.UNDECLARED)
 """What a port may be said to speak."""
 
 HTTP_PORTS = frozenset({80, 3000, 5000, 8000, 8001, 8008, 8080, 8081, 8082, 8088, 8090, 8888, 9080})

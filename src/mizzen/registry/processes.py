@@ -30,7 +30,7 @@ from mizzen.registry.selecting import Labelled, Services
 from mizzen.registry.services import host_of, services_in, target_of, workloads_in
 from mizzen.registry.written import behind_service, written_addresses
 from mizzen.resources.key import Key
-from mizzen.resources.protocols import Protocol, declared_protocol
+from mizzen.resources.protocols import protocol_of
 from mizzen.resources.resource import Resource
 from mizzen.resources.service import ServiceSpec
 from mizzen.resources.workload import WorkloadSpec
@@ -218,7 +218,7 @@ def _inbound(
         next((one for one in workload.spec.ports if one.container_port == port.number), None) if workload else None
     )
     name, app_protocol = (declared.name, declared.app_protocol) if declared else (port.name, port.app_protocol)
-    protocol = declared_protocol(name, app_protocol) or Protocol.TCP
+    protocol = protocol_of(port.number, name, app_protocol)
     return InboundPort(port.number, port.inbound, port.application, protocol, published=port.published)
 
 

@@ -12,6 +12,7 @@ from mizzen.resources.hosts import is_ip_address, is_wildcard
 from mizzen.resources.key import Key
 from mizzen.resources.paths import join
 from mizzen.resources.problems import Level, Problem
+from mizzen.resources.protocols import DETECTION_TIMEOUT
 from mizzen.resources.resource import Resource
 from mizzen.resources.service import ServicePort, ServiceSpec
 from mizzen.resources.service_entry import AUTO_ADDRESS_LABEL, EntryPort, ServiceEntrySpec
@@ -114,8 +115,11 @@ def is_told_apart(entry: Entry, port: EntryPort) -> bool:
 def _taker(
     entry: Entry, path: str, port: EntryPort, http: Mapping[int, Resource[Any]], takers: dict[int, Entry]
 ) -> Iterator[Problem]:
-    """Yields what is wrong with a port that takes all connections; only one may (Istio 2.7)."""
-    other = http.get(port.number) or takers.setdefault(port.number, entry)
+    """Yields what is wrong with a port that takes all connections; only one may (Istio 2.7).
+
+    Where others speak HTTP on such a port, requests are told from other bytes by their beginning (Istio 2.14).
+    """
+    other = takers.setdefault(port.number, entry)
     if other is not entry:
         message = (
             f"nothing says which connections to port {port.number} are for {entry.spec.hosts[0]}: {other.key} at "
@@ -124,6 +128,11 @@ def _taker(
         yield _problem(entry, PORT_TAKEN, path, message, "write `addresses`, or another resolution than NONE")
     else:
         message = f"connections to any address with port {port.number} are taken for {entry.spec.hosts[0]}"
+        if mixed := http.get(port.number):
+            message += (
+                f" unless they begin with a request, for {mixed.key} at {mixed.source.position('spec.ports')} has the port too; where "
+                f"the server speaks first, clients wait {DETECTION_TIMEOUT:g} s for it"
+            )
         yield _problem(entry, ADDRESS_REQUIRED, path, message, "write `addresses`", Level.WARNING)
 
 

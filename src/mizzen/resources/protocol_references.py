@@ -1,7 +1,7 @@
 """Checks that rules for requests, TLS and TCP are for ports that speak so. Pure; a part of :mod:`mizzen.resources.references`.
 
-Mizzen does not guess protocols. A port that declares none carries bytes, and a rule about requests would have no effect
-on it: what is most likely a forgotten name is said, and not found out.
+On a port that declares no protocol a proxy finds out for each connection whether it brings requests (Istio 2.14), so rules for
+both have an effect there. It is said nevertheless: to find out costs time, and a server that speaks first waits.
 """
 
 from __future__ import annotations
@@ -9,16 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from mizzen.resources.destination_rule import DestinationRuleSpec, LoadBalancerSettings
+from mizzen.resources.destination_rule import (
+    DestinationRuleSpec,
+    LoadBalancerSettings,
+    PortTrafficPolicy,
+    TrafficPolicy,
+)
 from mizzen.resources.paths import join
 from mizzen.resources.problems import Level, Problem
-from mizzen.resources.protocols import Protocol, declared_protocol
+from mizzen.resources.protocols import Protocol, undeclared
 from mizzen.resources.resource import Resource
 from mizzen.resources.service import ServiceSpec
 from mizzen.resources.virtual_service import VirtualServiceSpec
 
 UNDECLARED = "IST0118"
 HASHED_BYTES = "HashedBytes"
+NOT_UPGRADED = "NotUpgraded"
 
 
 @dataclass(frozen=True)
@@ -33,13 +39,10 @@ class _Kind:
 
 
 _KINDS = (
-    _Kind("http", "HTTP", "HTTPRouteForTCPPort", "`http` or `grpc`", lambda protocol: protocol.is_http),
+    _Kind("http", "HTTP", "HTTPRouteForTCPPort", "`http` or `grpc`", lambda protocol: protocol.may_be_http),
     _Kind("tls", "TLS", "TLSRouteForOtherPort", "`tls` or `https`", lambda protocol: protocol.is_tls),
-    _Kind("tcp", "TCP", "TCPRouteForOtherPort", "`tcp`", lambda protocol: protocol is Protocol.TCP),
+    _Kind("tcp", "TCP", "TCPRouteForOtherPort", "`tcp`", lambda protocol: protocol.may_be_tcp),
 )
-
-# Servers on these ports speak first, and Istio takes them for TCP without a declaration (2.14).
-_WELL_KNOWN_TCP = frozenset({25, 53, 3306, 27017})
 
 
 def useless_routes(
@@ -49,8 +52,7 @@ def useless_routes(
     given = [kind for kind in _KINDS if getattr(rule.spec, kind.routes)]
     path = join("spec.hosts", index)
     for service in services:
-        found = {port.port: declared_protocol(port.name, port.app_protocol) for port in service.spec.ports}
-        protocols = {number: protocol or Protocol.TCP for number, protocol in found.items()}
+        protocols = {port.port: port.speaks for port in service.spec.ports}
         if not protocols or any(kind.has(protocol) for kind in given for protocol in protocols.values()):
             continue
         shown = ", ".join(f"{number} ({protocol})" for number, protocol in protocols.items())
@@ -65,10 +67,15 @@ def useless_routes(
             )
 
 
-def hashed_bytes(rule: Resource[DestinationRuleSpec], service: Resource[ServiceSpec]) -> Iterator[Problem]:
+def unfit_policies(rule: Resource[DestinationRuleSpec], service: Resource[ServiceSpec]) -> Iterator[Problem]:
+    """Yields what of a rule does not suit what the ports of its service speak."""
+    yield from _hashed_bytes(rule, service)
+    yield from _not_upgraded(rule, service)
+
+
+def _hashed_bytes(rule: Resource[DestinationRuleSpec], service: Resource[ServiceSpec]) -> Iterator[Problem]:
     """Yields a warning where what is hashed is part of a request, and the service has no requests."""
-    found = {port.port: declared_protocol(port.name, port.app_protocol) for port in service.spec.ports}
-    requests = {number for number, protocol in found.items() if protocol and protocol.is_http}
+    requests = {port.port for port in service.spec.ports if port.speaks.may_be_http}
     for path, ports, balancer in _balancers(rule.spec):
         hashed = balancer.consistent_hash
         if hashed is None or hashed.use_source_ip is not None or requests & (ports or requests):
@@ -85,19 +92,48 @@ def hashed_bytes(rule: Resource[DestinationRuleSpec], service: Resource[ServiceS
         )
 
 
+def _not_upgraded(rule: Resource[DestinationRuleSpec], service: Resource[ServiceSpec]) -> Iterator[Problem]:
+    """Yields a warning where requests are to be upgraded to HTTP/2 on a port that declares no protocol.
+
+    Istio would, and speak HTTP/2 to an application of which nobody has said that it understands it.
+    """
+    undeclared = [port.port for port in service.spec.ports if port.speaks is Protocol.UNDECLARED]
+    for path, ports, policy in _policies(rule.spec):
+        http = policy.connection_pool.http if policy.connection_pool else None
+        meant = [number for number in undeclared if not ports or number in ports]
+        if meant and http and http.h2_upgrade_policy == "UPGRADE":
+            where = f"{path}.connectionPool.http.h2UpgradePolicy"
+            yield Problem(
+                code=NOT_UPGRADED,
+                message=f"port {meant[0]} of {service.key} declares no protocol: its requests are passed on as they came",
+                level=Level.WARNING,
+                position=rule.source.position(where),
+                resource=rule.key,
+                path=where,
+                hint=f"name the port `http`, or set `{_field(service)}`, in {service.source.position('spec.ports')}",
+            )
+
+
 def _balancers(spec: DestinationRuleSpec) -> Iterator[tuple[str, set[int], LoadBalancerSettings]]:
     """Yields the load balancers of a rule, each with its path and the ports that it is for; none stands for all."""
+    for path, ports, policy in _policies(spec):
+        if policy.load_balancer:
+            yield path, ports, policy.load_balancer
+
+
+def _policies(spec: DestinationRuleSpec) -> Iterator[tuple[str, set[int], TrafficPolicy | PortTrafficPolicy]]:
+    """Yields the policies of a rule, each with its path and the ports that it is for; none stands for all."""
     policies = [("spec.trafficPolicy", spec.traffic_policy)]
     policies += [
         (f"{join('spec.subsets', index)}.trafficPolicy", subset.traffic_policy)
         for index, subset in enumerate(spec.subsets)
     ]
     for path, policy in policies:
-        if policy and policy.load_balancer:
-            yield path, set(), policy.load_balancer
+        if policy:
+            yield path, set(), policy
         for index, level in enumerate(policy.port_level_settings if policy else ()):
-            if level.load_balancer and level.port:
-                yield join(f"{path}.portLevelSettings", index), {level.port.number}, level.load_balancer
+            if level.port:
+                yield join(f"{path}.portLevelSettings", index), {level.port.number}, level
 
 
 def _field(service: Resource[ServiceSpec]) -> str:
@@ -107,11 +143,11 @@ def _field(service: Resource[ServiceSpec]) -> str:
 def undeclared_ports(service: Resource[ServiceSpec]) -> Iterator[Problem]:
     """Yields a warning for each port that does not say what it speaks."""
     for index, port in enumerate(service.spec.ports):
-        if declared_protocol(port.name, port.app_protocol) is None and port.port not in _WELL_KNOWN_TCP:
+        if port.speaks is Protocol.UNDECLARED:
             path = join("spec.ports", index)
             yield Problem(
                 code=UNDECLARED,
-                message=f"port {port.port} declares no protocol: it carries bytes (TCP), and rules for HTTP do not apply",
+                message=undeclared(port.port),
                 level=Level.WARNING,
                 position=service.source.position(path),
                 resource=service.key,

@@ -24,7 +24,7 @@ from mizzen.resources.host_references import conflicting_hosts
 from mizzen.resources.mesh_config_references import several, with_export_defaults
 from mizzen.resources.paths import join
 from mizzen.resources.problems import Level, Problem
-from mizzen.resources.protocol_references import hashed_bytes, undeclared_ports, useless_routes
+from mizzen.resources.protocol_references import undeclared_ports, unfit_policies, useless_routes
 from mizzen.resources.resource import Resource
 from mizzen.resources.service import ServicePort, ServiceSpec
 from mizzen.resources.service_entry import ServiceEntrySpec
@@ -230,7 +230,7 @@ def _destination_rule(resource: Resource[DestinationRuleSpec], world: _World) ->
     if service is None:
         yield _unknown_host(resource, "spec.host", host, world, UNKNOWN_RULE_HOST)
         return
-    yield from hashed_bytes(resource, service)
+    yield from unfit_policies(resource, service)
     workloads = world.selected(service)
     # What a gateway takes, its servers say.
     if host in world.services and any(isinstance(one.spec, WorkloadSpec) and not one.spec.gateway for one in workloads):

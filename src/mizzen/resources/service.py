@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from mizzen.resources.model import Later, Many, Model, StringMap
-from mizzen.resources.protocols import Protocol, declared_protocol
+from mizzen.resources.protocols import Protocol, protocol_of
 
 EXPORT_ANNOTATION = "networking.istio.io/exportTo"
 """Names the namespaces that see a Service, with commas between them; what it means is as in ``exportTo`` (Istio 2.5)."""
@@ -27,8 +27,8 @@ class ServicePort(Model):
 
     @property
     def speaks(self) -> Protocol:
-        """What the port speaks; Mizzen never guesses, so one that says nothing carries bytes."""
-        return declared_protocol(self.name, self.app_protocol) or Protocol.TCP
+        """What the port speaks."""
+        return protocol_of(self.port, self.name, self.app_protocol)
 
 
 class ClientIPConfig(Model):

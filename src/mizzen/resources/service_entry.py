@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from mizzen.resources.model import Many, Model, StringMap
-from mizzen.resources.protocols import Protocol, declared_protocol
+from mizzen.resources.protocols import Protocol, protocol_of
 from mizzen.resources.workload_entry import WorkloadEntrySpec
 
 AUTO_ADDRESS_LABEL = "networking.istio.io/enable-autoallocate-ip"
@@ -24,8 +24,8 @@ class EntryPort(Model):
 
     @property
     def speaks(self) -> Protocol:
-        """What the port speaks; Mizzen never guesses, so one that says nothing carries bytes."""
-        return declared_protocol(self.name, self.protocol) or Protocol.TCP
+        """What the port speaks."""
+        return protocol_of(self.number, self.name, self.protocol)
 
 
 class EntrySelector(Model):

@@ -12,8 +12,8 @@ import grpc
 import grpc.aio
 from google.protobuf.any_pb2 import Any as AnyMessage
 
-from mizzen.compile.listeners import tcp_route as listener_filter
 from mizzen.compile.resource import Resources, XdsResource, encode, pack
+from mizzen.compile.tcp_filters import tcp_route as listener_filter
 from mizzen.compile.tcp_routes import TcpRouteView, build_tcp_route
 from mizzen.resources.key import Key
 from mizzen.stubs.envoy.config.cluster.v3 import cluster_pb2

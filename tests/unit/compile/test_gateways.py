@@ -57,6 +57,14 @@ def test_all_servers_of_a_port_share_one_listener_and_its_routes() -> None:
     assert made.hosts("http.9000") == {}
 
 
+@pytest.mark.parametrize(("protocol", "translated"), [("GRPC-WEB", True), ("GRPC", False)])
+def test_grpc_web_is_translated_where_a_server_says_so(protocol: str, translated: bool) -> None:
+    made = at_gateway(gateway("edge", server(80, "a.example.com", protocol=protocol)))
+    manager = HttpConnectionManager()
+    made.listeners["127.0.0.1_8080"].filter_chains[0].filters[0].typed_config.Unpack(manager)
+    assert ("envoy.filters.http.grpc_web" in [one.name for one in manager.http_filters]) is translated
+
+
 def test_virtual_services_for_one_host_are_merged_by_age_and_what_takes_all_is_last() -> None:
     made = at_gateway(
         gateway("edge", server()),

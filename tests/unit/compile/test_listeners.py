@@ -6,7 +6,7 @@ import pytest
 from google.protobuf.message import Message
 from tests.support.compiled import Compiled, compiled
 from tests.support.worlds import read, snapshot_of
-from tests.support.written import destination_rule, service, virtual_service, workload
+from tests.support.written import destination_rule, service, service_entry, virtual_service, workload
 
 from mizzen.compile import names
 from mizzen.compile.compiler import Compiler
@@ -18,7 +18,7 @@ from mizzen.stubs.envoy.extensions.filters.network.http_connection_manager.v3.ht
     HttpConnectionManager,
 )
 from mizzen.stubs.envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
-from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsContext
+from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsContext, UpstreamTlsContext
 
 MessageT = TypeVar("MessageT", bound=Message)
 REVIEWS = "reviews.default.svc.cluster.local"
@@ -80,9 +80,56 @@ def test_trap_33_a_tcp_service_has_a_listener_of_its_own_at_its_address() -> Non
     assert made.listeners[name].bind_to_port.value is False
 
 
-def test_undeclared_ports_are_tcp_on_purpose() -> None:
+ODD = "odd.default.svc.cluster.local"
+
+
+def test_an_undeclared_port_has_a_listener_of_its_own_that_tells_requests_from_bytes() -> None:
+    made = world(service("odd", ("odd", 9080)))
+    (name,) = [name for name in made.listeners if name.startswith("240.240.") and name.endswith("_9080")]
+    listener = made.listeners[name]
+    assert [one.name for one in listener.listener_filters] == ["envoy.filters.listener.http_inspector"]
+    requests, rest = listener.filter_chains
+    assert list(requests.filter_chain_match.application_protocols) == ["http/1.1", "h2c"]
+    assert taker(listener, HttpConnectionManager).rds.route_config_name == f"{ODD}:9080"
+    assert [host.domains for host in made.routes[f"{ODD}:9080"].virtual_hosts] == [["*"]]
+    assert not rest.HasField("filter_chain_match")
+    assert [one.name for one in rest.filters] == [f"{ODD}:9080"]
+
+
+def test_trap_31_who_says_nothing_on_an_undeclared_port_waits_for_a_second_and_not_for_ever() -> None:
     made = world(service("odd", ("odd", 9080))).listeners
-    assert any(name.startswith("240.240.") and name.endswith("_9080") for name in made)
+    (listener,) = [one for name, one in made.items() if name.startswith("240.240.") and name.endswith("_9080")]
+    assert (listener.listener_filters_timeout.seconds, listener.continue_on_listener_filters_timeout) == (1, True)
+
+
+def test_trap_33_requests_and_bytes_on_one_port_are_told_apart() -> None:
+    made = world(service_entry("all", ("TCP", 9080), hosts=["all.example.com"]))
+    listener = made.listeners["0.0.0.0_9080"]
+    assert taker(listener, HttpConnectionManager).rds.route_config_name == "9080"
+    assert [one.name for one in listener.filter_chains[1].filters] == ["all.example.com:9080"]
+    assert not world().listeners["0.0.0.0_9080"].listener_filters
+
+
+def test_of_a_subnet_requests_and_bytes_are_told_apart_as_well() -> None:
+    entry = service_entry("net", {"number": 9080, "name": "odd"}, hosts=["net.example.com"], addresses=["192.0.2.0/24"])
+    chains = world(entry).listeners["0.0.0.0_9080"].filter_chains
+    shown = [
+        (len(one.filter_chain_match.prefix_ranges), *one.filter_chain_match.application_protocols) for one in chains
+    ]
+    assert shown == [(1,), (1, "http/1.1", "h2c"), (0,)]
+
+
+def test_callers_in_the_mesh_say_in_their_tls_what_they_bring_to_an_undeclared_port() -> None:
+    made = world(service("odd", ("odd", 9090)), workload("odd", ("odd", 9090)), proxy="odd-0.default")
+    listener = made.listeners["virtualInbound"]
+    assert [one.name for one in listener.listener_filters][1:] == ["envoy.filters.listener.tls_inspector"]
+    requests, rest = listener.filter_chains
+    assert list(requests.filter_chain_match.application_protocols) == ["h2", "http/1.1"]
+    assert not rest.filter_chain_match.application_protocols
+    offered = UpstreamTlsContext()
+    (mutual, _) = made.clusters[f"outbound|9090||{ODD}"].transport_socket_matches
+    mutual.transport_socket.typed_config.Unpack(offered)
+    assert list(offered.common_tls_context.alpn_protocols) == []  # Envoy says what a connection is going to speak
 
 
 @pytest.mark.parametrize("port", sorted(names.RESERVED_PORTS))

@@ -13,6 +13,9 @@ from mizzen.compile.resource import CLUSTER, ENDPOINTS, FILTERS, LISTENER, ROUTE
 from mizzen.compile.seats import ALONE, seat_of
 from mizzen.mesh.model import Instance
 from mizzen.mesh.proxy_kind import ProxyKind
+from mizzen.stubs.envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
+    HttpConnectionManager,
+)
 from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.tls_pb2 import UpstreamTlsContext
 
 WORLD = (
@@ -128,6 +131,33 @@ def test_an_instance_that_comes_leaves_what_the_others_have() -> None:
     after = compiler.compile(proxy, whole)
     for type_url in (CLUSTER, LISTENER, ROUTES):
         assert before[type_url].items() <= after[type_url].items()
+
+
+def test_grpc_web_is_translated_between_neighbours_too() -> None:
+    port = ("grpc-web", 9080)
+    made = node(service("talk", port), workload("talk", port), workload("db"))
+    (chain,) = made.listeners["talk-0.default/inside_9080"].filter_chains
+    manager = HttpConnectionManager()
+    chain.filters[0].typed_config.Unpack(manager)
+    assert [one.name for one in manager.http_filters] == ["envoy.filters.http.grpc_web", "envoy.filters.http.router"]
+
+
+def test_where_the_port_says_nothing_neighbours_are_looked_at_if_there_is_a_rule_for_requests() -> None:
+    port = ("odd", 9080)
+    pool = {"http": {"http2MaxRequests": 10}}
+    ruled = destination_rule("talk", trafficPolicy={"connectionPool": pool})
+    talk = service("talk", port), workload("talk", port)
+    inside = node(*talk).listeners["talk-0.default/inside_9080"]
+    assert [len(inside.listener_filters), len(inside.filter_chains)] == [0, 1]
+    inside = node(*talk, ruled).listeners["talk-0.default/inside_9080"]
+    assert [len(inside.listener_filters), len(inside.filter_chains)] == [1, 2]
+
+
+def test_a_node_looks_for_requests_on_the_ports_alone_that_say_nothing() -> None:
+    made = node(*WORLD, service("one", ("odd", 7000)), service("two", ("odd", 7001)))
+    (found,) = [one for one in made.listeners["web-0.default/virtualOutbound"].listener_filters if "http" in one.name]
+    ports = [one.destination_port_range.start for one in found.filter_disabled.not_match.or_match.rules]
+    assert ports == [7000, 7001]
 
 
 def test_a_rule_for_requests_gives_the_callees_side_a_pass_of_its_own() -> None:

@@ -34,7 +34,7 @@ def test_each_host_is_a_service_with_the_ports_of_the_entry() -> None:
     found = world(service_entry("api", *ports, hosts=["API.example.com", "*.b.example.com"])).services
     assert list(found) == ["*.b.example.com", HOST]
     one = found[HOST]
-    assert [port.protocol for port in one.ports] == [Protocol.HTTP, Protocol.GRPC, Protocol.TCP]
+    assert [port.protocol for port in one.ports] == [Protocol.HTTP, Protocol.GRPC, Protocol.UNDECLARED]
     assert (one.name, one.namespace, one.entry, one.external) == (HOST, "default", True, True)
 
 

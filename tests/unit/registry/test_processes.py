@@ -138,7 +138,7 @@ def test_a_sidecar_serves_a_port_as_the_service_says_that_leads_there() -> None:
     ports = {port.number: port for port in served(*texts).inbound}
     assert (ports[9090].protocol, ports[9090].host, ports[9090].service_port) == (Protocol.GRPC, HOST, 80)
     assert (ports[9080].protocol, ports[9080].host) == (Protocol.HTTP, "")
-    assert ports[9091].protocol == Protocol.TCP
+    assert ports[9091].protocol == Protocol.UNDECLARED
     assert (ports[9080].listen, ports[9080].application) == (20001, 20000)
 
 

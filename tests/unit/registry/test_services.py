@@ -25,11 +25,12 @@ def test_services_by_host_in_order() -> None:
 
 def test_protocols_of_ports() -> None:
     (one,) = built(
-        service("a", ("grpc-api", 1), ("odd", 2), {"name": "tcp", "port": 3, "appProtocol": "http"})
+        service("a", ("grpc-api", 1), ("odd", 2), ("mail", 25), {"name": "tcp", "port": 3, "appProtocol": "http"})
     ).values()
     assert one.ports == (
         ServicePort(1, Protocol.GRPC, "grpc-api"),
-        ServicePort(2, Protocol.TCP, "odd"),
+        ServicePort(2, Protocol.UNDECLARED, "odd"),
+        ServicePort(25, Protocol.TCP, "mail"),
         ServicePort(3, Protocol.HTTP, "tcp"),
     )
 

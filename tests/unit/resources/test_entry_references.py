@@ -17,6 +17,7 @@ from tests.support.written import (
     workload_entry,
 )
 
+from mizzen.resources.problems import Level
 from mizzen.resources.references import check_references
 
 HOST = "api.example.com"
@@ -62,7 +63,7 @@ def test_tls_towards_it_is_nobodys_concern() -> None:
     assert said(API, rule) == []
 
 
-def test_one_takes_all_connections_to_a_port_and_only_where_nobody_reads_requests() -> None:
+def test_one_takes_all_connections_to_a_port() -> None:
     taking = service_entry("all", ("TCP", 90))
     warned = "warning IST0134 ServiceEntry default/all spec.ports[0]"
     assert said(taking) == [warned]
@@ -72,8 +73,16 @@ def test_one_takes_all_connections_to_a_port_and_only_where_nobody_reads_request
         warned,
         "error PortTaken ServiceEntry default/more spec.ports[0]",
     ]
-    web = service("web", ("http", 90))
-    assert "error PortTaken ServiceEntry default/all spec.ports[0]" in said(taking, web)
+
+
+def test_trap_33_requests_and_bytes_on_one_port_are_told_apart_and_that_is_said() -> None:
+    (warned, *_) = check_references(read(service_entry("all", ("TCP", 90)), service("web", ("http", 90))))
+    assert (warned.level, warned.code) == (Level.WARNING, "IST0134")
+    assert (
+        "unless they begin with a request, for Service default/web at test-1.yaml:10:3 has the port too"
+        in warned.message
+    )
+    assert "clients wait 1 s" in warned.message
 
 
 def test_routes_must_suit_its_ports() -> None:

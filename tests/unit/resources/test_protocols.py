@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mizzen.resources.protocols import Protocol, declared_protocol
+from mizzen.resources.protocols import Protocol, declared_protocol, protocol_of
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,7 @@ from mizzen.resources.protocols import Protocol, declared_protocol
         ("grpc-web-ui", None, Protocol.GRPC_WEB),
         ("grpc-api", None, Protocol.GRPC),
         ("https", None, Protocol.HTTPS),
+        ("GRPC-Web-UI", None, Protocol.GRPC_WEB),
         ("tls-mqtt", None, Protocol.TLS),
         ("tcp", None, Protocol.TCP),
         ("mongo", None, Protocol.TCP),
@@ -37,6 +38,19 @@ def test_trap_31_app_protocol_beats_the_name(name: str, app_protocol: str | None
     assert declared_protocol(name, app_protocol) == protocol
 
 
+@pytest.mark.parametrize("number", [25, 53, 3306, 27017, 22, 4222])
+def test_trap_31_where_servers_are_known_to_speak_first_a_port_is_tcp(number: int) -> None:
+    assert protocol_of(number, "db") is Protocol.TCP
+    assert protocol_of(number, "") is Protocol.TCP
+    assert protocol_of(number, "http") is Protocol.HTTP
+
+
+def test_trap_31_any_other_port_without_a_protocol_is_found_out() -> None:
+    assert protocol_of(9080, "web") is Protocol.UNDECLARED
+    assert protocol_of(9080, "http", "example.com/own") is Protocol.UNDECLARED
+
+
 def test_what_the_proxy_reads() -> None:
+    assert {protocol for protocol in Protocol if protocol.may_be_http and protocol.may_be_tcp} == {"UNDECLARED"}
     assert {protocol for protocol in Protocol if protocol.is_http} == {"HTTP", "HTTP2", "GRPC", "GRPC-WEB"}
     assert {protocol for protocol in Protocol if protocol.is_http2} == {"HTTP2", "GRPC", "GRPC-WEB"}

@@ -219,9 +219,9 @@ def test_what_fits_together_has_no_problem() -> None:
         ),
         pytest.param(
             (WORKLOAD, SERVICE.replace(", name: http", "")),
-            "1.yaml:6:11: warning: Service default/reviews: spec.ports[0]: port 9080 declares no protocol: it carries "
-            "bytes (TCP), and rules for HTTP do not apply (name it after its protocol (`http`, `grpc`, `tcp`, ...), or "
-            "set `appProtocol`) [IST0118]",
+            "1.yaml:6:11: warning: Service default/reviews: spec.ports[0]: port 9080 declares no protocol: proxies "
+            "guess it from the first bytes of each connection, and where the server speaks first, clients wait 1 s for it "
+            "(name it after its protocol (`http`, `grpc`, `tcp`, ...), or set `appProtocol`) [IST0118]",
             id="undeclared protocol",
         ),
         pytest.param(

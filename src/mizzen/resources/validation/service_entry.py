@@ -8,7 +8,7 @@ from ipaddress import ip_network
 from mizzen.resources.findings import Finding, warning
 from mizzen.resources.hosts import is_ip_address, is_wildcard
 from mizzen.resources.paths import join
-from mizzen.resources.protocols import declared_protocol
+from mizzen.resources.protocols import Protocol, declared_protocol, undeclared
 from mizzen.resources.service_entry import EntryPort, ServiceEntrySpec
 from mizzen.resources.validation import names
 from mizzen.resources.validation.workload_entry import workload_entry
@@ -90,9 +90,8 @@ def _port(path: str, port: EntryPort) -> Iterator[Finding]:
     elif port.protocol and declared_protocol("", port.protocol) is None:
         hint = "one of HTTP, HTTP2, GRPC, GRPC-WEB, HTTPS, TLS, TCP, MONGO, MYSQL, REDIS"
         yield Finding(f"{path}.protocol", f"unsupported protocol {port.protocol!r}", hint=hint)
-    elif not port.protocol and declared_protocol(port.name) is None:
-        message = f"port {port.number} declares no protocol: it carries bytes (TCP), and rules for HTTP do not apply"
-        yield warning(path, message, "write `protocol`", "IST0118")
+    elif port.speaks is Protocol.UNDECLARED:
+        yield warning(path, undeclared(port.number), "write `protocol`", "IST0118")
 
 
 def _endpoints(spec: ServiceEntrySpec) -> Iterator[Finding]:

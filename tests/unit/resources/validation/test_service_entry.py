@@ -49,8 +49,8 @@ def said(loaded: Loaded) -> list[str]:
                 "error: spec.ports[0].number: port number 0 must be in the range 1..65535",
                 "error: spec.ports[0].protocol: unsupported protocol 'X'",
                 (
-                    "warning: spec.ports[1]: port 1 declares no protocol: it carries bytes (TCP), and rules for HTTP do not "
-                    "apply"
+                    "warning: spec.ports[1]: port 1 declares no protocol: proxies guess it from the first bytes of each "
+                    "connection, and where the server speaks first, clients wait 1 s for it"
                 ),
                 "error: spec.ports[1].name: invalid port name: 'A' is no DNS-1123 label",
                 "error: spec.ports[1].targetPort: port number 70000 must be in the range 1..65535",
