@@ -100,6 +100,8 @@ def add(config: Bootstrap, prefix: str, resources: Resources, ports: Iterator[in
         message.name = f"{prefix}: {message.name}"
         if not message.HasField("internal_listener"):
             message.address.CopyFrom(socket_address("127.0.0.1", next(ports)))
+        for other in message.additional_addresses:
+            other.address.CopyFrom(socket_address("127.0.0.1", next(ports)))
         static.listeners.append(message)
 
 
