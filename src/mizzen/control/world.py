@@ -310,23 +310,32 @@ class World:
             self._refused.pop(key, None)
 
     async def _remember(self) -> None:
-        """Keeps what the next control plane must know, always the latest."""
+        """Keeps what the next control plane must know, always the latest; the last of it when this one ends, if it can."""
         kept: dict[str, Any] = {}
-        async for published in self.published:
-            if published is None:
-                continue
-            wanted: dict[str, Any] = {
-                "snapshot": published.snapshot.version,
-                "addresses": self._addresses,
-                "restarts": [[namespace, name, count] for (namespace, name), count in self._restarts.items()],
-                "attachments": [dict(self._attachments.proxies), self._attachments.version],
-                "set_aside": [_remembered(aside) for aside in published.set_aside.values()],
-                "refused": [[list(key), digests[-_KEPT_REFUSED:]] for key, digests in self._refused.items()],
-            }
-            changes = {name: value for name, value in wanted.items() if kept.get(name) != value}
-            if changes:
-                await self._write(changes)
-                kept.update(changes)
+        try:
+            async for published in self.published:
+                if changes := self._unkept(published, kept):
+                    await self._write(changes)
+                    kept.update(changes)
+        finally:
+            if changes := self._unkept(self.published.get(), kept):
+                try:
+                    await self._stores.write_section(_SECTION, changes)
+                except StoreError as error:
+                    log.error("state not remembered", error=str(error))  # noqa: TRY400 - no bug
+
+    def _unkept(self, published: Published | None, kept: Mapping[str, Any]) -> dict[str, Any]:
+        if published is None:
+            return {}
+        wanted: dict[str, Any] = {
+            "snapshot": published.snapshot.version,
+            "addresses": self._addresses,
+            "restarts": [[namespace, name, count] for (namespace, name), count in self._restarts.items()],
+            "attachments": [dict(self._attachments.proxies), self._attachments.version],
+            "set_aside": [_remembered(aside) for aside in published.set_aside.values()],
+            "refused": [[list(key), digests[-_KEPT_REFUSED:]] for key, digests in self._refused.items()],
+        }
+        return {name: value for name, value in wanted.items() if kept.get(name) != value}
 
     async def _write(self, changes: Mapping[str, Any]) -> None:
         """Writes to the database, as soon as it takes it: on a full disk the mesh goes on, and says so."""
