@@ -22,10 +22,14 @@ from mizzen.analysis.world import World
 from mizzen.resources.findings import Finding
 from mizzen.resources.kinds import KINDS, MIZZEN, Kind
 from mizzen.resources.problems import Level, Problem
+from mizzen.resources.validation.unsafe_retries import CODE as UNSAFE_RETRY
 
 NOT_IMPLEMENTED = "NotImplemented"
 # The analyzer of deprecations says it, as with Istio.
 _DEPRECATED_DELAY = ".fault.delay.percent"
+
+# What analyzers of their own tell of.
+_ELSEWHERE = frozenset({NOT_IMPLEMENTED, UNSAFE_RETRY})
 
 
 def validation(kind: Kind) -> Callable[[World], Iterator[Message]]:
@@ -34,7 +38,7 @@ def validation(kind: Kind) -> Callable[[World], Iterator[Message]]:
     def check(world: World) -> Iterator[Message]:
         for item in world.of(kind.kind, kind.group):
             for problem in item.problems:
-                if problem.code != NOT_IMPLEMENTED and not problem.path.endswith(_DEPRECATED_DELAY):
+                if problem.code not in _ELSEWHERE and not problem.path.endswith(_DEPRECATED_DELAY):
                     yield _message(item, problem)
         if kind.kind == "VirtualService":
             yield from repeated(world)

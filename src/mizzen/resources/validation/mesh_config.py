@@ -13,6 +13,7 @@ from mizzen.resources.validation import names
 from mizzen.resources.validation.connection_pools import connection_pool, tcp_settings
 from mizzen.resources.validation.http_actions import retries
 from mizzen.resources.validation.load_balancers import locality
+from mizzen.resources.validation.unsafe_retries import unsafe_policy
 from mizzen.resources.validation.upstreams import outlier_detection
 from mizzen.resources.virtual_service import HTTPRetry
 
@@ -32,6 +33,7 @@ def mesh_config(spec: MeshConfigSpec) -> Iterator[Finding]:
     yield from _connections(spec)
     yield from _exports(spec)
     yield from retries("spec.defaultHttpRetryPolicy", spec.default_http_retry_policy)
+    yield from unsafe_policy("spec.defaultHttpRetryPolicy", spec.default_http_retry_policy)
     if spec.default_inbound_http_retry_policy is not None:
         yield from _inbound_retries("spec.defaultInboundHttpRetryPolicy", spec.default_inbound_http_retry_policy)
 
@@ -65,6 +67,7 @@ def _exports(spec: MeshConfigSpec) -> Iterator[Finding]:
 
 def _inbound_retries(path: str, given: HTTPRetry) -> Iterator[Finding]:
     yield from retries(path, given)
+    yield from unsafe_policy(path, given)
     for name in ("retry_remote_localities", "retry_ignore_previous_hosts"):
         if name in given.model_fields_set:
             alias = alias_of(HTTPRetry, name)

@@ -18,6 +18,7 @@ from mizzen.resources.validation import (
     string_matches,
 )
 from mizzen.resources.validation.unreachable import unreachable
+from mizzen.resources.validation.unsafe_retries import unsafe_retries
 from mizzen.resources.virtual_service import Delegate, HTTPRoute, VirtualServiceSpec
 
 
@@ -74,6 +75,7 @@ def _http_route(path: str, route: HTTPRoute) -> Iterator[Finding]:
     yield from http_actions.direct_response(f"{path}.directResponse", route.direct_response)
     yield from http_actions.rewrite(f"{path}.rewrite", route.rewrite)
     yield from http_actions.retries(f"{path}.retries", route.retries)
+    yield from unsafe_retries(path, route)
     yield from names.duration(f"{path}.timeout", route.timeout)
     yield from http_filters.mirrors(path, route)
     yield from http_filters.fault(f"{path}.fault", route.fault)

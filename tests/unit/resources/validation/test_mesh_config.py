@@ -57,7 +57,11 @@ def test_what_else_istio_has_is_refused_by_name(spec: dict[str, Any], path: str)
         ({"defaultHttpRetryPolicy": {"attempts": 0}}, []),
         (
             {"defaultHttpRetryPolicy": {"attempts": 1, "retryOn": "5xx, reset"}},
-            ["error spec.defaultHttpRetryPolicy.retryOn"],
+            ["error spec.defaultHttpRetryPolicy.retryOn", "warning spec.defaultHttpRetryPolicy.retryOn"],
+        ),
+        (
+            {"defaultInboundHttpRetryPolicy": {"attempts": 1, "retryOn": "reset"}},
+            ["warning spec.defaultInboundHttpRetryPolicy.retryOn"],
         ),
         (
             {"defaultInboundHttpRetryPolicy": {"attempts": 1, "retryIgnorePreviousHosts": True}},

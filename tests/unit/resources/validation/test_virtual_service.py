@@ -205,9 +205,19 @@ def test_rules_of_a_virtual_service(spec: str, expected: list[str]) -> None:
             [
                 "http[0].retries.retryOn: ' reset' is not a valid retryOn policy",
                 "http[0].retries.retryOn: 'sometimes' is not a valid retryOn policy",
+                "http[0].retries.retryOn: `retryOn: 5xx,reset,503` can repeat a request that may have been acted on",
             ],
         ),
-        (ROUTE + "retries: {attempts: 3, perTryTimeout: 2s, retryOn: 'connect-failure,refused-stream,503'}", []),
+        (ROUTE + "retries: {attempts: 3, perTryTimeout: 2s, retryOn: 'connect-failure,refused-stream,404'}", []),
+        (
+            ROUTE + "retries: {attempts: 3, retryOn: 'connect-failure,503'}",
+            ["http[0].retries.retryOn: `retryOn: 503` can repeat a request that may have been acted on"],
+        ),
+        (ROUTE + "match: [{method: {exact: GET}}]\nretries: {attempts: 3, retryOn: '5xx,reset'}", []),
+        (
+            ROUTE + "match: [{method: {exact: POST}}]\nretries: {attempts: 3, retryOn: 'reset'}",
+            ["http[0].retries.retryOn: `retryOn: reset` can repeat a request that may have been acted on"],
+        ),
         (ROUTE + "retries: {attempts: 0}", []),
         (
             "redirect: {uri: /a, prefixRewrite: /b}",
