@@ -24,8 +24,9 @@ setup: $(READY)  ## Make the virtual environment
 demo: $(READY)  ## Run Bookinfo in a mesh; ARGS=--check checks it and ends
 	$(BIN)/python examples/demo.py $(ARGS)
 
+# Tests wait a third of their time, so three workers are what keeps two cores busy.
 test: $(READY)  ## Run all tests
-	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder $(PYTEST_ARGS)
 
 check: $(READY)  ## Check format, lint, types and layers
 	$(BIN)/ruff format --check .
