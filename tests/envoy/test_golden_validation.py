@@ -20,6 +20,7 @@ from tests.support.decoding import decode
 from mizzen.compile import names
 from mizzen.compile.compiler import Compiler
 from mizzen.compile.protos import socket_address
+from mizzen.compile.rate_limits import is_slot
 from mizzen.compile.resource import CLUSTER, ENDPOINTS, FILTERS, LISTENER, ROUTES, Resources, TypeUrl, pack
 from mizzen.mesh.proxy_kind import ProxyKind
 from mizzen.node.bootstrap import BootstrapView, bootstrap
@@ -31,6 +32,7 @@ from mizzen.stubs.envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssign
 from mizzen.stubs.envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain
 from mizzen.stubs.envoy.config.listener.v3.listener_pb2 import Listener
 from mizzen.stubs.envoy.config.route.v3.route_pb2 import RouteConfiguration
+from mizzen.stubs.envoy.extensions.filters.http.ratelimit.v3.rate_limit_pb2 import RateLimit
 from mizzen.stubs.envoy.extensions.filters.http.router.v3.router_pb2 import Router
 from mizzen.stubs.envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
@@ -117,11 +119,28 @@ def route_listener(prefix: str, routes: RouteConfiguration, port: int) -> Listen
 
 
 def filter_listener(prefix: str, found: TypedExtensionConfig, port: int) -> Listener:
+    taker = Filter(name=found.name, typed_config=found.typed_config)
+    if is_slot(found.name):
+        taker = http_filter(prefix, found)
     return Listener(
         name=f"{prefix}: ECDS {found.name}",
         address=socket_address("127.0.0.1", port),
-        filter_chains=[FilterChain(filters=[Filter(name=found.name, typed_config=found.typed_config)])],
+        filter_chains=[FilterChain(filters=[taker])],
     )
+
+
+def http_filter(prefix: str, found: TypedExtensionConfig) -> Filter:
+    """Returns a connection manager with a filter for requests; the cluster that it asks is called as others are here."""
+    asked = RateLimit()
+    if found.typed_config.Is(RateLimit.DESCRIPTOR):
+        found.typed_config.Unpack(asked)
+        called = asked.rate_limit_service.grpc_service.envoy_grpc
+        called.cluster_name = f"{prefix}: {called.cluster_name}"
+        found.typed_config.CopyFrom(pack(asked))
+    manager = HttpConnectionManager(stat_prefix="golden", route_config=RouteConfiguration(name="none"))
+    manager.http_filters.append(HttpFilter(name=found.name, typed_config=found.typed_config))
+    manager.http_filters.append(HttpFilter(name="envoy.filters.http.router", typed_config=pack(Router())))
+    return Filter(name="envoy.filters.network.http_connection_manager", typed_config=pack(manager))
 
 
 def add_case(config: Bootstrap, case: Case, ports: Iterator[int]) -> None:

@@ -141,6 +141,10 @@ def mesh_config(name: str = "mesh", **spec: Any) -> str:
     return _resource("mizzen.dev/v1alpha1", "MeshConfig", name, "default", spec)
 
 
+def rate_limit(name: str, /, **spec: Any) -> str:
+    return _resource("mizzen.dev/v1alpha1", "RateLimit", name, "default", spec)
+
+
 def to(host: str, subset: str = "", **route: Any) -> dict[str, Any]:
     """A route to one destination."""
     return {"route": [{"destination": {"host": host} | ({"subset": subset} if subset else {})}], **route}

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from mizzen.compile import clusters, elsewhere, gateways, listener_views, listeners, proxyless
+from mizzen.compile import clusters, elsewhere, gateways, listener_views, listeners, proxyless, rate_limits
 from mizzen.compile.listener_views import Target
 from mizzen.compile.listeners import OutboundView
 from mizzen.compile.localities import Caller
@@ -29,9 +29,10 @@ from mizzen.compile.seats import ALONE, Seat, seat_of
 from mizzen.compile.serving import says_how_served
 from mizzen.mesh.destination_rules import selecting
 from mizzen.mesh.ingress import with_ingress
-from mizzen.mesh.model import Capture, DestinationRule, Instance, Proxy, Sidecar, Snapshot
+from mizzen.mesh.model import Capture, DestinationRule, Instance, Proxy, RateLimit, Sidecar, Snapshot
 from mizzen.mesh.narrowing import narrowed_scope
 from mizzen.mesh.proxy_kind import ProxyKind
+from mizzen.mesh.rate_limits import limit_of
 from mizzen.mesh.rerouting import rerouted
 from mizzen.mesh.scope import Scope, scope_of
 from mizzen.mesh.sidecars import SidecarIndex
@@ -56,10 +57,16 @@ class _Callers(NamedTuple):
 
 
 class _Serving(NamedTuple):
-    """What of policy says how requests to an instance are taken: a Sidecar, and patches, which ``read`` them inside a proxy."""
+    """What of policy says how requests to an instance are taken: a Sidecar, patches that are for ``patched`` requests, a limit."""
 
     sidecar: Sidecar | None
-    read: bool
+    patched: bool
+    limit: RateLimit | None
+
+    @property
+    def reads(self) -> bool:
+        """Whether requests have to be read even where neighbours call each other inside a proxy."""
+        return self.patched or self.limit is not None
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,8 @@ class Compiler:
         self._inbound_cluster = remember(clusters.build_inbound_cluster)
         self._passthrough = remember(elsewhere.build_passthrough)
         self._inbound_listener = remember(listeners.build_inbound)
+        self._local_limit = remember(rate_limits.build_local)
+        self._shared_limit = remember(rate_limits.build_shared)
         self._inside_listener = remember(listeners.build_inside)
         self._proxyless = proxyless.Builder()
         self._gateways = gateways.Builder()
@@ -204,7 +213,8 @@ class Compiler:
         instance = with_ingress(instance, sidecar)
         subject = Subject(instance, seat=outbound.seat)
         patches = self._selection.patches(snapshot, subject)
-        serving = _Serving(says_how_served(sidecar), reads_inbound(patches))
+        limit = limit_of(instance, snapshot.rate_limits)
+        serving = _Serving(says_how_served(sidecar), reads_inbound(patches), limit)
         key = (proxy.id, instance.id)
         before = self._compiled.get(key)
         assigned = self._endpoints_of(outbound, served, outbound.caller(instance), snapshot)
@@ -259,11 +269,16 @@ class Compiler:
                 **outbound.name_listeners,
             },
             ROUTES: routes,
-            FILTERS: outbound.filters(source),
+            FILTERS: {**outbound.filters(source), **by_name(self._limits(instance, outbound.seat, serving.limit))},
         }
         earlier = before.resources if before else {}
         resources = {type_url: kept(named, earlier.get(type_url)) for type_url, named in made.items()}
         return _Compiled(instance, serving, outbound, snapshot.trust_domain, resources, own, ports)
+
+    def _limits(self, instance: Instance, seat: Seat, limit: RateLimit | None) -> Iterator[XdsResource]:
+        for view in rate_limits.views_of(instance, limit, seat):
+            yield self._local_limit(view)
+            yield self._shared_limit(view)
 
     def _inward(
         self, instance: Instance, serving: _Serving, outbound: Outbound, trust_domain: str
@@ -273,8 +288,8 @@ class Compiler:
             views = listener_views.inbound(instance, trust_domain, seat, outbound.manners)
             yield from map(self._inbound_listener, views)
         if seat.shared:  # kept for neighbours, which may not have heard yet that it closes
-            mesh = outbound.scope.mesh_config
-            inside = listener_views.inside(instance, outbound.inbound_rules, seat, *serving, mesh=mesh)
+            mesh, read = outbound.scope.mesh_config, serving.reads
+            inside = listener_views.inside(instance, outbound.inbound_rules, seat, serving.sidecar, read, mesh=mesh)
             yield from map(self._inside_listener, inside)
 
     def _own_clusters(self, instance: Instance, sidecar: Sidecar | None, outbound: Outbound) -> Iterator[XdsResource]:

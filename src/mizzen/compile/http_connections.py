@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mizzen.compile import names, retries
+from mizzen.compile import names, rate_limits, retries
 from mizzen.compile.locations import forward_proxy_dns
 from mizzen.compile.protos import ads, duration
 from mizzen.compile.resource import pack
@@ -79,7 +79,7 @@ def gateway(route: str, manners: Manners = USUAL, *, grpc_web: bool = False) -> 
     manager.http_filters.extend([fault_filter(), cors_filter()])
     if grpc_web:
         manager.http_filters.append(_grpc_web())
-    manager.http_filters.append(_router())
+    manager.http_filters.extend([*rate_limits.slots(rate_limits.place_of()), _router()])
     return _filter(manager)
 
 
@@ -108,7 +108,7 @@ def inbound(port: InboundPort, manners: Manners, seat: Seat = ALONE, *, inside: 
     manager.route_config.CopyFrom(_inbound_routes(cluster, port, manners.inbound))
     if port.protocol is Protocol.GRPC_WEB:
         manager.http_filters.append(_grpc_web())
-    manager.http_filters.append(_router())
+    manager.http_filters.extend([*rate_limits.slots(rate_limits.place_of(port.number), seat), _router()])
     return _filter(manager)
 
 

@@ -36,9 +36,12 @@ CONNECT_TIMEOUT = 10.0
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _NO_LIMIT = 2**32 - 1
 _MOST_STREAMS = 2**31 - 1
-# Envoy's defaults, and Istio's.
+# Envoy's defaults, and Istio's, for a budget that somebody has written.
 _BUDGET_PERCENT = 20.0
 _LEAST_RETRIES = 3
+# Where nobody has: what is not delivered at a change of the mesh is tried again, too, and fails at once, so that nothing is
+# under way for it to be a share of. At 25 to 75 ms from try to try this is enough for some 700 requests per second.
+_LEAST_UNASKED = 50
 
 
 class Codec(enum.Enum):
@@ -144,7 +147,7 @@ def budget_of(policy: TrafficPolicy | None) -> RetryBudget | None:
     if policy and policy.retry_budget:
         return policy.retry_budget
     http = policy.connection_pool.http if policy and policy.connection_pool else None
-    return None if http and http.max_retries else RetryBudget()
+    return None if http and http.max_retries else RetryBudget(min_retry_concurrency=_LEAST_UNASKED)
 
 
 def _set_budget(target: CircuitBreakers.Thresholds.RetryBudget, budget: RetryBudget) -> None:

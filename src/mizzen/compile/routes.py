@@ -249,7 +249,10 @@ def _route(view: VirtualHostView, rule: VirtualService, http: HTTPRoute, match: 
     )
     apply_filters(route, http, proxyless=view.proxyless)
     route.decorator.operation = _operation(route, rule, view.port)
-    route.metadata.CopyFrom(metadata(istio={"config": config_path(rule.key, "virtual-service")}))
+    described = {"config": config_path(rule.key, "virtual-service")}
+    if http.name:  # by which rate limits of gateways name it
+        described["route"] = f"{rule.namespace}/{rule.name}/{http.name}"
+    route.metadata.CopyFrom(metadata(istio=described))
     return route
 
 

@@ -32,6 +32,7 @@ from mizzen.resources.mesh_config_references import mesh_configs, with_export_de
 from mizzen.resources.model import Model
 from mizzen.resources.problems import Problem
 from mizzen.resources.proxy_config import ProxyConfigSpec
+from mizzen.resources.rate_limit import RateLimitSpec
 from mizzen.resources.resource import Resource
 from mizzen.resources.secret import SecretSpec
 from mizzen.resources.sidecar import SidecarSpec
@@ -51,6 +52,7 @@ _POLICY = (
     EnvoyFilterSpec,
     ProxyConfigSpec,
     MeshConfigSpec,
+    RateLimitSpec,
     SecretSpec,
 )
 
@@ -132,6 +134,7 @@ def build_snapshot(inputs: Inputs, version: int, found: Running | None = None) -
         sidecars=_sidecars(inputs),
         envoy_filters=tuple(one for one in resources if isinstance(one.spec, EnvoyFilterSpec)),
         proxy_configs=tuple(one for one in resources if isinstance(one.spec, ProxyConfigSpec)),
+        rate_limits=tuple(one for one in resources if isinstance(one.spec, RateLimitSpec)),
         proxies=found.proxies,
         registry_only=bool(mesh and mesh.spec.registry_only),
         mesh_config=mesh,

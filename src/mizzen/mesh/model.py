@@ -23,6 +23,7 @@ from mizzen.resources.key import Key
 from mizzen.resources.mesh_config import DEFAULT_ROOT_NAMESPACE, MeshConfigSpec
 from mizzen.resources.protocols import Protocol
 from mizzen.resources.proxy_config import ProxyConfigSpec
+from mizzen.resources.rate_limit import RateLimitSpec
 from mizzen.resources.resource import Resource
 from mizzen.resources.sidecar import SidecarSpec
 from mizzen.resources.virtual_service import VirtualServiceSpec
@@ -36,6 +37,7 @@ MeshConfig: TypeAlias = Resource[MeshConfigSpec]
 Sidecar: TypeAlias = Resource[SidecarSpec]
 EnvoyFilter: TypeAlias = Resource[EnvoyFilterSpec]
 ProxyConfig: TypeAlias = Resource[ProxyConfigSpec]
+RateLimit: TypeAlias = Resource[RateLimitSpec]
 
 
 def labels_of(labels: Mapping[str, str]) -> Labels:
@@ -251,6 +253,7 @@ class Snapshot:
     sidecars: tuple[Sidecar, ...] = ()
     envoy_filters: tuple[EnvoyFilter, ...] = ()
     proxy_configs: tuple[ProxyConfig, ...] = ()
+    rate_limits: tuple[RateLimit, ...] = ()
     proxies: Mapping[str, Proxy] = field(default_factory=dict)
     registry_only: bool = False
     mesh_config: MeshConfig | None = None

@@ -15,6 +15,7 @@ from mizzen.resources.gateway import GatewaySpec
 from mizzen.resources.mesh_config import MeshConfigSpec
 from mizzen.resources.model import Model
 from mizzen.resources.proxy_config import ProxyConfigSpec
+from mizzen.resources.rate_limit import RateLimitSpec
 from mizzen.resources.secret import SecretSpec
 from mizzen.resources.service import ServiceSpec
 from mizzen.resources.service_entry import ServiceEntrySpec
@@ -92,6 +93,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("VirtualService", "virtualservices", NETWORKING, _ALL, VirtualServiceSpec, ("vs",)),
     Kind("DestinationRule", "destinationrules", NETWORKING, _ALL, DestinationRuleSpec, ("dr",)),
     Kind("MeshConfig", "meshconfigs", MIZZEN, ("v1alpha1",), MeshConfigSpec, ("mc",)),
+    Kind("RateLimit", "ratelimits", MIZZEN, ("v1alpha1",), RateLimitSpec, ("rl",)),
     Kind("Gateway", "gateways", NETWORKING, _ALL, GatewaySpec, ("gw",)),
     Kind("ServiceEntry", "serviceentries", NETWORKING, _ALL, ServiceEntrySpec, ("se",)),
     Kind("Sidecar", "sidecars", NETWORKING, _ALL, SidecarSpec),

@@ -8,7 +8,7 @@ what takes effect as soon as another resource or workload appears is a warning.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,7 @@ from mizzen.resources.mesh_config_references import several, with_export_default
 from mizzen.resources.paths import join
 from mizzen.resources.problems import Level, Problem
 from mizzen.resources.protocol_references import undeclared_ports, unfit_policies, useless_routes
+from mizzen.resources.rate_limit_references import check_rate_limits
 from mizzen.resources.resource import Resource
 from mizzen.resources.service import ServicePort, ServiceSpec
 from mizzen.resources.service_entry import ServiceEntrySpec
@@ -117,7 +118,7 @@ class _World:
         selector = service.spec.selector
         candidates = [self.workloads.get((service.namespace, key, value), []) for key, value in selector.items()]
         fewest = min(candidates, key=len, default=[])
-        return [workload for workload in fewest if _selects(selector, workload.labels)]
+        return [workload for workload in fewest if selector.items() <= workload.labels.items()]
 
 
 def check_references(resources: Iterable[Resource[Any]], *, domain: str = hosts.DEFAULT_DOMAIN) -> list[Problem]:
@@ -137,6 +138,7 @@ def check_references(resources: Iterable[Resource[Any]], *, domain: str = hosts.
         *check_credentials(resources),
         *several(resources),
         *check_sidecars(resources, domain),
+        *check_rate_limits(resources, world.running, world.routes, world.service_of),
     ]
     return sorted(problems, key=_order)
 
@@ -144,10 +146,6 @@ def check_references(resources: Iterable[Resource[Any]], *, domain: str = hosts.
 def _order(problem: Problem) -> tuple[str, int, int, str]:
     position = problem.position
     return (position.file, position.line, position.column, problem.code) if position else ("", 0, 0, problem.code)
-
-
-def _selects(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
-    return all(labels.get(key) == value for key, value in selector.items())
 
 
 def _problem(
@@ -158,9 +156,8 @@ def _problem(
 
 def _virtual_service(resource: Resource[VirtualServiceSpec], world: _World) -> Iterator[Problem]:
     for index, host in enumerate(resource.spec.hosts if for_mesh(resource.spec.gateways) else ()):
-        yield from useless_routes(
-            resource, index, world.services_of(hosts.resolve(host, resource.namespace, world.domain))
-        )
+        services = world.services_of(hosts.resolve(host, resource.namespace, world.domain))
+        yield from useless_routes(resource, index, services)
     for path, destination in all_destinations(resource.spec):
         yield from _destination(resource, f"spec.{path}", destination, world)
 
@@ -237,7 +234,7 @@ def _destination_rule(resource: Resource[DestinationRuleSpec], world: _World) ->
         yield from unfit_tls(resource)
     behind = [*(workload.labels for workload in workloads), *written_labels(world.entries, service.key)]
     for index, subset in enumerate(resource.spec.subsets):
-        if not any(_selects(subset.labels, labels) for labels in behind):
+        if not any(subset.labels.items() <= labels.items() for labels in behind):
             shown = ", ".join(f"{key}: {value}" for key, value in subset.labels.items())
             message = f"subset {subset.name!r} selects no workload of {service.key} (labels {shown})"
             hint = "requests to it will fail until a workload has these labels"

@@ -34,6 +34,7 @@ from mizzen.resources.envoy_filter import EnvoyFilterSpec
 from mizzen.resources.gateway import GatewaySpec
 from mizzen.resources.mesh_config import MeshConfigSpec
 from mizzen.resources.model import Model
+from mizzen.resources.rate_limit import RateLimitSpec
 from mizzen.resources.service import ServiceSpec
 from mizzen.resources.service_entry import ServiceEntrySpec
 from mizzen.resources.sidecar import SidecarSpec
@@ -341,6 +342,52 @@ def tls() -> list[dict[str, Any]]:
         {"mode": "MUTUAL", "credentialName": Two("a", "b")},
     ]
     return [{"tls": settings} for settings in one]
+
+
+def counted_values() -> list[dict[str, Any]]:
+    return [{"header": Two("x-a", "x-b")}, {"queryParameter": Two("a", "b")}, {"clientAddress": True}]
+
+
+def rate_limits() -> list[dict[str, Any]]:
+    conditions: list[dict[str, Any]] = [
+        *({"uri": one} for one in string_matches()),
+        {"uri": {"exact": "/a"}, "ignoreUriCase": Two(True, False)},
+        *({name: one} for name in ("method", "authority") for one in string_matches()),
+        *({name: {"x-a": one}} for name in ("headers", "withoutHeaders", "queryParams") for one in string_matches()),
+    ]
+    matches = [*conditions, {"route": Two("reviews/one", "reviews/two")}]
+    limits = [{"name": f"at-{at}", "match": one, "requests": 1, "unit": "HOUR"} for at, one in enumerate(matches)]
+    written = {"key": Two("k", "l"), "value": Two("1", "2")}
+    entries = [written, {"key": "second", "value": "2"}, *({"key": "k"} | one for one in counted_values())]
+    rest = {
+        "name": Two("all", "each"),
+        "per": counted_values(),
+        "requests": Two(5, 6),
+        "unit": Two("SECOND", "MINUTE"),
+        "burst": Two(7, 8),
+        "shadow": Two(True, False),
+    }
+    asking = {
+        "server": {"host": Two("reviews", "ratings"), "port": Two(9081, 9080)},
+        "domain": Two("a", "b"),
+        "descriptors": [{"match": one, "entries": entries} for one in conditions],
+        "timeout": Two("1s", "2s"),
+        "failureMode": Two("ALLOW", "DENY"),
+    }
+    common = {"enforced": {"value": Two(10, 20)}, "status": Two(429, 503), "responseHeaders": Two(True, False)}
+    by_address = Two([{"key": "k", "clientAddress": True}], [{"key": "k", "value": "1"}])
+    return [
+        {"selector": {"matchLabels": {"app": Two("reviews", "ratings")}}, "limits": [rest, *limits], **common},
+        {"limits": [{"name": "a", "requests": 1, "unit": "DAY", "per": Two([{"clientAddress": True}], ABSENT)}]},
+        {"global": asking},
+        {
+            "global": {
+                "server": {"host": "reviews", "port": 9081},
+                "domain": "a",
+                "descriptors": [{"entries": by_address}],
+            }
+        },
+    ]
 
 
 def hashing() -> list[dict[str, Any]]:
@@ -772,6 +819,7 @@ SUBJECTS = [
     Subject(WorkloadSpec, "mizzen.dev/v1alpha1", "Workload", WORKLOAD),
     *(Subject(MeshConfigSpec, "mizzen.dev/v1alpha1", "MeshConfig", one) for one in MESH_CONFIGS),
     *(Subject(SidecarSpec, "networking.istio.io/v1", "Sidecar", one) for one in SIDECARS),
+    *(Subject(RateLimitSpec, "mizzen.dev/v1alpha1", "RateLimit", one) for one in rate_limits()),
     Subject(WorkloadEntrySpec, "networking.istio.io/v1", "WorkloadEntry", WORKLOAD_ENTRY, labels={}),
     Subject(WorkloadSpec, "mizzen.dev/v1alpha1", "Workload", {"gateway": {"address": Two("127.0.0.1", "0.0.0.0")}}),
 ]
@@ -859,6 +907,7 @@ MODELS = (
     ServiceEntrySpec,
     WorkloadEntrySpec,
     MeshConfigSpec,
+    RateLimitSpec,
 )
 
 

@@ -63,6 +63,7 @@ def test_every_implemented_kind_has_a_model() -> None:
         "VirtualService",
         "DestinationRule",
         "MeshConfig",
+        "RateLimit",
         "Gateway",
         "ServiceEntry",
         "Sidecar",

@@ -14,6 +14,7 @@ from mizzen.resources.mesh_config import MeshConfigSpec
 from mizzen.resources.model import Model
 from mizzen.resources.paths import join
 from mizzen.resources.proxy_config import ProxyConfigSpec
+from mizzen.resources.rate_limit import RateLimitSpec
 from mizzen.resources.secret import SecretSpec
 from mizzen.resources.service import ServiceSpec
 from mizzen.resources.service_entry import ServiceEntrySpec
@@ -24,6 +25,7 @@ from mizzen.resources.validation.envoy_filter import envoy_filter
 from mizzen.resources.validation.gateway import gateway
 from mizzen.resources.validation.mesh_config import mesh_config
 from mizzen.resources.validation.proxy_config import proxy_config
+from mizzen.resources.validation.rate_limit import rate_limit
 from mizzen.resources.validation.service import service
 from mizzen.resources.validation.service_entry import service_entry
 from mizzen.resources.validation.sidecar import sidecar
@@ -63,6 +65,7 @@ _RULES: Mapping[type[Model], _Rules] = {
     GatewaySpec: _alone(gateway),
     MeshConfigSpec: _alone(mesh_config),
     ProxyConfigSpec: _alone(proxy_config),
+    RateLimitSpec: _alone(rate_limit),
     SecretSpec: _alone(_secret),
     ServiceEntrySpec: service_entry,
     ServiceSpec: _alone(service),

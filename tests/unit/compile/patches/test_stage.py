@@ -11,6 +11,7 @@ from tests.support.worlds import NODE_PROXY, read, snapshot_of
 from tests.support.written import envoy_filter, patch, proxy_config, service, to, typed, virtual_service, workload
 
 from mizzen.compile.compiler import Compiler
+from mizzen.compile.rate_limits import is_slot
 from mizzen.compile.resource import CLUSTER, FILTERS, LISTENER, ROUTES
 from mizzen.mesh.model import Snapshot
 from mizzen.resources.key import Key
@@ -68,7 +69,11 @@ def every_manager(given: Compiled) -> dict[str, HttpConnectionManager]:
 
 
 def filter_names(given: Compiled) -> dict[str, list[str]]:
-    return {name: [one.name for one in manager.http_filters] for name, manager in every_manager(given).items()}
+    """The names of all filters for requests, without the places of limits."""
+    return {
+        name: [one.name for one in manager.http_filters if not is_slot(one.name)]
+        for name, manager in every_manager(given).items()
+    }
 
 
 def with_lua(given: Compiled) -> set[str]:
