@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 @click.command(short_help="Create or change the resources in files.")
 @files.file_option(required=True)
 @files.recursive_option
+@click.option("-n", "--namespace", default="default", help="The namespace of resources that name none.")
 @click.option("--dry-run", is_flag=True, help="Check the files against the running mesh, and change nothing.")
 @wait_options
 @mesh_options
-def apply(choice: Choice, filenames: tuple[str, ...], recursive: bool, dry_run: bool, wait: Wait) -> None:
+def apply(
+    choice: Choice, filenames: tuple[str, ...], recursive: bool, namespace: str, dry_run: bool, wait: Wait
+) -> None:
     """Create or change the resources in files.
 
     All of them are taken, or none. A change is live when every proxy concerned has acknowledged it; --wait returns
@@ -32,7 +35,7 @@ def apply(choice: Choice, filenames: tuple[str, ...], recursive: bool, dry_run: 
     """
     texts = files.read(filenames, recursive=recursive)
     with connect(choice) as client:
-        changed = client.apply(texts, dry_run=dry_run)
+        changed = client.apply(texts, namespace=namespace, dry_run=dry_run)
         _finish(client, changed, wait, dry_run=dry_run)
 
 

@@ -64,9 +64,14 @@ class Changes:
         self._world = world
         self._idle = idle
 
-    async def apply(self, files: Sequence[tuple[str, str]], *, dry_run: bool = False) -> Changed:
-        """Applies all resources in the texts, or none. Raises :class:`RefusedError` and StoreError."""
-        loaded = load_texts(files)
+    async def apply(
+        self, files: Sequence[tuple[str, str]], *, namespace: str = "default", dry_run: bool = False
+    ) -> Changed:
+        """Applies all resources in the texts, or none. Raises :class:`RefusedError` and StoreError.
+
+        ``namespace`` is for resources that name none.
+        """
+        loaded = load_texts(files, default_namespace=namespace)
         resources, problems = loaded.resources, list(loaded.problems)
         if not resources and not errors(problems):
             problems.append(Problem(code="NothingToApply", message="there are no resources in what was given"))

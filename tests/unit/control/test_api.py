@@ -69,6 +69,16 @@ async def test_a_dry_run_changes_nothing(api: Api) -> None:
     assert (await api.get("/v1/resources"))["items"] == []
 
 
+async def test_what_names_no_namespace_gets_the_one_that_is_said(api: Api) -> None:
+    unnamed = "apiVersion: v1\nkind: Service\nmetadata: {name: %s}\nspec: {ports: [{name: http, port: 80}]}\n"
+    named = (unnamed % "b").replace("name: b", "name: b, namespace: elsewhere")
+    files = [{"name": "a.yaml", "text": unnamed % "a"}, {"name": "b.yaml", "text": named}]
+    applied = await api.post("/v1/resources/apply", {"files": files, "namespace": "shop"})
+    assert {one["name"]: one["namespace"] for one in applied["results"]} == {"a": "shop", "b": "elsewhere"}
+    listed = await api.get("/v1/resources", namespace="shop")
+    assert [one["metadata"]["namespace"] for one in listed["items"]] == ["shop"]
+
+
 @pytest.mark.parametrize("body", ["nonsense", {"files": [{"name": 1}]}, {"files": 3}, []])
 async def test_a_body_that_does_not_follow_the_api(api: Api, body: object) -> None:
     assert codes(await api.post("/v1/resources/apply", body, 400)) == ["BadRequest"]

@@ -35,6 +35,7 @@ class _File(msgspec.Struct):
 
 class _Apply(msgspec.Struct, rename="camel"):
     files: list[_File]
+    namespace: str = "default"
     dry_run: bool = False
 
 
@@ -66,7 +67,8 @@ def routes(
 
     async def apply(request: Request) -> Response:
         wish = _convert(await body(request), _Apply)
-        changed = await changes.apply([(file.name, file.text) for file in wish.files], dry_run=wish.dry_run)
+        files = [(file.name, file.text) for file in wish.files]
+        changed = await changes.apply(files, namespace=wish.namespace, dry_run=wish.dry_run)
         return _changed(changed)
 
     async def delete(request: Request) -> Response:
