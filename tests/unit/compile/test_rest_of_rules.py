@@ -98,7 +98,9 @@ def thresholds(**policy: Any) -> CircuitBreakers.Thresholds:
 
 def test_retries_have_a_budget_unless_a_rule_says_otherwise() -> None:
     usual = thresholds().retry_budget
-    assert (usual.budget_percent.value, usual.min_retry_concurrency.value) == (20, 3)
+    assert (usual.budget_percent.value, usual.min_retry_concurrency.value) == (20, 50)
+    written = thresholds(retryBudget={}).retry_budget
+    assert (written.budget_percent.value, written.min_retry_concurrency.value) == (20, 3)
     own = thresholds(
         retryBudget={"percent": {"value": 5}, "minRetryConcurrency": 9, "budgetInterval": "2s"}
     ).retry_budget

@@ -43,7 +43,8 @@ def test_who_is_killed_is_started_again(tmp_path: Path) -> None:
     os.kill(first, signal.SIGKILL)
     code, said = ended(process)
     assert code == 7
-    assert said.endswith("the node was killed by SIGKILL; it is started again\n")
+    # What the killed one had started may still complain.
+    assert "the node was killed by SIGKILL; it is started again\n" in said
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
