@@ -69,9 +69,11 @@ def listeners(dump: Message) -> list[Message]:
 
 
 def _filters(dump: Message) -> Iterator[Message]:
-    for entry in _section(dump, "EcdsConfigDump").get("ecds_filters", []):
-        if "ecds_filter" in entry:
-            yield entry["ecds_filter"]
+    # Envoy has a section for each kind of filter: of requests, of connections.
+    for section in _sections(dump, "EcdsConfigDump"):
+        for entry in section.get("ecds_filters", []):
+            if "ecds_filter" in entry:
+                yield entry["ecds_filter"]
 
 
 def _with_filters(listener: Message, filters: Mapping[str, Message]) -> Message:
@@ -151,7 +153,11 @@ def origin(message: Message) -> str:
 
 
 def _section(dump: Message, name: str) -> Message:
-    return next((config for config in dump.get("configs", []) if config.get("@type") == _TYPE + name), {})
+    return next(_sections(dump, name), {})
+
+
+def _sections(dump: Message, name: str) -> Iterator[Message]:
+    return (config for config in dump.get("configs", []) if config.get("@type") == _TYPE + name)
 
 
 def _cluster_order(name: str) -> tuple[str, int, str, str]:

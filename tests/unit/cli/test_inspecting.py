@@ -228,6 +228,7 @@ def test_what_takes_the_rest_of_a_listener_may_come_by_itself() -> None:
         {
             "configs": [
                 {"@type": f"{ADMIN}ListenersConfigDump", "dynamic_listeners": [{"active_state": {"listener": given}}]},
+                {"@type": f"{ADMIN}EcdsConfigDump", "ecds_filters": [{"ecds_filter": {"name": "limit"}}]},
                 {"@type": f"{ADMIN}EcdsConfigDump", "ecds_filters": [{"ecds_filter": arrived}]},
             ]
         }
