@@ -177,6 +177,7 @@ class _Agent:
 
     async def _follow(self) -> None:
         """Follows what should run, and reports again to each control plane that comes up."""
+        await self._control.told.wait()
         async for desired in self._client.desired():
             if desired is None:
                 self._board.resend()

@@ -28,7 +28,10 @@ _LOG_LINE = re.compile(r"\x1b?\[?\d*m?\d{4}-\d\d-\d\d[T ]|\{")
 
 
 class ControlKeeper:
-    """``up`` asks the control plane whether it answers; ``command`` stands in for it in tests."""
+    """``up`` asks the control plane whether it answers; ``command`` stands in for it in tests.
+
+    ``told`` is set when the first has been told of: what it says comes after that.
+    """
 
     def __init__(
         self,
@@ -45,7 +48,7 @@ class ControlKeeper:
         self._emit = emit
         self._up = up
         self._output = Output(settings.control_log)
-        self._was_up = False
+        self.told = asyncio.Event()
 
     async def keep(self) -> None:
         """Keeps it until this is cancelled, and ends it then; raises :class:`StartError` if it never comes up."""
@@ -57,7 +60,7 @@ class ControlKeeper:
                 end = await process.wait()
             finally:
                 await process.stop(_GRACE)
-            if not self._was_up:
+            if not self.told.is_set():
                 message = last_message(process.tail) or str(end)
                 raise StartError(message if end.code == 1 else f"the control plane does not start: {message}")
             failures = _BACKOFF.failures(failures, end.ran)
@@ -70,8 +73,8 @@ class ControlKeeper:
         """Returns when it answers or has ended."""
         while process.running:
             if await self._up():
-                self._was_up = True
                 self._emit(ControlStarted(process.pid, restarts))
+                self.told.set()
                 return
             await asyncio.sleep(_UP_INTERVAL)
 

@@ -70,3 +70,14 @@ async def test_one_that_was_up_is_started_again(settings: Settings) -> None:
     assert kinds == [ControlStarted, ControlCrashed, ControlStarted]
     assert events[1].to_dict()["message"] == "exit code 3"
     assert list((settings.state_dir / "children").iterdir()) == []
+
+
+async def test_what_it_says_comes_after_the_word_that_it_is_up(settings: Settings) -> None:
+    events: list[Event] = []
+    kept = keeper(settings, events, "exec sleep 60", up=True)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        task = group.create_task(kept.keep())
+        assert not kept.told.is_set()
+        await kept.told.wait()
+        assert [type(event) for event in events] == [ControlStarted]
+        task.cancel()
