@@ -50,7 +50,7 @@ def served(mesh: Mesh, count: int = 5) -> bool:
 
 def test_the_engines_service_is_killed_and_comes_back(mesh: Mesh, podman: Engine) -> None:
     """No request fails. Who ends meanwhile is withdrawn, and who starts is taken in when the engine is back."""
-    with mesh.load(CALLER, REVIEWS, RATE) as load:
+    with mesh.load(CALLER, REVIEWS, 2 * RATE) as load:  # all of it may be over in a second
         podman.kill_service()
         eventually(lambda: "is away" in mesh.cli("status").stderr or _trouble(mesh), "the mesh says that it is away")
         podman.podman("kill", "ratings-v1")
