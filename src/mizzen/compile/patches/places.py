@@ -6,7 +6,9 @@ inbound one the workload's, a gateway's that of its Gateway. Where the layout is
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from mizzen.compile import names
 from mizzen.compile.listeners import ANY_ADDRESS
@@ -85,13 +87,21 @@ class Subject:
         if own == names.VIRTUAL_OUTBOUND:
             port = names.OUTBOUND_CAPTURE_PORT
             return ListenerPlace(OUTBOUND, frozenset({own}), port, virtual=True, several=self.seat.shared)
-        return self._inbound(own) or self._outbound(own)
+        return self._inbound.get(own) or self._outbound(own)
 
-    def _inbound(self, own: str) -> ListenerPlace | None:
+    @cached_property
+    def _inbound(self) -> Mapping[str, ListenerPlace]:
+        """The places of what leads to one port of the workload, by the name of the listener."""
+        found: dict[str, ListenerPlace] = {}
         for port in self.instance.inbound:
-            if own in (f"{_INSIDE}{port.listen}", names.listener(self.instance.address, port.listen)):
-                return _virtual_inbound(own, port.number)
-        return None
+            for own in (f"{_INSIDE}{port.listen}", names.listener(self.instance.address, port.listen)):
+                found[own] = _virtual_inbound(own, port.number)
+        for port in self.instance.inbound:
+            if port.bind:  # a listener of its own in Istio as well
+                own = names.listener(port.bind, port.number)
+                place = ListenerPlace(INBOUND, frozenset({own}), port.number, chain_port=port.number)
+                found.setdefault(own, place)
+        return found
 
     def _outbound(self, own: str) -> ListenerPlace:
         address, _, port = own.rpartition("_")

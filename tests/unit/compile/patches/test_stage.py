@@ -8,7 +8,17 @@ from typing import Any
 import pytest
 from tests.support.compiled import Compiled, all_proxies, compiled
 from tests.support.worlds import NODE_PROXY, read, snapshot_of
-from tests.support.written import envoy_filter, patch, proxy_config, service, to, typed, virtual_service, workload
+from tests.support.written import (
+    envoy_filter,
+    patch,
+    proxy_config,
+    service,
+    sidecar,
+    to,
+    typed,
+    virtual_service,
+    workload,
+)
 
 from mizzen.compile.compiler import Compiler
 from mizzen.compile.rate_limits import is_slot
@@ -129,6 +139,37 @@ def test_a_filter_where_requests_leave(capture: str, everywhere: set[str], port_
     assert found(portNumber=80) == port_80
     assert found(name="0.0.0.0_80") == port_80
     assert found(portNumber=8080) == found(name="0.0.0.0_8080") == set()
+
+
+@pytest.mark.parametrize("capture", CAPTURES)
+def test_a_port_that_a_sidecar_opens_is_inbound(capture: str) -> None:
+    opened = {
+        "port": {"number": 8080, "protocol": "HTTP", "name": "http"},
+        "captureMode": "NONE",
+        "bind": "127.0.0.3",
+        "defaultEndpoint": "127.0.0.1:1",
+    }
+    obeyed = sidecar(ingress=[opened], workloadSelector={"labels": {"app": "shop"}})
+
+    def found(one: dict[str, Any]) -> Listener:
+        proxy = NODE_PROXY if capture == "node" else "shop-0.default"
+        made = compiled(*WORLD, obeyed, envoy_filter("it", one), proxy=proxy, capture=capture).listeners
+        (listener,) = (made[name] for name in made if name.endswith("127.0.0.3_8080"))
+        return listener
+
+    def has_lua(context: str, **listener: Any) -> bool:
+        match = {"context": context, "listener": at(sub=ROUTER, **listener)}
+        (manager,) = managers(found(patch("HTTP_FILTER", "INSERT_BEFORE", LUA, **match))).values()
+        return any(one.name == "lua" for one in manager.http_filters)
+
+    assert has_lua(INBOUND)
+    assert has_lua(INBOUND, portNumber=8080)
+    assert has_lua(INBOUND, name="127.0.0.3_8080")
+    assert not has_lua(INBOUND, portNumber=15006)
+    assert not has_lua(OUTBOUND)
+    value = {"per_connection_buffer_limit_bytes": 7}
+    merge = patch("LISTENER", "MERGE", value, context=INBOUND, listener={"portNumber": 8080})
+    assert found(merge).per_connection_buffer_limit_bytes.value == 7
 
 
 def test_a_node_proxy_has_it_at_the_seats_of_the_workloads_that_are_selected() -> None:
