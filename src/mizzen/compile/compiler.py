@@ -198,7 +198,10 @@ class Compiler:
 
     def _patched(self, proxy: Proxy, subject: Subject, made: Resources, patches: Patches) -> Resources:
         key = (proxy.id, subject.instance.id)
-        return self._patcher.patched(key, subject, made, patches) if patches else made
+        if not patches:
+            self._patcher.forget(key)
+            return made
+        return self._patcher.patched(key, subject, made, patches)
 
     def hits(self, proxy: Proxy) -> frozenset[PatchId]:
         """Returns the patches of EnvoyFilters that changed something of a proxy when it was last compiled."""

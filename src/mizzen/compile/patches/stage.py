@@ -102,6 +102,10 @@ class Patcher:
         """Forgets all instances but these, each by the proxy that serves it."""
         self._done = {key: one for key, one in self._done.items() if key in served}
 
+    def forget(self, key: tuple[str, str]) -> None:
+        """Forgets an instance for which there are no patches any more."""
+        self._done.pop(key, None)
+
     def hits(self, key: tuple[str, str]) -> Hits:
         """Returns the patches that changed something of an instance when it was last looked at."""
         done = self._done.get(key)

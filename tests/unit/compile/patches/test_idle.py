@@ -51,6 +51,17 @@ def test_what_changes_nothing_is_told(spec: dict[str, Any], expected: list[str],
     assert all(one.level == "warning" and one.position for one in found)
 
 
+def test_what_changes_nothing_any_more_is_told() -> None:
+    compiler = Compiler()
+
+    def found(version: int, **match: Any) -> list[str]:
+        written = envoy_filter("it", patch("CLUSTER", "MERGE", MERGE, **match))
+        return [one.path for one in idle_patches(compiler, snapshot_of(read(*WORLD, written), version=version))]
+
+    assert found(1) == []
+    assert found(2, proxy={"metadata": {"NAMESPACE": "none"}}) == ["spec.configPatches[0]"]
+
+
 def test_where_there_are_none_nothing_is_compiled() -> None:
     class Never(Compiler):
         def compile(self, *_: Any) -> Any:
