@@ -11,6 +11,10 @@ UID_METADATA = "UID"
 """What an Envoy says in the metadata of its node: which instance it is for, of all that ever had the name."""
 ELSEWHERE = "virtualOutbound-catchall-tcp"
 """The filter chain, and the filter in it, for connections that are for no known service."""
+_READING = "sni|"
+_LOOKING_UP = "dynamic|"
+HIDDEN = (_READING, _LOOKING_UP)
+"""What the names of listeners and clusters begin with that are inside the proxy, and not in Istio's."""
 SDS_CLUSTER = "sds-grpc"
 WORKLOAD_SECRET = "default"  # noqa: S105 - the name under which Istio serves a workload's certificate
 SYSTEM_ROOTS_SECRET = "file-root:system"  # noqa: S105 - the name under which Istio serves the roots of the operating system
@@ -44,12 +48,12 @@ def sni(port: int, subset: str, host: str) -> str:
 
 def sni_listener(port: int, host: str) -> str:
     """The listener inside a proxy that reads which server name a client of a TLS port asks for."""
-    return f"sni|{port}|{host}"
+    return f"{_READING}{port}|{host}"
 
 
 def server_name_listener(port: int, host: str) -> str:
     """The listener inside a proxy that looks up the server name which a client of a TLS port asks for."""
-    return f"dynamic|{port}|{host}"
+    return f"{_LOOKING_UP}{port}|{host}"
 
 
 def service_route(host: str, port: int) -> str:

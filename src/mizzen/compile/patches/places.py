@@ -19,7 +19,6 @@ INBOUND = "SIDECAR_INBOUND"
 OUTBOUND = "SIDECAR_OUTBOUND"
 GATEWAY = "GATEWAY"
 _INSIDE = "inside_"
-_SNI = "sni|"
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ class Subject:
     def listener(self, name: str) -> ListenerPlace | None:
         """Returns the place of a listener, None for one that Istio's users have no idea of."""
         own = self._own(name)
-        if own.startswith(_SNI):
+        if own.startswith(names.HIDDEN):
             return None
         if self.is_gateway:
             return self._gateway_listener(own)
@@ -134,7 +133,7 @@ class Subject:
         if not name.startswith(self.seat.prefix):
             return None
         own = self._own(name)
-        if own.startswith(_SNI):
+        if own.startswith(names.HIDDEN):
             return None
         direction, *rest = own.split("|")
         if len(rest) != 3:

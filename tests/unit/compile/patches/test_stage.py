@@ -13,6 +13,7 @@ from tests.support.written import (
     patch,
     proxy_config,
     service,
+    service_entry,
     sidecar,
     to,
     typed,
@@ -315,6 +316,24 @@ def test_clusters_at_a_seat_are_matched_without_its_name() -> None:
     }
     # It is nobody's alone.
     assert _cluster_changes({"cluster": {"name": "BlackHoleCluster"}}, "node") == set()
+
+
+@pytest.mark.parametrize(
+    ("spec", "hidden"),
+    [
+        ({}, "sni|443|api.example.com"),
+        ({"hosts": ["*.example.com"], "resolution": "DYNAMIC_DNS"}, "dynamic|443|*.example.com"),
+    ],
+)
+def test_the_ways_inside_the_proxy_are_hidden(spec: dict[str, Any], hidden: str) -> None:
+    entry = service_entry("api", {"number": 443, "name": "tls", "protocol": "TLS"}, **spec)
+    patches = [
+        patch("CLUSTER", "MERGE", {"connect_timeout": "7s"}),
+        patch("LISTENER", "MERGE", {"per_connection_buffer_limit_bytes": 7}),
+    ]
+    given = compiled(*WORLD, entry, envoy_filter("it", *patches), proxy="shop-0.default")
+    assert given.clusters[hidden].connect_timeout.seconds == 10
+    assert not given.listeners[hidden].HasField("per_connection_buffer_limit_bytes")
 
 
 def test_a_duration_replaces_as_a_whole() -> None:
