@@ -7,7 +7,7 @@ applications that listen on loopback alone work, and nothing on the network can 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -171,7 +171,7 @@ def build_cluster(view: ClusterView) -> XdsResource:
     _set_tls(cluster, view, policy, codec)
     proxy_protocol.apply(cluster, policy.proxy_protocol if policy else None)
     view.seat.open_inside(cluster)
-    return encode(view.cluster, cluster, _origins(view))
+    return encode(view.cluster, cluster, origins_of(view.origin, view.rules, view.mesh_config))
 
 
 def _locate(cluster: Cluster, view: ClusterView, balancer: LoadBalancerSettings | None) -> None:
@@ -271,12 +271,12 @@ def build_inbound_cluster(view: InboundClusterView) -> XdsResource:
     if not serving.is_socket(address):
         view.seat.open_inside(cluster, "::1" if ":" in address else "127.0.0.1")
     sidecars = [view.sidecar.key] if view.sidecar else []
-    return encode(name, cluster, [*_origins(view), *sidecars])
+    return encode(name, cluster, [*origins_of(view.origin, view.rules, view.mesh_config), *sidecars])
 
 
-def _origins(view: ClusterView | InboundClusterView) -> list[Key]:
-    mesh = [view.mesh_config.key] if view.mesh_config else []
-    return [view.origin, *(rule.key for rule in view.rules), *mesh]
+def origins_of(origin: Key, rules: Iterable[DestinationRule], mesh: MeshConfig | None) -> list[Key]:
+    """Returns what users wrote that shapes a cluster, whose service or workload ``origin`` is."""
+    return [origin, *(rule.key for rule in rules), *([mesh.key] if mesh else [])]
 
 
 def _one_endpoint(name: str, address: str, port: int) -> ClusterLoadAssignment:

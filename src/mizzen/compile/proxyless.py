@@ -96,13 +96,13 @@ def build_cluster(view: clusters.ClusterView, tls: bool) -> XdsResource:
     cluster = Cluster(name=view.cluster, type=Cluster.EDS, lb_policy=Cluster.ROUND_ROBIN)
     cluster.eds_cluster_config.eds_config.CopyFrom(ads())
     cluster.eds_cluster_config.service_name = view.cluster
-    policy = clusters.policy_for(view.rules, view.subset, view.port.number)
+    policy = clusters.policy_of(view)
     http = policy.connection_pool.http if policy and policy.connection_pool else None
     if http and http.http2_max_requests:
         cluster.circuit_breakers.thresholds.add(max_requests=uint32(http.http2_max_requests))
     if tls:
         cluster.transport_socket.CopyFrom(_tls(view))
-    return encode(view.cluster, cluster, [view.origin, *(rule.key for rule in view.rules)])
+    return encode(view.cluster, cluster, clusters.origins_of(view.origin, view.rules, view.mesh_config))
 
 
 def _tls(view: clusters.ClusterView) -> TransportSocket:

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from tests.support.compiled import Compiled, grpc_client
 from tests.support.worlds import instances_of, read, snapshot_of
-from tests.support.written import destination_rule, service, subset, to, virtual_service, workload
+from tests.support.written import destination_rule, mesh_config, service, subset, to, virtual_service, workload
 
 from mizzen.compile.compiler import Compiler
+from mizzen.compile.resource import CLUSTER as CLUSTER_TYPE
 from mizzen.control.views import Inputs, build_snapshot
 from mizzen.mesh.model import Snapshot
 from mizzen.registry.reports import Report
@@ -62,6 +63,14 @@ def test_how_many_requests_may_be_on_the_way_is_all_that_it_knows_of_a_pool() ->
     (limits,) = made.circuit_breakers.thresholds
     assert limits.max_requests.value == 7
     assert not limits.HasField("max_retries")
+
+
+def test_where_no_rule_says_it_the_meshs_policy_holds() -> None:
+    mesh = mesh_config(defaultTrafficPolicy={"connectionPool": {"http": {"http2MaxRequests": 9}}})
+    made = client(mesh)
+    (limits,) = made.clusters[CLUSTER].circuit_breakers.thresholds
+    assert limits.max_requests.value == 9
+    assert read(mesh)[0].key in made.resources[CLUSTER_TYPE][CLUSTER].origins
 
 
 def without_instances(snapshot_of_resources: Snapshot) -> Snapshot:
