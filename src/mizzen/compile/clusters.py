@@ -179,7 +179,7 @@ def _locate(cluster: Cluster, view: ClusterView, balancer: LoadBalancerSettings 
     if view.forwarded:
         locations.forward(cluster, insecure=True)  # origination.py says what is checked
     elif view.resolution is Resolution.ASKED and view.port.protocol.is_tls:
-        server_names.lead(cluster, server_names.way(view.seat, view.host, view.port.number))
+        locations.lead_inside(cluster, server_names.way(view.seat, view.host, view.port.number))
     elif view.resolution is Resolution.ASKED:
         locations.forward(cluster, insecure=True)
     elif view.resolution is Resolution.DIALLED:

@@ -53,6 +53,14 @@ def look_up(
     cluster.cluster_type.typed_config.CopyFrom(pack(config))
 
 
+def lead_inside(cluster: Cluster, listener: str) -> None:
+    """Has a cluster lead to a listener inside the proxy."""
+    cluster.type = Cluster.STATIC
+    cluster.load_assignment.cluster_name = cluster.name
+    endpoint = cluster.load_assignment.endpoints.add().lb_endpoints.add().endpoint
+    endpoint.address.envoy_internal_address.server_listener_name = listener
+
+
 def forward(cluster: Cluster, *, insecure: bool) -> None:
     """Has a cluster look up the name in each request: where capture is explicit, nobody has dialled an address.
 

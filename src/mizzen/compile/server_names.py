@@ -45,14 +45,6 @@ def way(seat: Seat, host: str, port: int) -> str:
     return seat.named(names.server_name_listener(port, host))
 
 
-def lead(cluster: Cluster, name: str) -> None:
-    """Has a cluster lead to a listener inside the proxy."""
-    cluster.type = Cluster.STATIC
-    cluster.load_assignment.cluster_name = cluster.name
-    endpoint = cluster.load_assignment.endpoints.add().lb_endpoints.add().endpoint
-    endpoint.address.envoy_internal_address.server_listener_name = name
-
-
 def build_listener(view: ServerNameView) -> XdsResource:
     """Builds the listener; a connection that asks for no name finds no address, and is closed."""
     listener = Listener(name=view.name, traffic_direction=TrafficDirection.OUTBOUND)

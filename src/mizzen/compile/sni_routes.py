@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mizzen.compile import names, pools
+from mizzen.compile import locations, names, pools
 from mizzen.compile.branches import name_reader
 from mizzen.compile.protos import duration
 from mizzen.compile.resource import XdsResource, encode
@@ -60,10 +60,8 @@ class SniClusterView:
 
 
 def build_sni_cluster(view: SniClusterView) -> XdsResource:
-    cluster = Cluster(name=view.name, type=Cluster.STATIC, connect_timeout=duration(pools.CONNECT_TIMEOUT))
-    cluster.load_assignment.cluster_name = view.name
-    endpoint = cluster.load_assignment.endpoints.add().lb_endpoints.add().endpoint
-    endpoint.address.envoy_internal_address.server_listener_name = view.name
+    cluster = Cluster(name=view.name, connect_timeout=duration(pools.CONNECT_TIMEOUT))
+    locations.lead_inside(cluster, view.name)
     pools.apply(cluster, None, pools.Codec.BYTES)
     return encode(view.name, cluster, [view.origin])
 
