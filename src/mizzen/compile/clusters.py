@@ -20,7 +20,6 @@ from mizzen.compile import (
     outliers,
     pools,
     proxy_protocol,
-    server_names,
     serving,
     tls,
 )
@@ -83,6 +82,11 @@ class ClusterView:
     @property
     def cluster(self) -> str:
         return self.seat.named(names.outbound_cluster(self.port.number, self.subset, self.host))
+
+    @property
+    def leads_inside(self) -> bool:
+        """Whether it leads to a listener inside the proxy, and a cluster behind that dials (server_names.py)."""
+        return self.resolution is Resolution.ASKED and self.port.protocol.is_tls
 
 
 def cluster_views(
@@ -154,10 +158,11 @@ def build_cluster(view: ClusterView) -> XdsResource:
     _locate(cluster, view, balancer)
     if (setting := localities.locality_setting(balancer, view.mesh_config)) and setting.distribute:
         cluster.common_lb_config.locality_weighted_lb_config.SetInParent()
-    outliers.apply(cluster, policy.outlier_detection if policy else None)
     _set_metadata(cluster, view)
-    pool = policy.connection_pool if policy else None
-    mesh = view.mesh_config.spec if view.mesh_config else NO_MESH_CONFIG
+    dialled = None if view.leads_inside else policy
+    outliers.apply(cluster, dialled.outlier_detection if dialled else None)
+    pool = dialled.connection_pool if dialled else None
+    mesh = view.mesh_config.spec if view.mesh_config and not view.leads_inside else NO_MESH_CONFIG
     codec = pools.outbound_codec(pool, view.port.protocol, mesh)
     pools.apply_mesh(cluster, mesh)
     pools.apply(
@@ -166,10 +171,10 @@ def build_cluster(view: ClusterView) -> XdsResource:
         codec,
         telling_caller=view.seat.shared,
         hashed=balancer.consistent_hash if balancer else None,
-        budget=pools.budget_of(policy),
+        budget=pools.budget_of(dialled),
     )
     _set_tls(cluster, view, policy, codec)
-    proxy_protocol.apply(cluster, policy.proxy_protocol if policy else None)
+    proxy_protocol.apply(cluster, dialled.proxy_protocol if dialled else None)
     view.seat.open_inside(cluster)
     return encode(view.cluster, cluster, origins_of(view.origin, view.rules, view.mesh_config))
 
@@ -178,8 +183,10 @@ def _locate(cluster: Cluster, view: ClusterView, balancer: LoadBalancerSettings 
     """Sets where a cluster finds its endpoints, and which of them it chooses."""
     if view.forwarded:
         locations.forward(cluster, insecure=True)  # origination.py says what is checked
-    elif view.resolution is Resolution.ASKED and view.port.protocol.is_tls:
-        locations.lead_inside(cluster, server_names.way(view.seat, view.host, view.port.number))
+    elif view.leads_inside:
+        locations.lead_inside(
+            cluster, view.seat.named(names.server_name_listener(view.port.number, view.subset, view.host))
+        )
     elif view.resolution is Resolution.ASKED:
         locations.forward(cluster, insecure=True)
     elif view.resolution is Resolution.DIALLED:

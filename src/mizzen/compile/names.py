@@ -51,9 +51,11 @@ def sni_listener(port: int, host: str) -> str:
     return f"{_READING}{port}|{host}"
 
 
-def server_name_listener(port: int, host: str) -> str:
-    """The listener inside a proxy that looks up the server name which a client of a TLS port asks for."""
-    return f"{_LOOKING_UP}{port}|{host}"
+def server_name_listener(port: int, subset: str, host: str) -> str:
+    """The listener inside a proxy that looks up the server name which a client of a TLS port asks for, and the cluster
+    behind it.
+    """
+    return f"{_LOOKING_UP}{port}|{subset}|{host}" if subset else f"{_LOOKING_UP}{port}|{host}"
 
 
 def service_route(host: str, port: int) -> str:

@@ -130,7 +130,7 @@ class _Policies:
         made = [builders.cluster(view) for view, _ in views if view.cluster not in elsewhere] + [
             builders.sni_cluster(view) for one in tcp for view in one.sni_clusters()
         ]
-        asked = [view for scoped in reached for view in _asked(scoped, seat)]
+        asked = [view for scoped in reached for view in server_names.views_of(scoped, seat, scope.mesh_config)]
         self.name_listeners: Named = by_name(map(builders.name_listener, asked))
         self.clusters: Named = by_name([*made, *map(builders.name_cluster, asked)])
         unassigned = {
@@ -369,10 +369,3 @@ class Outbound:
 
 def by_name(resources: Iterable[XdsResource]) -> dict[str, XdsResource]:
     return {resource.name: resource for resource in resources}
-
-
-def _asked(scoped: ScopedService, seat: Seat) -> Iterator[server_names.ServerNameView]:
-    service = scoped.service
-    for port in service.ports if service.resolution is Resolution.ASKED else ():
-        if port.protocol.is_tls:
-            yield server_names.ServerNameView(service.host, port.number, port.target, seat, service.origin)

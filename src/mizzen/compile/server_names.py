@@ -7,14 +7,19 @@ the name, and from there by that filter to a second cluster.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mizzen.compile import locations, names, pools
+from mizzen.compile import locations, names, outliers, pools, proxy_protocol
 from mizzen.compile.branches import name_reader
+from mizzen.compile.clusters import origins_of, policy_for
 from mizzen.compile.protos import duration
 from mizzen.compile.resource import XdsResource, encode, pack
 from mizzen.compile.seats import Seat
 from mizzen.compile.tcp_filters import tcp_proxy
+from mizzen.mesh.destination_rules import merged_subsets
+from mizzen.mesh.model import DestinationRule, MeshConfig, Resolution
+from mizzen.mesh.scope import ScopedService
 from mizzen.resources.key import Key
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
 from mizzen.stubs.envoy.config.core.v3.base_pb2 import TrafficDirection
@@ -32,17 +37,26 @@ class ServerNameView:
     host: str
     port: int
     target: int
+    subset: str
+    rules: tuple[DestinationRule, ...]
+    mesh_config: MeshConfig | None
     seat: Seat
     origin: Key
 
     @property
     def name(self) -> str:
-        return way(self.seat, self.host, self.port)
+        """The name of the listener, and of the cluster to which that leads."""
+        return self.seat.named(names.server_name_listener(self.port, self.subset, self.host))
 
 
-def way(seat: Seat, host: str, port: int) -> str:
-    """Returns the name of the listener for a port, and of the cluster to which that leads."""
-    return seat.named(names.server_name_listener(port, host))
+def views_of(scoped: ScopedService, seat: Seat, mesh: MeshConfig | None) -> Iterator[ServerNameView]:
+    """Yields the ways of a service, for each cluster that leads to one: that of all its servers, and those of subsets."""
+    service, rules = scoped.service, scoped.destination_rules
+    if service.resolution is not Resolution.ASKED:
+        return
+    for port in service.ports:
+        for subset in ("", *(one.name for one in merged_subsets(rules))) if port.protocol.is_tls else ():
+            yield ServerNameView(service.host, port.number, port.target, subset, rules, mesh, seat, service.origin)
 
 
 def build_listener(view: ServerNameView) -> XdsResource:
@@ -57,8 +71,14 @@ def build_listener(view: ServerNameView) -> XdsResource:
 
 
 def build_cluster(view: ServerNameView) -> XdsResource:
+    """Builds the cluster that dials; what rules and the mesh say of connections is for these."""
+    policy = policy_for(view.rules, view.subset, view.port, view.mesh_config)
     cluster = Cluster(name=view.name, connect_timeout=duration(pools.CONNECT_TIMEOUT))
     locations.forward(cluster, insecure=True)  # the TLS is the client's own, and it checks who answers
-    pools.apply(cluster, None, pools.Codec.BYTES)
+    outliers.apply(cluster, policy.outlier_detection if policy else None)
+    if view.mesh_config:
+        pools.apply_mesh(cluster, view.mesh_config.spec)
+    pools.apply(cluster, policy.connection_pool if policy else None, pools.Codec.BYTES)
+    proxy_protocol.apply(cluster, policy.proxy_protocol if policy else None)
     view.seat.open_inside(cluster)
-    return encode(view.name, cluster, [view.origin])
+    return encode(view.name, cluster, origins_of(view.origin, view.rules, view.mesh_config))

@@ -18,7 +18,7 @@ from tests.support.written import (
 )
 
 from mizzen.compile.compiler import Compiler
-from mizzen.compile.resource import LISTENER, ROUTES
+from mizzen.compile.resource import CLUSTER, LISTENER, ROUTES
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
 from mizzen.stubs.envoy.extensions.clusters.dns.v3.dns_cluster_pb2 import DnsCluster
 from mizzen.stubs.envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3.sni_dynamic_forward_proxy_pb2 import (
@@ -218,6 +218,41 @@ def test_a_server_name_is_looked_up_by_a_listener_inside_the_proxy(proxy: str) -
     assert passing.typed_config.Unpack(proxied)
     assert config.port_value == 8443
     assert made.clusters[proxied.cluster].cluster_type.name == "envoy.clusters.dynamic_forward_proxy"
+
+
+def test_what_rules_say_of_connections_by_server_name_is_for_those_that_leave_the_proxy() -> None:
+    port = {"number": 443, "name": "tls", "protocol": "TLS"}
+    mesh = mesh_config(connectTimeout="3s", tcpKeepalive={"probes": 4})
+    policy = {"connectionPool": {"tcp": {"maxConnections": 5}}, "proxyProtocol": {"version": "V2"}}
+    subset = {
+        "name": "few",
+        "trafficPolicy": {"connectionPool": {"tcp": {"maxConnections": 1, "connectTimeout": "2s"}}},
+    }
+    rule = destination_rule("api", host="*.example.com", trafficPolicy=policy, subsets=[subset])
+    made = compiled(service_entry("api", port, **WILD), workload("client"), rule, mesh)
+    expected = {
+        "outbound|443||*.example.com": (10, 0, 2**32 - 1, False),
+        "dynamic|443|*.example.com": (3, 4, 5, True),
+        "outbound|443|few|*.example.com": (10, 0, 2**32 - 1, False),
+        "dynamic|443|few|*.example.com": (2, 4, 1, True),
+    }
+    found = {
+        name: (
+            one.connect_timeout.seconds,
+            one.upstream_connection_options.tcp_keepalive.keepalive_probes.value,
+            one.circuit_breakers.thresholds[0].max_connections.value,
+            "proxy_protocol" in one.transport_socket.name,
+        )
+        for name, one in made.clusters.items()
+        if name in expected
+    }
+    assert found == expected
+    origins = {read(text)[0].key for text in (rule, mesh)}
+    assert origins <= set(made.resources[CLUSTER]["dynamic|443|*.example.com"].origins)
+    (locality,) = made.clusters["outbound|443|few|*.example.com"].load_assignment.endpoints
+    name = locality.lb_endpoints[0].endpoint.address.envoy_internal_address.server_listener_name
+    assert name == "dynamic|443|few|*.example.com"
+    assert name in made.listeners
 
 
 def test_in_a_node_proxy_each_seat_looks_names_up_by_itself() -> None:
