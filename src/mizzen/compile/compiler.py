@@ -296,7 +296,7 @@ class Compiler:
             yield from map(self._inside_listener, inside)
 
     def _own_clusters(self, instance: Instance, sidecar: Sidecar | None, outbound: Outbound) -> Iterator[XdsResource]:
-        yield self._passthrough(elsewhere.PassthroughView(instance.capture, outbound.seat))
+        yield self._passthrough(elsewhere.PassthroughView(instance.capture, outbound.seat, outbound.scope.mesh_config))
         yield elsewhere.build_black_hole()
         for port in instance.inbound:
             rules = outbound.inbound_rules.get(port.host, ())

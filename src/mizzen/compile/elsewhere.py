@@ -8,7 +8,7 @@ from mizzen.compile import locations, names, pools
 from mizzen.compile.protos import duration
 from mizzen.compile.resource import XdsResource, encode, pack
 from mizzen.compile.seats import ALONE, Seat
-from mizzen.mesh.model import Capture
+from mizzen.mesh.model import Capture, MeshConfig
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
 from mizzen.stubs.envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 
@@ -27,13 +27,14 @@ class PassthroughView:
 
     capture: Capture
     seat: Seat = ALONE
+    mesh_config: MeshConfig | None = None
 
 
 def build_passthrough(view: PassthroughView) -> XdsResource:
     """Builds the cluster for what the mesh does not know: where the application wanted to go.
 
     Where capture is transparent that is the connection's original destination; a forward proxy has only the name in
-    the request, and resolves it.
+    the request, and resolves it. The mesh says how long that may take (Istio 2.9).
     """
     name = view.seat.named(names.PASSTHROUGH)
     cluster = Cluster(name=name, connect_timeout=duration(pools.CONNECT_TIMEOUT))
@@ -45,10 +46,12 @@ def build_passthrough(view: PassthroughView) -> XdsResource:
         locations.forward(cluster, insecure=False)
         options.upstream_http_protocol_options.auto_sni = True
         options.upstream_http_protocol_options.auto_san_validation = True
+    if view.mesh_config:
+        pools.apply_mesh(cluster, view.mesh_config.spec)
     pools.apply(cluster, None, pools.Codec.BYTES)
     options.common_http_protocol_options.idle_timeout.CopyFrom(duration(_PASSTHROUGH_IDLE_TIMEOUT))
     options.use_downstream_protocol_config.SetInParent()
     options.use_downstream_protocol_config.http2_protocol_options.SetInParent()
     cluster.typed_extension_protocol_options[pools.HTTP_OPTIONS].CopyFrom(pack(options))
     view.seat.open_inside(cluster)
-    return encode(name, cluster)
+    return encode(name, cluster, [view.mesh_config.key] if view.mesh_config else [])

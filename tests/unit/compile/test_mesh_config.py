@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from tests.support.compiled import Compiled, compiled
+from tests.support.worlds import read
 from tests.support.written import (
     destination_rule,
     gateway,
@@ -17,6 +18,7 @@ from tests.support.written import (
 )
 
 from mizzen.compile.pools import HTTP_OPTIONS
+from mizzen.compile.resource import CLUSTER
 from mizzen.compile.retries import DEFAULT_CONDITIONS, NEVER_SENT_CONDITIONS
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
 from mizzen.stubs.envoy.config.listener.v3.listener_pb2 import Listener
@@ -54,6 +56,16 @@ def test_a_connection_has_the_meshs_time_to_be_made_unless_a_rule_says_another()
     assert reviews(connectTimeout="3s").connect_timeout.seconds == 3
     assert reviews(pool(connectTimeout="2s"), connectTimeout="3s").connect_timeout.seconds == 2
     assert world(proxy="reviews-0.default", connectTimeout="3s").clusters[INBOUND].connect_timeout.seconds == 3
+
+
+@pytest.mark.parametrize("capture", ["explicit", "transparent"])
+def test_what_the_mesh_says_of_connections_is_for_unknown_destinations_too(capture: str) -> None:
+    mesh = mesh_config(connectTimeout="3s", tcpKeepalive={"probes": 4})
+    made = compiled(*WORLD, mesh, capture=capture)
+    cluster = made.clusters["PassthroughCluster"]
+    assert cluster.connect_timeout.seconds == 3
+    assert cluster.upstream_connection_options.tcp_keepalive.keepalive_probes.value == 4
+    assert made.resources[CLUSTER]["PassthroughCluster"].origins == (read(mesh)[0].key,)
 
 
 def test_a_rule_replaces_each_part_of_keep_alive_by_itself() -> None:
