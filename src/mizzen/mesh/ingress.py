@@ -11,7 +11,8 @@ from dataclasses import replace
 from mizzen.mesh.model import Capture, InboundPort, Instance, Sidecar
 from mizzen.resources.sidecar import UNIX, IngressListener
 
-_OWN_ADDRESS = frozenset({"0.0.0.0", "[::]"})
+_ANY = "0.0.0.0"
+_OWN_ADDRESS = frozenset({_ANY, "[::]"})
 _LOOPBACK_V6 = "::1"
 
 
@@ -42,8 +43,18 @@ def _port(listener: IngressListener, declared: InboundPort | None, instance: Ins
         protocol=listener.port.speaks,
         application=application,
         endpoint=endpoint,
-        bind=(listener.bind or (instance.address if explicit else "0.0.0.0")) if opened else "",
+        bind=_opened_at(listener.bind, instance) if opened else "",
     )
+
+
+def _opened_at(written: str, instance: Instance) -> str:
+    """Returns where a port is opened.
+
+    Where capture is transparent the listener of a port at all addresses is that of services which are called there: Envoy has one
+    of an address, and who comes from elsewhere calls the instance's.
+    """
+    everywhere = written == _ANY and instance.capture is Capture.TRANSPARENT
+    return instance.address if everywhere or not written else written
 
 
 def _endpoint(written: str, declared: InboundPort, instance: Instance) -> tuple[str, int]:

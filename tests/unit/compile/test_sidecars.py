@@ -19,6 +19,7 @@ from tests.support.written import (
 from mizzen.compile.compiler import Compiler
 from mizzen.compile.resource import CLUSTER, ENDPOINTS, LISTENER, Resources
 from mizzen.mesh.model import Snapshot
+from mizzen.stubs.envoy.config.core.v3.base_pb2 import TrafficDirection
 
 PORT = {"number": 9080, "protocol": "HTTP", "name": "http"}
 WORLD = (
@@ -242,9 +243,19 @@ def test_two_of_one_host_never_share_a_socket_that_a_sidecar_opens() -> None:
     ingress = {"port": {**PORT, "number": 9090}, "captureMode": "NONE", "defaultEndpoint": "127.0.0.1:1"}
     for capture, exclusive in (("explicit", True), ("transparent", False)):
         found = compiled(*WORLD, sidecar(egress, ingress=[ingress]), capture=capture)
-        address = "127.0.0.1" if exclusive else "0.0.0.0"
+        address = "127.0.0.1" if exclusive else "10.99.0.2"
         opened = [found.listeners["127.0.0.1_9080"], found.listeners[f"{address}_9090"]]
         assert [one.HasField("enable_reuse_port") for one in opened] == [exclusive, exclusive]
+
+
+@pytest.mark.parametrize("bind", [{}, {"bind": "0.0.0.0"}])
+def test_a_port_that_is_opened_takes_no_place_of_services_on_it(bind: dict[str, Any]) -> None:
+    ingress = {"port": PORT, "captureMode": "NONE", "defaultEndpoint": "127.0.0.1:1", **bind}
+    found = compiled(*WORLD, sidecar(ingress=[ingress]), capture="transparent").listeners
+    assert found["0.0.0.0_9080"].traffic_direction == TrafficDirection.OUTBOUND
+    opened = found["10.99.0.2_9080"]
+    assert opened.traffic_direction == TrafficDirection.INBOUND
+    assert not opened.HasField("bind_to_port")
 
 
 def test_trap_21_what_nobody_knows_goes_nowhere_or_to_the_egress_proxy() -> None:
