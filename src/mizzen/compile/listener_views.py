@@ -76,7 +76,10 @@ def inbound(
     """
     if not instance.inbound:  # a listener needs at least one filter chain
         return
-    groups = [instance.inbound] if instance.capture is Capture.TRANSPARENT else [(port,) for port in instance.inbound]
+    explicit = instance.capture is Capture.EXPLICIT
+    # What no node has given a port of its own is called where a Sidecar opens it, and nowhere else.
+    given = [port for port in instance.inbound if not (port.bind and port.listen == port.number)]
+    groups = [(port,) for port in given] if explicit else [instance.inbound]
     for ports in groups:
         around = instance.around if any(port.published for port in ports) else NOWHERE
         yield InboundView(
@@ -84,7 +87,7 @@ def inbound(
         )
     for port in instance.inbound:
         own = replace(port, listen=port.number, published=False)
-        alone = instance.capture is Capture.EXPLICIT  # on its host, which it shares with others
+        alone = explicit  # on its host, which it shares with others
         if port.bind:
             yield InboundView(
                 port.bind, (own,), trust_domain, Capture.EXPLICIT, instance.origin, NOWHERE, seat, alone, manners

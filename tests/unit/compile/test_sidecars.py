@@ -248,6 +248,12 @@ def test_two_of_one_host_never_share_a_socket_that_a_sidecar_opens() -> None:
         assert [one.HasField("enable_reuse_port") for one in opened] == [exclusive, exclusive]
 
 
+def test_a_port_that_only_a_sidecar_knows_has_one_socket() -> None:
+    ingress = {"port": {**PORT, "number": 9090}, "bind": "127.0.0.9", "defaultEndpoint": "127.0.0.1:1"}
+    found = compiled(*WORLD, sidecar(ingress=[ingress]), capture="explicit").listeners
+    assert [name for name in found if name.endswith("_9090")] == ["127.0.0.9_9090"]
+
+
 @pytest.mark.parametrize("bind", [{}, {"bind": "0.0.0.0"}])
 def test_a_port_that_is_opened_takes_no_place_of_services_on_it(bind: dict[str, Any]) -> None:
     ingress = {"port": PORT, "captureMode": "NONE", "defaultEndpoint": "127.0.0.1:1", **bind}
