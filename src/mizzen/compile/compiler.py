@@ -286,13 +286,22 @@ class Compiler:
     def _inward(
         self, instance: Instance, serving: _Serving, outbound: Outbound, trust_domain: str
     ) -> Iterator[XdsResource]:
-        seat = outbound.seat
+        seat, mesh, manners = outbound.seat, outbound.scope.mesh_config, outbound.manners
+        origins = listener_views.served_by(instance, serving.sidecar, mesh)
         if not instance.closing:
-            views = listener_views.inbound(instance, trust_domain, seat, outbound.manners)
+            views = listener_views.inbound(instance, trust_domain, origins, seat, manners)
             yield from map(self._inbound_listener, views)
         if seat.shared:  # kept for neighbours, which may not have heard yet that it closes
-            mesh, read = outbound.scope.mesh_config, serving.reads
-            inside = listener_views.inside(instance, outbound.inbound_rules, seat, serving.sidecar, read, mesh=mesh)
+            inside = listener_views.inside(
+                instance,
+                outbound.inbound_rules,
+                origins,
+                seat,
+                serving.sidecar,
+                serving.reads,
+                mesh=mesh,
+                manners=manners,
+            )
             yield from map(self._inside_listener, inside)
 
     def _own_clusters(self, instance: Instance, sidecar: Sidecar | None, outbound: Outbound) -> Iterator[XdsResource]:

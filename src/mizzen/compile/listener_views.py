@@ -68,8 +68,15 @@ def _target(service: Service, port: ServicePort) -> Target:
     return Target(addresses or ((ANY_ADDRESS,) if anywhere else ()), port.protocol, service.origin, name)
 
 
+def served_by(instance: Instance, sidecar: Sidecar | None, mesh: MeshConfig | None) -> tuple[Key, ...]:
+    """Returns what users wrote that shapes the listeners of an instance's own ports."""
+    # Of most that a mesh is told there is nothing in a listener.
+    shaping = mesh if manners_of(mesh) != USUAL else None
+    return (instance.origin, *(one.key for one in (sidecar, shaping) if one))
+
+
 def inbound(
-    instance: Instance, trust_domain: str, seat: Seat = ALONE, manners: Manners = USUAL
+    instance: Instance, trust_domain: str, origins: tuple[Key, ...], seat: Seat = ALONE, manners: Manners = USUAL
 ) -> Iterator[InboundView]:
     """Yields the inbound listeners: one for all ports where capture is transparent, else one for each; and one for each port
     that a Sidecar has its proxies open.
@@ -83,25 +90,26 @@ def inbound(
     for ports in groups:
         around = instance.around if any(port.published for port in ports) else NOWHERE
         yield InboundView(
-            instance.address, ports, trust_domain, instance.capture, instance.origin, around, seat, manners=manners
+            instance.address, ports, trust_domain, instance.capture, origins, around, seat, manners=manners
         )
     for port in instance.inbound:
         own = replace(port, listen=port.number, published=False)
-        alone = explicit  # on its host, which it shares with others
-        if port.bind:
+        if port.bind:  # where capture is explicit it is on its host, which it shares with others
             yield InboundView(
-                port.bind, (own,), trust_domain, Capture.EXPLICIT, instance.origin, NOWHERE, seat, alone, manners
+                port.bind, (own,), trust_domain, Capture.EXPLICIT, origins, NOWHERE, seat, explicit, manners
             )
 
 
 def inside(
     instance: Instance,
     rules: Mapping[Host, tuple[DestinationRule, ...]],
+    origins: tuple[Key, ...],
     seat: Seat,
     sidecar: Sidecar | None = None,
     read: bool = False,
     *,
     mesh: MeshConfig | None = None,
+    manners: Manners = USUAL,
 ) -> Iterator[InsideView]:
     """Yields the internal listeners through which neighbours call an instance (see :mod:`mizzen.compile.seats`).
 
@@ -110,7 +118,7 @@ def inside(
     for port in instance.inbound:
         pool = pool_of(port, policy_for(rules.get(port.host, ()), "", port.service_port, mesh), sidecar)
         own_pass = read or port.protocol is Protocol.GRPC_WEB or bool(pool and pool.http)
-        yield InsideView(instance.id, port, seat, own_pass, instance.origin, manners_of(mesh))
+        yield InsideView(instance.id, port, seat, own_pass, origins, manners)
 
 
 def is_shared(address: str) -> bool:

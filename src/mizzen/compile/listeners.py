@@ -196,7 +196,7 @@ class InboundView:
     ports: tuple[InboundPort, ...]
     trust_domain: str
     capture: Capture
-    origin: Key
+    origins: tuple[Key, ...]
     around: Surroundings = NOWHERE
     seat: Seat = ALONE
     exclusive: bool = False
@@ -227,7 +227,7 @@ def build_inbound(view: InboundView) -> XdsResource:
         for chain in chains if transparent else ():
             chain.filter_chain_match.destination_port.value = inbound.number
         listener.filter_chains.extend(chains)
-    return encode(name, listener, [view.origin])
+    return encode(name, listener, view.origins)
 
 
 @dataclass(frozen=True)
@@ -241,7 +241,7 @@ class InsideView:
     port: InboundPort
     seat: Seat
     own_pass: bool
-    origin: Key
+    origins: tuple[Key, ...]
     manners: Manners = USUAL
 
 
@@ -256,8 +256,8 @@ def build_inside(view: InsideView) -> XdsResource:
     listener.internal_listener.SetInParent()
     if not view.own_pass or not view.port.protocol.may_be_http:
         listener.filter_chains.append(FilterChain(name=name, filters=[to_application(view.port, view.seat)]))
-        return encode(name, listener, [view.origin])
+        return encode(name, listener, view.origins)
     if view.port.protocol is Protocol.UNDECLARED:
         find_requests(listener)
     listener.filter_chains.extend(plaintext_chains(name, view.port, view.seat, view.manners, inside=True))
-    return encode(name, listener, [view.origin])
+    return encode(name, listener, view.origins)

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 from tests.support.compiled import Compiled, all_proxies, compiled
-from tests.support.worlds import read, snapshot_of
+from tests.support.worlds import NODE_PROXY, read, snapshot_of
 from tests.support.written import (
     destination_rule,
     gateway_workload,
+    mesh_config,
     service,
     sidecar,
     to,
@@ -20,6 +21,7 @@ from mizzen.compile.compiler import Compiler
 from mizzen.compile.resource import CLUSTER, ENDPOINTS, LISTENER, Resources
 from mizzen.mesh.model import Snapshot
 from mizzen.stubs.envoy.config.core.v3.base_pb2 import TrafficDirection
+from mizzen.stubs.envoy.config.listener.v3.listener_pb2 import Listener
 
 PORT = {"number": 9080, "protocol": "HTTP", "name": "http"}
 WORLD = (
@@ -246,6 +248,31 @@ def test_two_of_one_host_never_share_a_socket_that_a_sidecar_opens() -> None:
         address = "127.0.0.1" if exclusive else "10.99.0.2"
         opened = [found.listeners["127.0.0.1_9080"], found.listeners[f"{address}_9090"]]
         assert [one.HasField("enable_reuse_port") for one in opened] == [exclusive, exclusive]
+
+
+@pytest.mark.parametrize("capture", CAPTURES)
+def test_who_shapes_the_listeners_of_a_workloads_ports_is_told_with_them(capture: str) -> None:
+    retries = {"attempts": 1, "retryOn": "reset-before-request"}
+    written = {
+        "Sidecar": sidecar(ingress=[{"port": PORT}]),
+        "MeshConfig": mesh_config(defaultInboundHttpRetryPolicy=retries),
+    }
+
+    def origins(*texts: str) -> set[str]:
+        snapshot = snapshot_of(read(*WORLD, *texts), capture)
+        given = all_proxies(Compiler(), snapshot)[NODE_PROXY if capture == "node" else "near-0.default"]
+        found = {
+            key.kind
+            for name, one in given[LISTENER].items()
+            if Listener.FromString(one.body).traffic_direction == TrafficDirection.INBOUND
+            and (capture != "node" or name.startswith("near-0.default/"))
+            for key in one.origins
+        }
+        return found - {"Workload"}
+
+    assert origins() == origins(sidecar("./*"), mesh_config(connectTimeout="3s")) == set()
+    assert origins(written["Sidecar"]) == {"Sidecar"}
+    assert origins(*written.values()) == {"Sidecar", "MeshConfig"}
 
 
 def test_a_port_that_only_a_sidecar_knows_has_one_socket() -> None:
