@@ -66,6 +66,5 @@ class L4Routes:
     ) -> TcpRouteView:
         shares = shares_of(destinations, rule, server.spec.number, self.ports, ALONE)
         tunnel = self.tunnels.of(destinations, rule, server.spec.number)
-        return TcpRouteView(
-            name, shares[0][0], tuple(shares), tunnel=tunnel, origins=(server.gateway.key, *rule.origins)
-        )
+        origins = (server.gateway.key, *rule.origins, *tunnel.origins)
+        return TcpRouteView(name, shares[0][0], tuple(shares), tunnel=tunnel.settings, origins=origins)

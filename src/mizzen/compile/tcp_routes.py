@@ -149,16 +149,18 @@ class TcpRoutes:
         """Returns a route to destinations, or without any to the service that is called."""
         called = self._called(scoped, port)
         shares, origins = [(called, 1)], [scoped.service.origin]
-        tunnel = None if rule else self._tunnels.to(scoped.service.host, port)
         if rule:
             tunnel = self._tunnels.of(destinations, rule, port)
             shares = shares_of(destinations, rule, port, self._ports, self._seat)
             origins.append(rule.key)
+        else:
+            tunnel = self._tunnels.to(scoped.service.host, port)
+        origins += tunnel.origins
         limits = limits_of(scoped.destination_rules, port, self._mesh_config)
         if limits != _NO_LIMITS:
             origins += [one.key for one in scoped.destination_rules]
             origins += [self._mesh_config.key] if self._mesh_config else []
-        return TcpRouteView(name, called, tuple(shares), limits, tunnel, tuple(origins))
+        return TcpRouteView(name, called, tuple(shares), limits, tunnel.settings, tuple(origins))
 
     def _called(self, scoped: ScopedService, port: int) -> str:
         return self._seat.named(names.outbound_cluster(port, "", scoped.service.host))

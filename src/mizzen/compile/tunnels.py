@@ -6,13 +6,25 @@ The rule is for the host of that proxy; a route for TCP or TLS leads there what 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from mizzen.compile.clusters import policy_for
 from mizzen.mesh.model import DestinationRule, Host, VirtualService
 from mizzen.resources.destination_rule import TunnelSettings
 from mizzen.resources.hosts import resolve
+from mizzen.resources.key import Key
 from mizzen.resources.virtual_service import RouteDestination
 from mizzen.stubs.envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
+
+
+class Tunnel(NamedTuple):
+    """How connections go through a tunnel, None if they go through none, and the rules that say it."""
+
+    settings: TunnelSettings | None = None
+    origins: tuple[Key, ...] = ()
+
+
+NONE = Tunnel()
 
 
 class Tunnels:
@@ -24,12 +36,13 @@ class Tunnels:
         self._rules = {host: found for host, found in rules.items() if any(map(_mentions, found))}
         self._ports = ports
 
-    def to(self, host: Host, port: int, subset: str = "") -> TunnelSettings | None:
-        """Returns the tunnel to a port of a service, if there is one."""
-        policy = policy_for(self._rules[host], subset, port) if host in self._rules else None
-        return policy.tunnel if policy else None
+    def to(self, host: Host, port: int, subset: str = "") -> Tunnel:
+        """Returns the tunnel to a port of a service."""
+        rules = self._rules.get(host, ())
+        policy = policy_for(rules, subset, port) if rules else None
+        return Tunnel(policy.tunnel, tuple(one.key for one in rules)) if policy and policy.tunnel else NONE
 
-    def of(self, destinations: Iterable[RouteDestination], rule: VirtualService, called: int) -> TunnelSettings | None:
+    def of(self, destinations: Iterable[RouteDestination], rule: VirtualService, called: int) -> Tunnel:
         """Returns the tunnel of a route's destinations, which is the same for all (``resources.tunnel_references``)."""
         for one in (destination.destination for destination in destinations if self._rules):
             if one is None:
@@ -37,9 +50,10 @@ class Tunnels:
             host = resolve(one.host, rule.namespace).lower()
             known = self._ports.get(host, ())
             port = one.port.number if one.port else known[0] if len(known) == 1 else called
-            if tunnel := self.to(host, port, one.subset):
+            tunnel = self.to(host, port, one.subset)
+            if tunnel.settings:
                 return tunnel
-        return None
+        return NONE
 
 
 def _mentions(rule: DestinationRule) -> bool:

@@ -19,6 +19,8 @@ from tests.support.written import (
     workload,
 )
 
+from mizzen.compile.resource import FILTERS
+from mizzen.resources.key import Key
 from mizzen.resources.references import check_references
 from mizzen.stubs.envoy.config.cluster.v3.circuit_breaker_pb2 import CircuitBreakers
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
@@ -139,6 +141,7 @@ def test_members_take_no_header_before_tls() -> None:
 
 
 TUNNEL = {"tunnel": {"targetHost": "a.example.com", "targetPort": 443}}
+RULE = Key("DestinationRule", "default", "forward")
 
 
 def tunneled(made: Compiled, name: str) -> tuple[str, bool]:
@@ -152,6 +155,7 @@ def test_connections_go_through_the_tunnel_of_where_they_are_led() -> None:
     made = world(route, destination_rule("forward", trafficPolicy=TUNNEL))
     names = {one for one in made.filters if "bytes" in one}
     assert [tunneled(made, one) for one in names] == [("a.example.com:443", False)]
+    assert all(RULE in made.resources[FILTERS][one].origins for one in names)
     posted = {"tunnel": {**TUNNEL["tunnel"], "protocol": "POST"}}
     made = world(route, destination_rule("forward", trafficPolicy=posted))
     assert [tunneled(made, one) for one in names] == [("a.example.com:443", True)]
@@ -164,6 +168,8 @@ def test_a_gateway_tunnels_as_well() -> None:
     route = virtual_service("in", hosts=["*"], gateways=["edge"], http=[], tcp=[to("forward")])
     made = world(*edge, route, destination_rule("forward", trafficPolicy=TUNNEL), proxy="ingress-0.default")
     assert ("a.example.com:443", False) in [tunneled(made, name) for name in made.filters]
+    through = [name for name in made.filters if tunneled(made, name)[0]]
+    assert all(RULE in made.resources[FILTERS][name].origins for name in through)
 
 
 def test_the_destinations_of_a_route_share_a_tunnel() -> None:
