@@ -167,7 +167,7 @@ def transparent(
 def _shared(number: int, branches: Sequence[Branch], seat: Seat, manners: Manners, *, http: bool) -> OutboundView:
     # It does not depend on which services speak HTTP there, so that a new one leaves it alone.
     told_apart = tuple(one for one in branches if one.subnet or one.server_name)
-    rest = [one for one in branches if one not in told_apart]
+    rest = [one for one in branches if not (one.subnet or one.server_name)]
     # Of several that want all connections the first has them; `resources.entry_references` refuses the others.
     others = rest[0].route if rest else ""
     only_http = http and not others

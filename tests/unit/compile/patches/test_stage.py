@@ -22,6 +22,8 @@ from tests.support.written import (
 )
 
 from mizzen.compile.compiler import Compiler
+from mizzen.compile.patches.places import Subject
+from mizzen.compile.patches.selecting import Selection
 from mizzen.compile.rate_limits import is_slot
 from mizzen.compile.resource import CLUSTER, FILTERS, LISTENER, ROUTES
 from mizzen.mesh.model import Snapshot
@@ -603,12 +605,27 @@ def test_a_version_is_found_anywhere_in_what_a_proxy_config_says(version: str, m
     [
         ({"NAMESPACE": "default"}, True),
         ({"WORKLOAD_NAME": "shop", "INTERCEPTION_MODE": "REDIRECT"}, True),
+        ({"TRUST_DOMAIN": "cluster.local"}, True),
+        ({"TRUST_DOMAIN": "other"}, False),
         ({"NAMESPACE": "other"}, False),
         ({"NO_SUCH": ""}, False),
     ],
 )
 def test_a_proxy_is_matched_by_what_it_says_of_itself(metadata: dict[str, str], matches: bool) -> None:
     assert bool(_cluster_changes({"proxy": {"metadata": metadata}})) == matches
+
+
+@pytest.mark.parametrize(
+    ("match", "alike"),
+    [({}, True), ({"metadata": {"NAMESPACE": "default"}}, True), ({"metadata": {"NAME": "a"}}, False)],
+)
+def test_replicas_share_what_is_selected_unless_a_patch_tells_them_apart(match: dict[str, Any], alike: bool) -> None:
+    one = patch("CLUSTER", "MERGE", {"connect_timeout": "7s"}, **({"proxy": match} if match else {}))
+    given = snapshot_of(read(*WORLD, workload("many", replicas=3), envoy_filter("it", one)), "transparent")
+    selection = Selection()
+    for proxy in given.proxies.values():
+        selection.patches(given, Subject(proxy.instances[0]))
+    assert (len(selection._made) == 3) == alike
 
 
 def snapshot(*texts: str) -> Snapshot:
