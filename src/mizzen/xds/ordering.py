@@ -359,8 +359,9 @@ def _missing(type_url: TypeUrl, name: str, named: Callable[[], bool]) -> XdsReso
         return Missing.LEAVE
     if type_url not in PARENTS:
         return Missing.TELL
+    if not named():
+        return Missing.LEAVE
     # Here, because a node serves secrets alone, and would load the compiler with its start for nothing.
     from mizzen.compile.nothing import build_nothing
 
-    substitute = build_nothing(type_url, name)
-    return substitute if substitute and named() else Missing.LEAVE
+    return build_nothing(type_url, name)
