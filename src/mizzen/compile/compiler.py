@@ -18,7 +18,8 @@ from mizzen.compile import clusters, elsewhere, gateways, listener_views, listen
 from mizzen.compile.listener_views import Target
 from mizzen.compile.listeners import OutboundView
 from mizzen.compile.localities import Caller
-from mizzen.compile.outbound import Builders, Named, Outbound, by_name, kept, remember
+from mizzen.compile.memory import Named, by_name, kept, remember
+from mizzen.compile.outbound import Builders, Outbound
 from mizzen.compile.patches.patch import Patches, PatchId
 from mizzen.compile.patches.places import Subject
 from mizzen.compile.patches.selecting import Selection, reads_inbound

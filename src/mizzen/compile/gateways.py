@@ -7,18 +7,17 @@ mutual TLS, by its own identity, and by the DestinationRules that its namespace 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from functools import lru_cache, partial
+from functools import partial
 
 from mizzen.compile import elsewhere, gateway_listeners, gateway_routes, rate_limits
 from mizzen.compile.gateway_views import GatewayViews
-from mizzen.compile.outbound import Named, Outbound, by_name, kept, remember
+from mizzen.compile.memory import Named, by_name, kept, remember
+from mizzen.compile.outbound import Outbound
 from mizzen.compile.resource import CLUSTER, ENDPOINTS, FILTERS, LISTENER, ROUTES, Resources, XdsResource
 from mizzen.compile.tcp_routes import build_tcp_route
 from mizzen.mesh.delegates import with_delegates
 from mizzen.mesh.model import Instance, RateLimit, Snapshot
 from mizzen.mesh.rate_limits import limit_of
-
-_REMEMBERED = 65536
 
 
 class Builder:
@@ -26,7 +25,7 @@ class Builder:
 
     def __init__(self) -> None:
         self._listener = remember(gateway_listeners.build_gateway_listener)
-        host = lru_cache(maxsize=_REMEMBERED)(gateway_routes.build_gateway_host)
+        host = remember(gateway_routes.build_gateway_host)
         self._routes = remember(partial(gateway_routes.build_gateway_routes, build=host))
         self._filter = remember(build_tcp_route)
         self._local_limit = remember(rate_limits.build_local)

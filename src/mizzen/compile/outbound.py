@@ -8,10 +8,9 @@ namespaces. A new one takes over from the one before it what is equal, as the sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
-from typing import TypeVar
+from functools import partial
 
 from mizzen.compile import (
     clusters,
@@ -31,6 +30,7 @@ from mizzen.compile.http_connections import manners_of
 from mizzen.compile.listener_views import Target
 from mizzen.compile.listeners import OutboundView, SeatOutboundView
 from mizzen.compile.localities import ANYBODY, Caller, LocalityPolicy
+from mizzen.compile.memory import Named, by_name, kept, remember
 from mizzen.compile.resource import XdsResource
 from mizzen.compile.route_views import RouteViews, asked_labels
 from mizzen.compile.routes import RoutesView, Source
@@ -48,11 +48,6 @@ from mizzen.mesh.rerouting import only_routes_differ
 from mizzen.mesh.scope import Scope, ScopedService
 from mizzen.resources.credentials import names_secrets
 
-ViewT = TypeVar("ViewT")
-ValueT = TypeVar("ValueT")
-Named = Mapping[str, XdsResource]
-_REMEMBERED = 65536
-
 
 class Builders:
     """The building functions, each with a memory of what it built from which view."""
@@ -67,18 +62,7 @@ class Builders:
         self.sni_cluster = remember(sni_routes.build_sni_cluster)
         self.name_listener = remember(server_names.build_listener)
         self.name_cluster = remember(server_names.build_cluster)
-        host = lru_cache(maxsize=_REMEMBERED)(routes.build_host)
-        self.routes = remember(partial(routes.build_routes, build=host))
-
-
-def remember(build: Callable[[ViewT], XdsResource]) -> Callable[[ViewT], XdsResource]:
-    remembered: Callable[[ViewT], XdsResource] = lru_cache(maxsize=_REMEMBERED)(build)
-    return remembered
-
-
-def kept(new: ValueT, before: ValueT | None) -> ValueT:
-    """Returns the earlier of two equal values: who holds it need not look through the later one."""
-    return before if before is not None and new == before else new
+        self.routes = remember(partial(routes.build_routes, build=remember(routes.build_host)))
 
 
 @dataclass(frozen=True)
@@ -365,7 +349,3 @@ class Outbound:
         main = self.views.of_forward_proxy(source)
         ports = [one.views.of_forward_proxy(source) for one in self._ports if one.at_services]
         return replace(main, hosts=(*main.hosts, *(host for one in ports for host in one.hosts)))
-
-
-def by_name(resources: Iterable[XdsResource]) -> dict[str, XdsResource]:
-    return {resource.name: resource for resource in resources}

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, TypeAlias
 
+from mizzen.compile.memory import Named, remember
 from mizzen.compile.patches.clusters import TARGETS as CLUSTER_TARGETS
 from mizzen.compile.patches.clusters import ClusterView, PatchedCluster, for_cluster, patch_cluster
 from mizzen.compile.patches.filters import merge_discovered
@@ -24,10 +24,8 @@ from mizzen.compile.resource import CLUSTER, FILTERS, LISTENER, ROUTES, Resource
 from mizzen.stubs.envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from mizzen.stubs.envoy.config.route.v3.route_pb2 import RouteConfiguration
 
-Named: TypeAlias = Mapping[str, XdsResource]
 Hits: TypeAlias = frozenset[PatchId]
 _NONE: Hits = frozenset()
-_REMEMBERED = 65536
 
 
 @dataclass(frozen=True)
@@ -92,10 +90,10 @@ class Patcher:
     """Applies patches, and remembers what it made from what."""
 
     def __init__(self) -> None:
-        self._listener = lru_cache(maxsize=_REMEMBERED)(patch_listener)
-        self._cluster = lru_cache(maxsize=_REMEMBERED)(patch_cluster)
-        self._routes = lru_cache(maxsize=_REMEMBERED)(patch_route_configuration)
-        self._filter = lru_cache(maxsize=_REMEMBERED)(patch_filter)
+        self._listener = remember(patch_listener)
+        self._cluster = remember(patch_cluster)
+        self._routes = remember(patch_route_configuration)
+        self._filter = remember(patch_filter)
         self._done: dict[tuple[str, str], _Done] = {}
 
     def keep(self, served: Collection[tuple[str, str]]) -> None:
