@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from mizzen.compile.patches import matching
-from mizzen.compile.patches.patch import Patch, Patches, PatchId
+from mizzen.compile.patches.patch import Patch, Patched, Patches, PatchId, changed
 from mizzen.compile.patches.places import ClusterPlace
-from mizzen.compile.resource import XdsResource, encode
+from mizzen.compile.resource import XdsResource
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
 
 TARGETS = frozenset({"CLUSTER"})
@@ -24,31 +24,20 @@ class ClusterView:
     patches: Patches
 
 
-@dataclass(frozen=True)
-class PatchedCluster:
-    """What became of a cluster; None if it is removed."""
-
-    resource: XdsResource | None
-    hits: frozenset[PatchId] = frozenset()
-
-
 def for_cluster(patches: Patches, place: ClusterPlace) -> Patches:
     """Returns those patches that change a cluster that there is."""
     return tuple(one for one in patches if one.operation != "ADD" and matching.at_cluster(one, place))
 
 
-def patch_cluster(view: ClusterView) -> PatchedCluster:
+def patch_cluster(view: ClusterView) -> Patched:
     cluster = Cluster.FromString(view.resource.body)
     hits: set[PatchId] = set()
     for patch in view.patches:
         if patch.operation == "REMOVE":
-            return PatchedCluster(None, frozenset({*hits, patch.id}))
+            return Patched(None, frozenset({*hits, patch.id}))
         if _merge(cluster, patch):
             hits.add(patch.id)
-    if not hits:
-        return PatchedCluster(view.resource)
-    origins = [*view.resource.origins, *(key for key, _ in hits)]
-    return PatchedCluster(encode(view.resource.name, cluster, origins), frozenset(hits))
+    return changed(view.resource, cluster, hits)
 
 
 def _merge(cluster: Cluster, patch: Patch) -> bool:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mizzen.compile.patches import matching
 from mizzen.compile.patches.filters import Marks, patch_network_filters
 from mizzen.compile.patches.lists import apply_to_list, rewrite
-from mizzen.compile.patches.patch import Patch, Patches, PatchId
+from mizzen.compile.patches.patch import Patched, Patches, changed
 from mizzen.compile.patches.places import INBOUND, ListenerPlace, inbound_routes
 from mizzen.compile.patches.routes import TARGETS as ROUTE_TARGETS
-from mizzen.compile.patches.routes import patch_routes
-from mizzen.compile.resource import XdsResource, encode, pack
+from mizzen.compile.patches.routes import PatchHost, patch_host, patch_routes
+from mizzen.compile.resource import XdsResource, pack
 from mizzen.stubs.envoy.config.listener.v3.listener_components_pb2 import FilterChain
 from mizzen.stubs.envoy.config.listener.v3.listener_pb2 import Listener
 from mizzen.stubs.envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
@@ -32,43 +31,27 @@ class ListenerView:
     prefix: str = ""
 
 
-@dataclass(frozen=True)
-class PatchedListener:
-    """What became of a listener; None if it is removed.
-
-    ``filters`` are those that come by themselves and are to be changed, each with the patches for it.
-    """
-
-    resource: XdsResource | None
-    hits: frozenset[PatchId] = frozenset()
-    filters: tuple[tuple[str, Patches], ...] = ()
-
-
-def patch_listener(view: ListenerView) -> PatchedListener:
-    """Changes a listener."""
+def patch_listener(view: ListenerView, host: PatchHost = patch_host) -> Patched:
+    """Changes a listener; virtual hosts in it are changed by ``host``."""
     listener = Listener.FromString(view.resource.body)
     marks = Marks()
     if view.place.context == INBOUND:
-        _patch_inline_routes(listener, view, marks)
+        _patch_inline_routes(listener, view, marks, host)
     own = [one for one in view.patches if one.target == "LISTENER" and matching.at_listener(one, view.place)]
     for patch in own:
         if patch.operation == "ADD":
             continue
         marks.hits.add(patch.id)
         if patch.operation == "REMOVE":
-            return PatchedListener(None, frozenset(marks.hits))
+            return Patched(None, frozenset(marks.hits))
         patch.merge_into(listener)
     _patch_listener_filters(listener, view, marks)
     _patch_chains(listener, view, marks)
-    if not marks.hits:
-        return PatchedListener(view.resource)
-    origins = [*view.resource.origins, *(key for key, _ in marks.hits)]
-    changed = encode(view.resource.name, listener, origins)
     filters = tuple((name, tuple(patches)) for name, patches in marks.discovered.items())
-    return PatchedListener(changed, frozenset(marks.hits), filters)
+    return replace(changed(view.resource, listener, marks.hits), filters=filters)
 
 
-def _patch_inline_routes(listener: Listener, view: ListenerView, marks: Marks) -> None:
+def _patch_inline_routes(listener: Listener, view: ListenerView, marks: Marks, host: PatchHost) -> None:
     patches = [one for one in view.patches if one.target in ROUTE_TARGETS]
     for chain in listener.filter_chains if patches else ():
         for filter_ in chain.filters:
@@ -76,7 +59,7 @@ def _patch_inline_routes(listener: Listener, view: ListenerView, marks: Marks) -
                 continue
             manager = HttpConnectionManager.FromString(filter_.typed_config.value)
             place = inbound_routes(manager.route_config.name.removeprefix(view.prefix))
-            if hits := patch_routes(manager.route_config, place, patches):
+            if hits := patch_routes(manager.route_config, place, patches, host):
                 marks.hits |= hits
                 filter_.typed_config.CopyFrom(pack(manager))
 
@@ -103,10 +86,8 @@ def _patch_listener_filters(listener: Listener, view: ListenerView, marks: Marks
 
 
 def _patch_chains(listener: Listener, view: ListenerView, marks: Marks) -> None:
-    kept = [chain for chain in listener.filter_chains if _patch_chain(chain, view, view.patches, marks)]
-    if listener.HasField("default_filter_chain") and not _patch_chain(
-        listener.default_filter_chain, view, view.patches, marks
-    ):
+    kept = [chain for chain in listener.filter_chains if _patch_chain(chain, view, marks)]
+    if listener.HasField("default_filter_chain") and not _patch_chain(listener.default_filter_chain, view, marks):
         listener.ClearField("default_filter_chain")
     for patch in view.patches:
         if patch.target == "FILTER_CHAIN" and patch.operation == "ADD" and matching.at_listener(patch, view.place):
@@ -116,9 +97,9 @@ def _patch_chains(listener: Listener, view: ListenerView, marks: Marks) -> None:
         rewrite(listener.filter_chains, kept)
 
 
-def _patch_chain(chain: FilterChain, view: ListenerView, patches: Sequence[Patch], marks: Marks) -> bool:
+def _patch_chain(chain: FilterChain, view: ListenerView, marks: Marks) -> bool:
     """Changes a filter chain; tells whether it stays."""
-    for patch in patches:
+    for patch in view.patches:
         if patch.target != "FILTER_CHAIN" or patch.operation == "ADD":
             continue
         if matching.at_chain(patch, view.place, chain):
@@ -126,5 +107,5 @@ def _patch_chain(chain: FilterChain, view: ListenerView, patches: Sequence[Patch
             if patch.operation == "REMOVE":
                 return False
             patch.merge_into(chain)
-    patch_network_filters(chain, view.place, patches, marks)
+    patch_network_filters(chain, view.place, view.patches, marks)
     return True

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, MutableSequence
-from typing import Any, TypeVar
+from typing import Any
 
 from mizzen.compile.patches.patch import Patch
-
-MessageT = TypeVar("MessageT", bound=Any)
 
 
 def rewrite(field: Any, messages: Iterable[Any]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from google.protobuf.message import Message
 
 from mizzen.compile import names
+from mizzen.compile.resource import XdsResource, encode
 from mizzen.compile.seats import Seat
 from mizzen.envoy_api.json_form import build
 from mizzen.envoy_api.merging import merge
@@ -60,6 +61,26 @@ class Patch:
 
 
 Patches: TypeAlias = tuple[Patch, ...]
+
+
+@dataclass(frozen=True)
+class Patched:
+    """What became of a resource, which is None if it is removed, and the patches that changed something.
+
+    ``filters`` are those that come by themselves and are to be changed, each with the patches for it.
+    """
+
+    resource: XdsResource | None
+    hits: frozenset[PatchId] = frozenset()
+    filters: tuple[tuple[str, Patches], ...] = ()
+
+
+def changed(resource: XdsResource, message: Message, hits: Collection[PatchId]) -> Patched:
+    """Returns what became of a resource that is this message now; without ``hits`` it is as it was."""
+    if not hits:
+        return Patched(resource)
+    origins = [*resource.origins, *(key for key, _ in hits)]
+    return Patched(encode(resource.name, message, origins), frozenset(hits))
 
 
 def patches_of(filters: Iterable[EnvoyFilter], metadata: Mapping[str, str], seat: Seat) -> Patches:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
 
 from mizzen.compile.patches import matching
 from mizzen.compile.patches.lists import apply_to_list, rewrite
@@ -15,8 +15,29 @@ from mizzen.stubs.envoy.config.route.v3.route_pb2 import RouteConfiguration
 TARGETS = frozenset({"ROUTE_CONFIGURATION", "VIRTUAL_HOST", "HTTP_ROUTE"})
 
 
-def patch_routes(config: RouteConfiguration, place: RoutesPlace, patches: Sequence[Patch]) -> set[PatchId]:
-    """Changes a route configuration; returns the patches that changed something in it."""
+class HostView(NamedTuple):
+    """Everything that a patched virtual host depends on, itself encoded; the patches are those for its place."""
+
+    body: bytes
+    patches: Patches
+
+
+PatchHost: TypeAlias = Callable[[HostView], tuple[VirtualHost | None, frozenset[PatchId]]]
+
+
+def patch_host(view: HostView) -> tuple[VirtualHost | None, frozenset[PatchId]]:
+    """Returns what becomes of a virtual host, None if it is removed, and the patches that changed something in it."""
+    hits: set[PatchId] = set()
+    return _patch_host(VirtualHost.FromString(view.body), view.patches, hits), frozenset(hits)
+
+
+def patch_routes(
+    config: RouteConfiguration, place: RoutesPlace, patches: Sequence[Patch], build: PatchHost = patch_host
+) -> set[PatchId]:
+    """Changes a route configuration; returns the patches that changed something in it.
+
+    Its virtual hosts are made by ``build``: of a thousand most are as they were before.
+    """
     hits: set[PatchId] = set()
     for patch in patches:
         if patch.target == "ROUTE_CONFIGURATION" and matching.at_routes(patch, place):
@@ -29,7 +50,7 @@ def patch_routes(config: RouteConfiguration, place: RoutesPlace, patches: Sequen
         here = everywhere
         if here is None:
             here = tuple(patch for patch in of_hosts if matching.at_routes(patch, place, host))
-        left, found = _patched(host.SerializeToString(deterministic=True), here) if here else (host, frozenset())
+        left, found = build(HostView(host.SerializeToString(deterministic=True), here)) if here else (host, frozenset())
         hits |= found
         if left is not None:
             hosts.append(left)
@@ -40,13 +61,6 @@ def patch_routes(config: RouteConfiguration, place: RoutesPlace, patches: Sequen
     if hits:
         rewrite(config.virtual_hosts, hosts)
     return hits
-
-
-@lru_cache(maxsize=65536)
-def _patched(host: bytes, patches: Patches) -> tuple[VirtualHost | None, frozenset[PatchId]]:
-    """Returns what becomes of an encoded virtual host: of a thousand in a configuration most are as they were before."""
-    hits: set[PatchId] = set()
-    return _patch_host(VirtualHost.FromString(host), patches, hits), frozenset(hits)
 
 
 def _patch_host(host: VirtualHost, patches: Sequence[Patch], hits: set[PatchId]) -> VirtualHost | None:

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias
 
 from mizzen.compile.memory import Named, remember
 from mizzen.compile.patches.clusters import TARGETS as CLUSTER_TARGETS
-from mizzen.compile.patches.clusters import ClusterView, PatchedCluster, for_cluster, patch_cluster
+from mizzen.compile.patches.clusters import ClusterView, for_cluster, patch_cluster
 from mizzen.compile.patches.filters import merge_discovered
 from mizzen.compile.patches.listeners import TARGETS as LISTENER_TARGETS
-from mizzen.compile.patches.listeners import ListenerView, PatchedListener, patch_listener
+from mizzen.compile.patches.listeners import ListenerView, patch_listener
 from mizzen.compile.patches.matching import added_in, in_context
-from mizzen.compile.patches.patch import Patch, Patches, PatchId
+from mizzen.compile.patches.patch import Patch, Patched, Patches, PatchId, changed
 from mizzen.compile.patches.places import INBOUND, RoutesPlace, Subject
 from mizzen.compile.patches.routes import TARGETS as ROUTE_TARGETS
-from mizzen.compile.patches.routes import patch_routes
+from mizzen.compile.patches.routes import PatchHost, patch_host, patch_routes
 from mizzen.compile.resource import CLUSTER, FILTERS, LISTENER, ROUTES, Resources, TypeUrl, XdsResource, encode
 from mizzen.stubs.envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from mizzen.stubs.envoy.config.route.v3.route_pb2 import RouteConfiguration
@@ -45,18 +46,14 @@ class FilterView:
     patches: Patches
 
 
-def patch_route_configuration(view: RoutesView) -> tuple[XdsResource, Hits]:
+def patch_route_configuration(view: RoutesView, host: PatchHost = patch_host) -> Patched:
     config = RouteConfiguration.FromString(view.resource.body)
-    hits = patch_routes(config, view.place, view.patches)
-    if not hits:
-        return view.resource, _NONE
-    return encode(view.resource.name, config, [*view.resource.origins, *(key for key, _ in hits)]), frozenset(hits)
+    return changed(view.resource, config, patch_routes(config, view.place, view.patches, host))
 
 
-def patch_filter(view: FilterView) -> XdsResource:
+def patch_filter(view: FilterView) -> Patched:
     config = TypedExtensionConfig.FromString(view.resource.body)
-    merged = [patch.key for patch in view.patches if merge_discovered(config, patch)]
-    return encode(view.resource.name, config, [*view.resource.origins, *merged]) if merged else view.resource
+    return changed(view.resource, config, [patch.id for patch in view.patches if merge_discovered(config, patch)])
 
 
 @dataclass
@@ -90,9 +87,10 @@ class Patcher:
     """Applies patches, and remembers what it made from what."""
 
     def __init__(self) -> None:
-        self._listener = remember(patch_listener)
+        host = remember(patch_host)
+        self._listener = remember(partial(patch_listener, host=host))
         self._cluster = remember(patch_cluster)
-        self._routes = remember(patch_route_configuration)
+        self._routes = remember(partial(patch_route_configuration, host=host))
         self._filter = remember(patch_filter)
         self._done: dict[tuple[str, str], _Done] = {}
 
@@ -133,7 +131,7 @@ class Patcher:
             # What all seats of a proxy share belongs to none of them.
             place = subject.cluster(name)
             if mine := for_cluster(patches, place) if place else ():
-                result: PatchedCluster = self._cluster(ClusterView(resource, mine))
+                result = self._cluster(ClusterView(resource, mine))
                 hits |= result.hits
                 _put(made, name, result.resource)
         for patch in _added(patches, subject):
@@ -154,7 +152,7 @@ class Patcher:
             known = of_all if place.context == INBOUND else of_listeners
             if mine := tuple(one for one in known if in_context(one, place.context)):
                 view = ListenerView(resource, place, mine, done.subject.seat.prefix)
-                result: PatchedListener = self._listener(view)
+                result = self._listener(view)
                 hits |= result.hits
                 filters.update(result.filters)
                 _put(made, name, result.resource)
@@ -169,8 +167,9 @@ class Patcher:
             return named, _NONE
         made, hits = dict(named), set[PatchId]()
         for name, resource in named.items():
-            made[name], found = self._routes(RoutesView(resource, done.subject.routes(name), mine))
-            hits |= found
+            result = self._routes(RoutesView(resource, done.subject.routes(name), mine))
+            hits |= result.hits
+            _put(made, name, result.resource)
         return made, frozenset(hits)
 
     def _filters(self, done: _Done, named: Named) -> tuple[Named, Hits]:
@@ -178,7 +177,8 @@ class Patcher:
         made, hits = dict(named), set[PatchId]()
         for name, patches in done.filters.items():
             if name in named:
-                made[name] = self._filter(FilterView(named[name], patches))
+                # Its listener has counted these patches already.
+                _put(made, name, self._filter(FilterView(named[name], patches)).resource)
         for patch in added:
             _add(made, hits, patch, patch.message())
         return made if added or done.filters else named, frozenset(hits)
