@@ -1,10 +1,11 @@
 """Puts the parts together: (proxy, snapshot) to all xDS resources of the proxy.
 
 A proxy has what each of its instances has: a sidecar those of one, a node proxy those of all that run on its host, told
-apart by their seats. What an instance may call is what its namespace sees, or what its Sidecar selects of it. Each part is a pure function of its view, and the Compiler remembers what it built from which
-view. Two proxies with equal views share the encoded resource; a new snapshot re-makes only what has a new view; what a
-proxy has as before is given as the same objects as before. A Compiler that has just started gives the same answer as one
-that has run for a year.
+apart by their seats. What an instance may call is what its namespace sees, or what its Sidecar selects of it.
+
+Each part is a pure function of its view, and the Compiler remembers what it built from which view. Two proxies with equal
+views share the encoded resource; a new snapshot re-makes only what has a new view; what a proxy has as before is given as the
+same objects as before. A Compiler that has just started gives the same answer as one that has run for a year.
 """
 
 from __future__ import annotations

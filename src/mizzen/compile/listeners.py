@@ -204,7 +204,9 @@ class InboundView:
 
 
 def build_inbound(view: InboundView) -> XdsResource:
-    """Builds an inbound listener: only mutual TLS, only declared ports; but see :func:`~mizzen.compile.inbound_chains.published_chains`."""
+    """Builds an inbound listener: only mutual TLS, only declared ports; but what is published is called in plaintext, too
+    (inbound_chains.py).
+    """
     transparent = view.capture is Capture.TRANSPARENT
     if transparent:
         name, address, port = names.VIRTUAL_INBOUND, ANY_ADDRESS, names.INBOUND_CAPTURE_PORT

@@ -55,7 +55,8 @@ def apply_action(
 ) -> None:
     """Sets what a route does: redirect, answer directly, or pass on; ``port`` is the port that clients call.
 
-    ``hashed`` are the clusters that choose endpoints by hash; ``mesh`` has the default retries; ``secure`` says that clients speak TLS to this proxy.
+    ``hashed`` are the clusters that choose endpoints by hash; ``mesh`` has the default retries; ``secure`` says that clients
+    speak TLS to this proxy.
     """
     if rule.redirect:
         route.redirect.CopyFrom(_redirect(rule.redirect, port, "https" if secure else "http"))
