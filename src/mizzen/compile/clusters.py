@@ -1,4 +1,4 @@
-"""Clusters: one for each port of each service and subset, one for each inbound port, and the two for everything else.
+"""Clusters: one for each port of each service and subset, and one for each inbound port.
 
 The defaults are Istio's (2.9): least request, no hidden limits, ten seconds to connect. On purpose not Istio's: a sidecar
 reaches its application on 127.0.0.1 and not on the workload's address (Istio's inboundTrafficPolicy LOCALHOST), so that
@@ -84,6 +84,10 @@ class ClusterView:
         return self.seat.named(names.outbound_cluster(self.port.number, self.subset, self.host))
 
     @property
+    def mesh(self) -> MeshConfigSpec:
+        return self.mesh_config.spec if self.mesh_config else NO_MESH_CONFIG
+
+    @property
     def leads_inside(self) -> bool:
         """Whether it leads to a listener inside the proxy, and a cluster behind that dials (server_names.py)."""
         return self.resolution is Resolution.ASKED and self.port.protocol.is_tls
@@ -162,7 +166,7 @@ def build_cluster(view: ClusterView) -> XdsResource:
     dialled = None if view.leads_inside else policy
     outliers.apply(cluster, dialled.outlier_detection if dialled else None)
     pool = dialled.connection_pool if dialled else None
-    mesh = view.mesh_config.spec if view.mesh_config and not view.leads_inside else NO_MESH_CONFIG
+    mesh = NO_MESH_CONFIG if view.leads_inside else view.mesh
     codec = pools.outbound_codec(pool, view.port.protocol, mesh)
     pools.apply_mesh(cluster, mesh)
     pools.apply(
@@ -199,8 +203,8 @@ def _locate(cluster: Cluster, view: ClusterView, balancer: LoadBalancerSettings 
             locations.tell(cluster)
         else:
             one = view.resolution is Resolution.DNS_ROUND_ROBIN
-            mesh = view.mesh_config.spec if view.mesh_config else NO_MESH_CONFIG
-            locations.look_up(cluster, view.named, view.spread, one_at_a_time=one, refresh=mesh.dns_refresh_rate)
+            refresh = view.mesh.dns_refresh_rate
+            locations.look_up(cluster, view.named, view.spread, one_at_a_time=one, refresh=refresh)
 
 
 def _set_tls(cluster: Cluster, view: ClusterView, policy: TrafficPolicy | None, codec: pools.Codec) -> None:

@@ -12,6 +12,16 @@ from mizzen.resources.hosts import resolve
 from mizzen.resources.virtual_service import Destination
 
 
+def called_at(
+    destination: Destination, rule: VirtualService, called: int, ports: Mapping[Host, tuple[int, ...]]
+) -> tuple[Host, int]:
+    """Returns the host and the port of a destination; ``called`` and ``ports`` are as for :func:`cluster_of`."""
+    host = resolve(destination.host, rule.namespace).lower()
+    known = ports.get(host, ())
+    # Stated, or the only one that the service has, or the one that the client called (Istio 2.3).
+    return host, destination.port.number if destination.port else known[0] if len(known) == 1 else called
+
+
 def cluster_of(
     destination: Destination | None,
     rule: VirtualService,
@@ -22,10 +32,7 @@ def cluster_of(
     """Returns the name of a destination's cluster; ``called`` is the port that clients call, ``ports`` those of services."""
     if destination is None:  # refused when it was written
         raise ValueError(f"{rule.key}: a route has no destination")
-    host = resolve(destination.host, rule.namespace).lower()
-    known = ports.get(host, ())
-    # Stated, or the only one that the service has, or the one that the client called (Istio 2.3).
-    port = destination.port.number if destination.port else known[0] if len(known) == 1 else called
+    host, port = called_at(destination, rule, called, ports)
     return seat.named(names.outbound_cluster(port, destination.subset, host))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from mizzen.compile import locations, names, pools
 from mizzen.compile.protos import duration
@@ -15,6 +16,7 @@ from mizzen.stubs.envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 i
 _PASSTHROUGH_IDLE_TIMEOUT = 300.0
 
 
+@lru_cache(maxsize=1)
 def build_black_hole() -> XdsResource:
     """Builds the cluster for what must go nowhere."""
     cluster = Cluster(name=names.BLACK_HOLE, type=Cluster.STATIC, connect_timeout=duration(pools.CONNECT_TIMEOUT))

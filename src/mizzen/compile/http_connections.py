@@ -64,7 +64,7 @@ def outbound(route: str, manners: Manners, *, forward_proxy: bool = False) -> Fi
     return _filter(manager)
 
 
-def gateway(route: str, manners: Manners = USUAL, *, grpc_web: bool = False) -> Filter:
+def gateway(route: str, manners: Manners, *, grpc_web: bool = False) -> Filter:
     """Builds the connection manager of a gateway: whoever calls is outside the mesh, and not believed (Istio 2.22).
 
     ``grpc_web`` says that what browsers say in gRPC-Web becomes gRPC.

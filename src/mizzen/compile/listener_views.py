@@ -145,23 +145,25 @@ def transparent(
                 branch = Branch(route, subnet, target.server_name, requests, target.origin)
                 shared.setdefault(number, []).append(branch)
             else:
-                requests = route if undeclared else ""
-                own.append(
-                    OutboundView(
-                        address,
-                        number,
-                        target.protocol,
-                        route,
-                        bound=False,
-                        requests=requests,
-                        origins=(target.origin,),
-                        manners=manners,
-                    )
-                )
+                own.append(_alone(address, number, target, route, manners, bound=False))
     for number, branches in shared.items():
         if number not in names.RESERVED_PORTS:
             yield _shared(number, branches, seat, manners, http=number in http)
     yield from own
+
+
+def _alone(address: str, port: int, target: Target, route: str, manners: Manners, *, bound: bool) -> OutboundView:
+    """Returns what takes connections to one port of one service and to no other."""
+    return OutboundView(
+        address,
+        port,
+        target.protocol,
+        route,
+        bound=bound,
+        requests=route if target.protocol is Protocol.UNDECLARED else "",
+        origins=(target.origin,),
+        manners=manners,
+    )
 
 
 def _shared(number: int, branches: Sequence[Branch], seat: Seat, manners: Manners, *, http: bool) -> OutboundView:
@@ -204,14 +206,4 @@ def explicit(
         if target is None:  # the service is gone, the node has not heard of it yet
             continue
         route = names.service_route(host, number)
-        requests = route if target.protocol is Protocol.UNDECLARED else ""
-        yield OutboundView(
-            instance.address,
-            local,
-            target.protocol,
-            route,
-            bound=True,
-            requests=requests,
-            origins=(target.origin,),
-            manners=manners,
-        )
+        yield _alone(instance.address, local, target, route, manners, bound=True)

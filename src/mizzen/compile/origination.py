@@ -17,7 +17,7 @@ from mizzen.compile import names
 from mizzen.compile.pools import HTTP_OPTIONS, Codec
 from mizzen.compile.protos import sds_secret
 from mizzen.compile.resource import pack
-from mizzen.compile.tls import parameters
+from mizzen.compile.tls import NOBODY, parameters
 from mizzen.resources.credentials import certificate_name, roots_name, secret_of
 from mizzen.resources.destination_rule import ClientTLSSettings
 from mizzen.resources.hosts import is_ip_address, is_wildcard
@@ -64,7 +64,7 @@ def refuse(cluster: Cluster) -> None:
     """
     common = CommonTlsContext(tls_params=parameters())
     nobody = common.combined_validation_context.default_validation_context
-    nobody.match_typed_subject_alt_names.append(san_matcher("spiffe://none.invalid"))
+    nobody.match_typed_subject_alt_names.append(san_matcher(NOBODY))
     common.combined_validation_context.validation_context_sds_secret_config.CopyFrom(sds_secret(names.ROOT_SECRET))
     packed = pack(UpstreamTlsContext(common_tls_context=common))
     cluster.transport_socket.CopyFrom(TransportSocket(name="envoy.transport_sockets.tls", typed_config=packed))

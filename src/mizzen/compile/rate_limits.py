@@ -8,7 +8,7 @@ is limited they do nothing. Each connection manager counts by itself, whatever i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from google.protobuf.message import Message
@@ -146,8 +146,9 @@ def _counting(rule: RateLimit) -> LocalRateLimit:
         message.enable_x_ratelimit_headers = DRAFT_VERSION_03
         message.enable_retry_after_header = True
     for limit in spec.limits:
-        message.rate_limits.append(_counted(limit))
-        message.descriptors.append(_bucket(limit, rule.namespace))
+        conditions = list(_conditions(limit.match))
+        message.rate_limits.append(_counted(limit, [action for _, action in conditions]))
+        message.descriptors.append(_bucket(limit, rule.namespace, [key for key, _ in conditions]))
     return message
 
 
@@ -155,11 +156,11 @@ def _share(percent: float) -> RuntimeFractionalPercent:
     return RuntimeFractionalPercent(default_value=millionths(percent))
 
 
-def _counted(limit: Limit) -> Actions:
+def _counted(limit: Limit, conditions: Iterable[Action]) -> Actions:
     """Says which requests a limit is about, and of each what tells its bucket from others: all must be there."""
     actions = Actions()
     actions.actions.add().generic_key.CopyFrom(Action.GenericKey(descriptor_key=_LIMIT, descriptor_value=limit.name))
-    actions.actions.extend(_matching(limit.match))
+    actions.actions.extend(conditions)
     if limit.match and limit.match.route:
         route = actions.actions.add().metadata
         route.descriptor_key, route.source, route.skip_if_absent = _ROUTE, Action.MetaData.ROUTE_ENTRY, True
@@ -169,10 +170,10 @@ def _counted(limit: Limit) -> Actions:
     return actions
 
 
-def _bucket(limit: Limit, namespace: str) -> LocalRateLimitDescriptor:
+def _bucket(limit: Limit, namespace: str, conditions: Iterable[str]) -> LocalRateLimitDescriptor:
     made = LocalRateLimitDescriptor(shadow_mode=limit.shadow)
     made.entries.add(key=_LIMIT, value=limit.name)
-    made.entries.extend(_DescriptorEntry(key=action_key, value=_FITS) for action_key in _match_keys(limit.match))
+    made.entries.extend(_DescriptorEntry(key=key, value=_FITS) for key in conditions)
     if limit.match and limit.match.route:
         made.entries.add(key=_ROUTE, value=limit.match.full_route(namespace))
     # An entry without a value is for each value by itself.
@@ -182,14 +183,6 @@ def _bucket(limit: Limit, namespace: str) -> LocalRateLimitDescriptor:
     bucket.tokens_per_fill.CopyFrom(uint32(limit.requests))
     bucket.fill_interval.CopyFrom(duration(SECONDS[limit.unit]))
     return made
-
-
-def _match_keys(match: RequestMatch | None) -> list[str]:
-    return [key for key, _ in _conditions(match)]
-
-
-def _matching(match: RequestMatch | None) -> Iterator[Action]:
-    return (action for _, action in _conditions(match))
 
 
 def _conditions(match: RequestMatch | None) -> Iterator[tuple[str, Action]]:
@@ -268,7 +261,7 @@ def _asking(rule: RateLimit, shared: GlobalLimits, server: LimitServer, seat: Se
 
 def _asked(descriptor: Descriptor) -> Actions:
     """Says what a server is asked. A condition is an entry in Envoy, and takes the place of one with a written value."""
-    conditions = _matching(descriptor.match)
+    conditions = (action for _, action in _conditions(descriptor.match))
     return Actions(actions=[_entry(entry, conditions) for entry in descriptor.entries])
 
 

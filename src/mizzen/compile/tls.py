@@ -32,6 +32,8 @@ from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.tls_pb2 import (
 )
 from mizzen.stubs.envoy.type.matcher.v3.string_pb2 import StringMatcher
 
+NOBODY = "spiffe://none.invalid"
+"""An identity that nobody has."""
 NEIGHBOUR = "tlsMode-neighbour"
 """The name of the match for endpoints that the caller's own proxy serves."""
 
@@ -79,7 +81,7 @@ def upstream(identities: Iterable[str], sni: str, codec: Codec, secret: str = na
     """
     accepted = [StringMatcher(exact=identity) for identity in identities]
     # An empty list would mean "any", so a service without workloads gets an identity that nobody has.
-    accepted = accepted or [StringMatcher(exact="spiffe://none.invalid")]
+    accepted = accepted or [StringMatcher(exact=NOBODY)]
     context = UpstreamTlsContext(common_tls_context=_common(accepted, _ALPN[codec], secret), sni=sni)
     return TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
 

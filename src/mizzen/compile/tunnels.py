@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from mizzen.compile.clusters import policy_for
+from mizzen.compile.destinations import called_at
 from mizzen.mesh.model import DestinationRule, Host, VirtualService
 from mizzen.resources.destination_rule import TunnelSettings
-from mizzen.resources.hosts import resolve
 from mizzen.resources.key import Key
 from mizzen.resources.virtual_service import RouteDestination
 from mizzen.stubs.envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
@@ -45,12 +45,7 @@ class Tunnels:
     def of(self, destinations: Iterable[RouteDestination], rule: VirtualService, called: int) -> Tunnel:
         """Returns the tunnel of a route's destinations, which is the same for all (``resources.tunnel_references``)."""
         for one in (destination.destination for destination in destinations if self._rules):
-            if one is None:
-                continue
-            host = resolve(one.host, rule.namespace).lower()
-            known = self._ports.get(host, ())
-            port = one.port.number if one.port else known[0] if len(known) == 1 else called
-            tunnel = self.to(host, port, one.subset)
+            tunnel = self.to(*called_at(one, rule, called, self._ports), one.subset) if one else NONE
             if tunnel.settings:
                 return tunnel
         return NONE
