@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from mizzen.compile import clusters, elsewhere, gateways, listener_views, listeners, proxyless, rate_limits
+from mizzen.compile import clusters, elsewhere, gateways, listener_views, listeners, proxyless
 from mizzen.compile.listener_views import Target
 from mizzen.compile.listeners import OutboundView
 from mizzen.compile.localities import Caller
@@ -25,6 +25,7 @@ from mizzen.compile.patches.patch import Patches, PatchId
 from mizzen.compile.patches.places import Subject
 from mizzen.compile.patches.selecting import Selection, reads_inbound
 from mizzen.compile.patches.stage import Patcher
+from mizzen.compile.rate_limits import Limits
 from mizzen.compile.resource import CLUSTER, ENDPOINTS, FILTERS, LISTENER, ROUTES, Resources, XdsResource
 from mizzen.compile.route_views import source_of
 from mizzen.compile.seats import ALONE, Seat, seat_of
@@ -103,8 +104,7 @@ class Compiler:
         self._inbound_cluster = remember(clusters.build_inbound_cluster)
         self._passthrough = remember(elsewhere.build_passthrough)
         self._inbound_listener = remember(listeners.build_inbound)
-        self._local_limit = remember(rate_limits.build_local)
-        self._shared_limit = remember(rate_limits.build_shared)
+        self._limits = Limits()
         self._inside_listener = remember(listeners.build_inside)
         self._proxyless = proxyless.Builder()
         self._gateways = gateways.Builder()
@@ -274,16 +274,11 @@ class Compiler:
                 **outbound.name_listeners,
             },
             ROUTES: routes,
-            FILTERS: {**outbound.filters(source), **by_name(self._limits(instance, outbound.seat, serving.limit))},
+            FILTERS: {**outbound.filters(source), **by_name(self._limits.of(instance, serving.limit, outbound.seat))},
         }
         earlier = before.resources if before else {}
         resources = {type_url: kept(named, earlier.get(type_url)) for type_url, named in made.items()}
         return _Compiled(instance, serving, outbound, snapshot.trust_domain, resources, own, ports)
-
-    def _limits(self, instance: Instance, seat: Seat, limit: RateLimit | None) -> Iterator[XdsResource]:
-        for view in rate_limits.views_of(instance, limit, seat):
-            yield self._local_limit(view)
-            yield self._shared_limit(view)
 
     def _inward(
         self, instance: Instance, serving: _Serving, outbound: Outbound, trust_domain: str

@@ -6,17 +6,18 @@ mutual TLS, by its own identity, and by the DestinationRules that its namespace 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 
-from mizzen.compile import elsewhere, gateway_listeners, gateway_routes, rate_limits
+from mizzen.compile import elsewhere, gateway_listeners, gateway_routes
 from mizzen.compile.gateway_views import GatewayViews
 from mizzen.compile.memory import Named, by_name, kept, remember
 from mizzen.compile.outbound import Outbound
-from mizzen.compile.resource import CLUSTER, ENDPOINTS, FILTERS, LISTENER, ROUTES, Resources, XdsResource
+from mizzen.compile.rate_limits import Limits
+from mizzen.compile.resource import CLUSTER, ENDPOINTS, FILTERS, LISTENER, ROUTES, Resources
 from mizzen.compile.tcp_routes import build_tcp_route
 from mizzen.mesh.delegates import with_delegates
-from mizzen.mesh.model import Instance, RateLimit, Snapshot
+from mizzen.mesh.model import Instance, Snapshot
 from mizzen.mesh.rate_limits import limit_of
 
 
@@ -28,15 +29,9 @@ class Builder:
         host = remember(gateway_routes.build_gateway_host)
         self._routes = remember(partial(gateway_routes.build_gateway_routes, build=host))
         self._filter = remember(build_tcp_route)
-        self._local_limit = remember(rate_limits.build_local)
-        self._shared_limit = remember(rate_limits.build_shared)
+        self._limits = Limits()
         # The last of each three keeps what the first has the identities of.
         self._made: dict[str, tuple[object, Resources, Sequence[object]]] = {}
-
-    def _limits(self, instance: Instance, limit: RateLimit | None) -> Iterator[XdsResource]:
-        for view in rate_limits.views_of(instance, limit, gateway=True):
-            yield self._local_limit(view)
-            yield self._shared_limit(view)
 
     def keep(self, proxies: Collection[str]) -> None:
         """Forgets all gateways but those among these proxies."""
@@ -63,7 +58,7 @@ class Builder:
             ENDPOINTS: {**assigned, **outbound.published_endpoints(snapshot.endpoints, outbound.caller(instance))},
             LISTENER: {**by_name(map(self._listener, views.listeners())), **outbound.name_listeners},
             ROUTES: by_name(map(self._routes, views.routes())),
-            FILTERS: by_name([*map(self._filter, views.filters()), *self._limits(instance, limit)]),
+            FILTERS: by_name([*map(self._filter, views.filters()), *self._limits.of(instance, limit, gateway=True)]),
         }
         resources = {type_url: kept(named, earlier.get(type_url)) for type_url, named in made.items()}
         self._made[instance.id] = (basis, resources, (outbound, assigned, snapshot.endpoints))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from google.protobuf.message import Message
 
 from mizzen.compile import names
+from mizzen.compile.memory import remember
 from mizzen.compile.protos import ads, duration, millionths, uint32
 from mizzen.compile.resource import XdsResource, encode, pack
 from mizzen.compile.route_matches import build_match
@@ -117,6 +118,22 @@ def build_shared(view: RateLimitView) -> XdsResource:
     if rule and rule.spec.shared and rule.spec.shared.server:
         return _encoded(name, _asking(rule, rule.spec.shared, rule.spec.shared.server, view.seat), rule)
     return no_limit(name)
+
+
+class Limits:
+    """Builds the filters of instances, and remembers them."""
+
+    def __init__(self) -> None:
+        self._local = remember(build_local)
+        self._shared = remember(build_shared)
+
+    def of(
+        self, instance: Instance, rule: RateLimit | None, seat: Seat = ALONE, *, gateway: bool = False
+    ) -> Iterator[XdsResource]:
+        """Yields both filters of each connection manager of an instance that takes what comes in."""
+        for view in views_of(instance, rule, seat, gateway=gateway):
+            yield self._local(view)
+            yield self._shared(view)
 
 
 def is_slot(name: str) -> bool:
