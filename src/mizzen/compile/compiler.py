@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from mizzen.compile import clusters, elsewhere, gateways, listener_views, listeners, proxyless
+from mizzen.compile.builders import Builders
 from mizzen.compile.listener_views import Target
 from mizzen.compile.listeners import OutboundView
 from mizzen.compile.localities import Caller
 from mizzen.compile.memory import Named, by_name, kept, remember
-from mizzen.compile.outbound import Builders, Outbound
+from mizzen.compile.outbound import Outbound
 from mizzen.compile.patches.patch import Patches, PatchId
 from mizzen.compile.patches.places import Subject
 from mizzen.compile.patches.selecting import Selection, reads_inbound

@@ -9,147 +9,24 @@ namespaces. A new one takes over from the one before it what is equal, as the sa
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 
-from mizzen.compile import (
-    clusters,
-    endpoints,
-    listener_views,
-    listeners,
-    load_balancers,
-    localities,
-    routes,
-    server_names,
-    sni_routes,
-    tcp_routes,
-)
-from mizzen.compile.clusters import ClusterView
+from mizzen.compile import endpoints, listener_views, listeners, localities, tcp_routes
+from mizzen.compile.builders import Builders
 from mizzen.compile.egress import PortEgress, on_port, port_egresses
 from mizzen.compile.http_connections import manners_of
 from mizzen.compile.listener_views import Target
 from mizzen.compile.listeners import OutboundView, SeatOutboundView
-from mizzen.compile.localities import ANYBODY, Caller, LocalityPolicy
-from mizzen.compile.memory import Named, by_name, kept, remember
+from mizzen.compile.localities import ANYBODY, Caller
+from mizzen.compile.memory import Named, by_name, kept
+from mizzen.compile.policies import Assigned, Policies, placed
 from mizzen.compile.resource import XdsResource
 from mizzen.compile.route_views import RouteViews, asked_labels
 from mizzen.compile.routes import RoutesView, Source
 from mizzen.compile.seats import ALONE, Seat
-from mizzen.mesh.model import (
-    Capture,
-    DestinationRule,
-    Endpoint,
-    Host,
-    Instance,
-    Labels,
-    Resolution,
-)
+from mizzen.mesh.model import Capture, DestinationRule, Endpoint, Host, Instance
 from mizzen.mesh.rerouting import only_routes_differ
-from mizzen.mesh.scope import Scope, ScopedService
-from mizzen.resources.credentials import names_secrets
-
-
-class Builders:
-    """The building functions, each with a memory of what it built from which view."""
-
-    def __init__(self) -> None:
-        self.cluster = remember(clusters.build_cluster)
-        self.endpoints = remember(endpoints.build_endpoints)
-        self.listener = remember(listeners.build_outbound)
-        self.seat_listener = remember(listeners.build_seat_outbound)
-        self.tcp_route = remember(tcp_routes.build_tcp_route)
-        self.sni_listener = remember(sni_routes.build_sni_listener)
-        self.sni_cluster = remember(sni_routes.build_sni_cluster)
-        self.name_listener = remember(server_names.build_listener)
-        self.name_cluster = remember(server_names.build_cluster)
-        self.routes = remember(partial(routes.build_routes, build=remember(routes.build_host)))
-
-
-@dataclass(frozen=True)
-class _Assigned:
-    """Which endpoints a cluster has: those of a service's port that carry the labels; with ``locality`` it depends on who
-    calls how it uses them.
-    """
-
-    cluster: str
-    host: Host
-    port: int
-    labels: Labels
-    locality: LocalityPolicy | None = None
-
-
-class _Policies:
-    """What follows from the services of a scope and their DestinationRules, and from no VirtualService.
-
-    ``rules`` are the DestinationRules by host, of calls and of what is called.
-    """
-
-    def __init__(
-        self,
-        scope: Scope,
-        seat: Seat,
-        builders: Builders,
-        tcp: Iterable[tcp_routes.TcpRoutes],
-        ports: Iterable[PortEgress],
-    ) -> None:
-        reached = list(scope.reached)
-        self.rules = {scoped.service.host: scoped.destination_rules for scoped in reached}
-        self.inbound_rules = {scoped.service.host: scoped.inbound_rules for scoped in reached}
-        self.targets = listener_views.targets_of(
-            [*scope.services, *(one for port in ports if port.at_services for one in port.services)]
-        )
-        views = [view for scoped in reached for view in clusters.cluster_views(scoped, seat, scope.mesh_config)]
-        found = _locality_policies(scope, reached, views)
-        # These are others at gateways, which have Secrets.
-        named = {host for host, rules in self.rules.items() if any(names_secrets(rule.spec) for rule in rules)}
-        self.with_secrets = [
-            (view, found.get(view.cluster))
-            for view, _ in views
-            if view.host in named and view.resolution is not Resolution.DIALLED
-        ]
-        # Where these lead depends on how the caller's traffic is captured, or on where the caller is.
-        self.dialled = [view for view, _ in views if view.resolution is Resolution.DIALLED]
-        self.placed = [(view, found[view.cluster]) for view, _ in views if view.named and view.cluster in found]
-        elsewhere = {view.cluster for view in (*self.dialled, *(view for view, _ in self.placed))}
-        made = [builders.cluster(view) for view, _ in views if view.cluster not in elsewhere] + [
-            builders.sni_cluster(view) for one in tcp for view in one.sni_clusters()
-        ]
-        asked = [view for scoped in reached for view in server_names.views_of(scoped, seat, scope.mesh_config)]
-        self.name_listeners: Named = by_name(map(builders.name_listener, asked))
-        self.clusters: Named = by_name([*made, *map(builders.name_cluster, asked)])
-        unassigned = {
-            name
-            for scoped in reached
-            for name, given in clusters.balancers(scoped, seat)
-            if load_balancers.passes_through(given)
-        }
-        self.assigned = [
-            _Assigned(view.cluster, view.host, view.port.number, labels, found.get(view.cluster))
-            for view, labels in views
-            if view.resolution is Resolution.TOLD and view.cluster not in unassigned
-        ]
-        self.asked = localities.asked_labels(found.values())
-        self.asks = bool(found)
-
-
-def _placed(view: ClusterView, policy: LocalityPolicy | None, caller: Caller) -> ClusterView:
-    """Returns a cluster that holds endpoints by name as a caller prefers these."""
-    return replace(view, spread=localities.spread_for(policy, caller)) if policy and view.named else view
-
-
-def _locality_policies(
-    scope: Scope, reached: Iterable[ScopedService], views: Iterable[tuple[ClusterView, Labels]]
-) -> dict[str, LocalityPolicy]:
-    """Returns the clusters whose endpoints depend on where the caller is."""
-    concerned = {
-        one.service.host for one in reached if localities.may_concern(one.destination_rules, scope.mesh_config)
-    }
-    found = (
-        (view.cluster, localities.locality_policy(clusters.policy_of(view), scope.mesh_config))
-        for view, _ in views
-        if view.host in concerned
-    )
-    return {cluster: policy for cluster, policy in found if policy}
+from mizzen.mesh.scope import Scope
 
 
 class Outbound:
@@ -165,11 +42,11 @@ class Outbound:
         self._ports: tuple[PortEgress, ...] = port_egresses(scope, seat, same._ports if same else ())  # noqa: SLF001
         self._tcp_routes = [tcp_routes.TcpRoutes(scope, self.views.ports, seat), *(one.tcp for one in self._ports)]
         self.asked = asked_labels(scope)
-        self._policies: _Policies = (
-            same._policies if same else _Policies(scope, seat, builders, self._tcp_routes, self._ports)  # noqa: SLF001
+        self._policies: Policies = (
+            same._policies if same else Policies(scope, seat, builders, self._tcp_routes, self._ports)  # noqa: SLF001
         )
         self.clusters: Named = kept(self._policies.clusters, before.clusters if before else None)
-        self._served: tuple[object, frozenset[str], _Policies] | None = before._served if before else None  # noqa: SLF001
+        self._served: tuple[object, frozenset[str], Policies] | None = before._served if before else None  # noqa: SLF001
         self._assigned_to: dict[Caller, Named] = before._assigned_to if before else {}  # noqa: SLF001 - one thing, a scope later
         self._assigned_before: dict[Caller, Named] = before._assigned_before if before else {}  # noqa: SLF001
         self._placed_clusters: dict[Caller, Named] = same._placed_clusters if same else {}  # noqa: SLF001
@@ -224,7 +101,7 @@ class Outbound:
     def placed_clusters(self, caller: Caller) -> Named:
         """Returns the clusters that hold endpoints by name, as a caller prefers these."""
         if caller not in self._placed_clusters:
-            views = (_placed(view, policy, caller) for view, policy in self._policies.placed)
+            views = (placed(view, policy, caller) for view, policy in self._policies.placed)
             self._placed_clusters[caller] = by_name(map(self._builders.cluster, views))
         return self._placed_clusters[caller]
 
@@ -232,7 +109,7 @@ class Outbound:
         """Returns the clusters that are others at a gateway."""
         if caller not in self._at_gateway:
             views = (
-                replace(_placed(view, policy, caller), at_gateway=True) for view, policy in self._policies.with_secrets
+                replace(placed(view, policy, caller), at_gateway=True) for view, policy in self._policies.with_secrets
             )
             self._at_gateway[caller] = by_name(map(self._builders.cluster, views))
         return self._at_gateway[caller]
@@ -272,7 +149,7 @@ class Outbound:
     def _assignments(
         self,
         ready: Mapping[tuple[Host, int], tuple[Endpoint, ...]],
-        assigned: Iterable[_Assigned],
+        assigned: Iterable[Assigned],
         caller: Caller,
         served: frozenset[str] = frozenset(),
     ) -> Iterator[XdsResource]:
