@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from mizzen.compile import clusters, elsewhere, gateways, listener_views, listeners, proxyless
-from mizzen.compile.builders import Builders
+from mizzen.compile.callers import Outbounds
 from mizzen.compile.listener_views import Target
 from mizzen.compile.listeners import OutboundView
-from mizzen.compile.localities import Caller
 from mizzen.compile.memory import Named, by_name, kept, remember
 from mizzen.compile.outbound import Outbound
 from mizzen.compile.patches.patch import Patches, PatchId
@@ -29,35 +28,15 @@ from mizzen.compile.patches.stage import Patcher
 from mizzen.compile.rate_limits import Limits
 from mizzen.compile.resource import CLUSTER, ENDPOINTS, FILTERS, LISTENER, ROUTES, Resources, XdsResource
 from mizzen.compile.route_views import source_of
-from mizzen.compile.seats import ALONE, Seat, seat_of
+from mizzen.compile.seats import seat_of
 from mizzen.compile.serving import says_how_served
-from mizzen.mesh.destination_rules import selecting
 from mizzen.mesh.ingress import with_ingress
-from mizzen.mesh.model import Capture, DestinationRule, Instance, Proxy, RateLimit, Sidecar, Snapshot
-from mizzen.mesh.narrowing import narrowed_scope
+from mizzen.mesh.model import Capture, Instance, Proxy, RateLimit, Sidecar, Snapshot
 from mizzen.mesh.proxy_kind import ProxyKind
 from mizzen.mesh.rate_limits import limit_of
-from mizzen.mesh.rerouting import rerouted
-from mizzen.mesh.scope import Scope, scope_of
-from mizzen.mesh.sidecars import SidecarIndex
-from mizzen.resources.key import Key
 
 # An instance by the proxy that serves it: it may change from one to another, and for a while both have it.
 _Served: TypeAlias = tuple[str, str]
-_Place: TypeAlias = tuple[tuple[str, Key | None, frozenset[Key]], Seat]
-
-
-class _Callers(NamedTuple):
-    """Who sees the same: those of a namespace that obey a Sidecar, or none, and are selected by the same DestinationRules."""
-
-    namespace: str
-    sidecar: Sidecar | None = None
-    chosen: frozenset[Key] = frozenset()
-
-    @property
-    def place(self) -> tuple[str, Key | None, frozenset[Key]]:
-        """What stays when the Sidecar is changed."""
-        return (self.namespace, self.sidecar.key if self.sidecar else None, self.chosen)
 
 
 class _Serving(NamedTuple):
@@ -91,14 +70,7 @@ class Compiler:
 
     def __init__(self) -> None:
         self._snapshot: Snapshot | None = None
-        self._builders = Builders()
-        self._sidecars = SidecarIndex(())
-        self._selecting: list[DestinationRule] = []
-        self._scopes: dict[_Callers, Scope] = {}
-        self._earlier: tuple[Snapshot, dict[_Callers, Scope]] | None = None
-        self._outbound: dict[_Place, Outbound] = {}
-        self._stale: dict[_Place, Outbound] = {}
-        self._endpoints: dict[tuple[int, Caller], tuple[Outbound, Named]] = {}
+        self._outbounds = Outbounds()
         self._compiled: dict[_Served, _Compiled] = {}
         self._whole: dict[str, tuple[list[Resources], Resources]] = {}
         self._for_grpc: dict[str, Resources] = {}
@@ -126,18 +98,12 @@ class Compiler:
 
     def _turn_to(self, snapshot: Snapshot) -> None:
         before, self._snapshot = self._snapshot, snapshot
-        self._endpoints = {}
+        self._outbounds.turn_to(snapshot, before)
         served = {(proxy.id, one.id) for proxy in snapshot.proxies.values() for one in proxy.instances}
         self._compiled = {key: one for key, one in self._compiled.items() if key in served}
         self._gateways.keep(snapshot.proxies)
         self._patcher.keep(served)
         self._whole = {name: one for name, one in self._whole.items() if name in snapshot.proxies}
-        if before is None or not _same_policy(before, snapshot):
-            self._selecting = [rule for rule in snapshot.destination_rules if rule.spec.workload_selector]
-            # Those that nobody has asked for since the last change are dropped.
-            self._earlier = (before, self._scopes) if before else None
-            self._stale, self._outbound, self._scopes = self._outbound, {}, {}
-            self._sidecars = SidecarIndex(snapshot.sidecars, snapshot.root_namespace)
 
     def _together(self, proxy: str, parts: list[Resources]) -> Resources:
         """Returns the resources of all instances of a proxy: of each type the same object for as long as it is equal."""
@@ -151,40 +117,8 @@ class Compiler:
         self._whole[proxy] = (parts, whole)
         return whole
 
-    def _callers(self, instance: Instance, sidecar: Sidecar | None = None) -> _Callers:
-        chosen = selecting(self._selecting, instance.namespace, instance.labels)
-        return _Callers(instance.namespace, sidecar, chosen)
-
-    def _outbound_of(self, snapshot: Snapshot, callers: _Callers, seat: Seat) -> Outbound:
-        key = (callers.place, seat)
-        if key not in self._outbound:
-            if callers not in self._scopes:
-                self._scopes[callers] = self._scope_of(snapshot, callers)
-            scope, before = self._scopes[callers], self._stale.pop(key, None)
-            if before is None or before.scope != scope:
-                before = Outbound(scope, self._builders, before, seat)
-            self._outbound[key] = before
-        return self._outbound[key]
-
-    def _scope_of(self, snapshot: Snapshot, callers: _Callers) -> Scope:
-        if self._earlier:
-            before, scopes = self._earlier
-            if (earlier := scopes.get(callers)) and (scope := rerouted(earlier, before, snapshot)):
-                return scope
-        if callers.sidecar:
-            return narrowed_scope(snapshot, callers.namespace, callers.sidecar, callers.chosen)
-        return scope_of(snapshot, callers.namespace, callers.chosen)
-
-    def _endpoints_of(self, outbound: Outbound, served: frozenset[str], caller: Caller, snapshot: Snapshot) -> Named:
-        known = self._endpoints.get((id(outbound), caller))
-        if known is None:
-            # The Outbound is held, too, so that no other can have its identity.
-            known = outbound, outbound.endpoints(snapshot.endpoints, served, caller)
-            self._endpoints[id(outbound), caller] = known
-        return known[1]
-
     def _compile_proxyless(self, namespace: str, snapshot: Snapshot) -> Resources:
-        outbound = self._outbound_of(snapshot, _Callers(namespace, self._sidecars.of(namespace)), ALONE)
+        outbound = self._outbounds.of_namespace(snapshot, namespace)
         made = self._proxyless.build(outbound.scope, outbound.all_views, snapshot)
         before = self._for_grpc.get(namespace, {})
         resources = {type_url: kept(named, before.get(type_url)) for type_url, named in made.items()}
@@ -193,8 +127,8 @@ class Compiler:
 
     def _compile_gateway(self, proxy: Proxy, snapshot: Snapshot) -> Resources:
         (instance,) = proxy.instances
-        outbound = self._outbound_of(snapshot, self._callers(instance), ALONE)
-        assigned = self._endpoints_of(outbound, frozenset(), outbound.caller(instance), snapshot)
+        outbound = self._outbounds.of(snapshot, instance)
+        assigned = self._outbounds.endpoints(snapshot, outbound, outbound.caller(instance))
         made = self._gateways.build(instance, outbound, assigned, snapshot)
         subject = Subject(instance, is_gateway=True)
         return self._patched(proxy, subject, made, self._selection.patches(snapshot, subject))
@@ -214,8 +148,8 @@ class Compiler:
         self, proxy: Proxy, instance: Instance, served: frozenset[str], snapshot: Snapshot
     ) -> Resources:
         """Returns what an instance has in its proxy, with as little work as its changes ask for."""
-        sidecar = self._sidecars.of(instance.namespace, instance.labels)
-        outbound = self._outbound_of(snapshot, self._callers(instance, sidecar), seat_of(proxy.kind, instance))
+        sidecar = self._outbounds.sidecar_of(instance)
+        outbound = self._outbounds.of(snapshot, instance, sidecar, seat_of(proxy.kind, instance))
         instance = with_ingress(instance, sidecar)
         subject = Subject(instance, seat=outbound.seat)
         patches = self._selection.patches(snapshot, subject)
@@ -223,7 +157,7 @@ class Compiler:
         serving = _Serving(says_how_served(sidecar), reads_inbound(patches), limit)
         key = (proxy.id, instance.id)
         before = self._compiled.get(key)
-        assigned = self._endpoints_of(outbound, served, outbound.caller(instance), snapshot)
+        assigned = self._outbounds.endpoints(snapshot, outbound, outbound.caller(instance), served)
         if before is None or before.serving != serving or not _still(before, instance, outbound, snapshot):
             compiled = self._make(instance, serving, outbound, assigned, snapshot, before)
         elif before.resources[ENDPOINTS] is not assigned:
@@ -331,18 +265,6 @@ def _union(parts: Iterable[Named]) -> Named:
 
 def _still(before: _Compiled, instance: Instance, outbound: Outbound, snapshot: Snapshot) -> bool:
     return before.outbound is outbound and before.trust_domain == snapshot.trust_domain and before.instance == instance
-
-
-def _same_policy(one: Snapshot, other: Snapshot) -> bool:
-    """Tells whether two snapshots have the same scopes: all but endpoints and proxies."""
-    return (
-        one.services == other.services
-        and one.virtual_services == other.virtual_services
-        and one.destination_rules == other.destination_rules
-        and one.sidecars == other.sidecars
-        and one.registry_only == other.registry_only
-        and one.mesh_config == other.mesh_config
-    )
 
 
 def _http_ports(instance: Instance, targets: Mapping[tuple[str, int], Target]) -> tuple[tuple[str, int], ...]:

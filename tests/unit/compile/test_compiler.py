@@ -215,11 +215,13 @@ def test_namespaces_that_nobody_asks_for_are_forgotten() -> None:
     compiler = Compiler()
     whole = snapshot(read(*WORLD), "explicit")
     all_proxies(compiler, whole)
-    assert {namespace for (namespace, *_), _ in compiler._outbound} == {"default", "far"}
+    assert {namespace for (namespace, *_), _ in compiler._outbounds._outbound} == {"default", "far"}
     for version in (2, 3):
         other = snapshot(with_resources(service(f"new-{version}")), "explicit", version=version)
         compiler.compile(other.proxies["client-0.default"], other)
-    assert {namespace for (namespace, *_), _ in {**compiler._outbound, **compiler._stale}} == {"default"}
+    assert {namespace for (namespace, *_), _ in {**compiler._outbounds._outbound, **compiler._outbounds._stale}} == {
+        "default"
+    }
 
 
 @pytest.mark.parametrize("capture", CAPTURES)

@@ -117,9 +117,9 @@ def test_a_change_that_a_proxy_does_not_see_is_neither_sent_nor_compiled_for_it(
     compiler = Compiler()
     proxies = ("host.mizzen-system",) if capture == "node" else ("client-0.default", "far-0.far")
     first = {name: compiler.compile(before.proxies[name], before) for name in proxies}
-    narrowed = next(one for key, one in compiler._outbound.items() if key[1] is not None)
+    narrowed = next(one for key, one in compiler._outbounds._outbound.items() if key[1] is not None)
     second = {name: compiler.compile(now.proxies[name], now) for name in proxies}
-    assert any(one is narrowed for one in compiler._outbound.values())
+    assert any(one is narrowed for one in compiler._outbounds._outbound.values())
     if capture != "node":
         assert all(
             second["client-0.default"][kind] is first["client-0.default"][kind] for kind in first["client-0.default"]
@@ -143,7 +143,7 @@ def test_a_changed_route_is_led_on_without_looking_at_the_mesh_again(monkeypatch
     compiler, fresh = Compiler(), Compiler()
     compiler.compile(before.proxies["client-0.default"], before)
     expected = fresh.compile(now.proxies["client-0.default"], now)
-    monkeypatch.setattr("mizzen.compile.compiler.narrowed_scope", _never)
+    monkeypatch.setattr("mizzen.compile.callers.narrowed_scope", _never)
     assert compiler.compile(now.proxies["client-0.default"], now) == expected
 
 
