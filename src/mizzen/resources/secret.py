@@ -39,6 +39,7 @@ PRIVATE: frozenset[str] = frozenset(key for _, key in PAIRS)
 ROOTS_SUFFIX = "-cacert"
 """Ends the name of the Secret that holds the authorities which go with another one (Istio)."""
 
+_PRIVATE_KEY = "PRIVATE KEY-----"
 # kubectl notes there all that it has applied, keys included.
 _TELLTALE = frozenset({"kubectl.kubernetes.io/last-applied-configuration"})
 _FIELDS = ("type", "data", "stringData", "immutable")
@@ -86,6 +87,11 @@ def decoded(value: str) -> str:
         raise ValueError("not text in base64") from None
 
 
+def holds_key(text: str) -> bool:
+    """Tells whether a private key in PEM form is somewhere in a text, as in one file for both halves of a pair."""
+    return _PRIVATE_KEY in text
+
+
 def specified(document: Document) -> Document:
     """Returns a Secret's document in the form of other resources: with what it says below ``spec``."""
     given: dict[str, Any] = document.value
@@ -112,9 +118,11 @@ def concealed(metadata: ObjectMeta, spec: SecretSpec) -> tuple[ObjectMeta, Secre
     """Returns a Secret without its private keys and without what Mizzen has no use for, and the keys by name."""
     contents = {name: value for name, value in sorted(spec.contents.items()) if name in USED}
     private = {name: value for name, value in contents.items() if name in PRIVATE and value != KEPT}
-    shown = SecretSpec(type=spec.type, string_data={**contents, **dict.fromkeys(contents.keys() & PRIVATE, KEPT)})
+    # Validation refuses a key beside a certificate; were it not to, the key would still not be shown.
+    shown = {name: KEPT if name in PRIVATE or holds_key(value) else value for name, value in contents.items()}
     annotations = {name: value for name, value in metadata.annotations.items() if name not in _TELLTALE}
-    return metadata.model_copy(update={"annotations": annotations}), shown, MappingProxyType(private)
+    visible = SecretSpec(type=spec.type, string_data=shown)
+    return metadata.model_copy(update={"annotations": annotations}), visible, MappingProxyType(private)
 
 
 def document_of(metadata: ObjectMeta, spec: SecretSpec, namespace: str) -> str:

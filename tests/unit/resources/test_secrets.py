@@ -13,8 +13,9 @@ from tests.support.certificates import Authority
 
 from mizzen.resources.key import Key
 from mizzen.resources.loading import load
+from mizzen.resources.manifest import ObjectMeta
 from mizzen.resources.resource import Resource
-from mizzen.resources.secret import KEPT, SecretSpec
+from mizzen.resources.secret import KEPT, SecretSpec, concealed
 
 PLAIN = "cHJpdmF0ZQ=="
 
@@ -105,6 +106,30 @@ def test_what_mizzen_has_no_use_for_is_said_and_not_kept(authority: Authority) -
     (problem,) = loaded.problems
     assert (problem.path, problem.level) == ("stringData.password", "warning")
     assert "hunter2" not in f"{loaded.problems}{loaded.resources[0].source.text}{loaded.resources[0].spec.contents}"
+
+
+@pytest.mark.parametrize("text", [True, False])
+@pytest.mark.parametrize("name", ["tls.crt", "cert", "cacert", "ca.crt", "ca.crl"])
+def test_a_key_beside_a_certificate_is_refused_and_told_to_nobody(authority: Authority, name: str, text: bool) -> None:
+    certificate, key = pair(authority)
+    held = {"tls.crt": certificate, "tls.key": key} | ({"cert": certificate, "key": key} if name == "cert" else {})
+    both = written(held | {name: certificate + key}, text=text, kind="Opaque")
+    loaded = load(both, "f")
+    assert not loaded.resources
+    found = next(problem for problem in loaded.problems if problem.message == f"`{name}` has a private key in it")
+    field = "stringData" if text else "data"
+    assert found.path in (f"{field}[{name}]", f"{field}.{name}")
+    assert found.hint == ("write it under `key` alone" if name == "cert" else "write it under `tls.key` alone")
+    assert key.splitlines()[1] not in f"{loaded!r}"
+
+
+def test_a_key_beside_a_certificate_would_not_be_shown_either(authority: Authority) -> None:
+    certificate, key = pair(authority)
+    _, shown, private = concealed(
+        ObjectMeta(name="shop"), SecretSpec(string_data={"tls.crt": certificate + key, "tls.key": key})
+    )
+    assert shown.contents == {"tls.crt": KEPT, "tls.key": KEPT}
+    assert private == {"tls.key": key}
 
 
 def said(text: str) -> list[str]:

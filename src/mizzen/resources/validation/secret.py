@@ -13,10 +13,23 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from mizzen.resources.findings import Finding, warning
 from mizzen.resources.paths import join
-from mizzen.resources.secret import CRL, KEPT, OPAQUE, PAIRS, ROOTS, TLS_TYPE, USED, SecretSpec, decoded
+from mizzen.resources.secret import (
+    CRL,
+    KEPT,
+    OPAQUE,
+    PAIRS,
+    PRIVATE,
+    ROOTS,
+    TLS_TYPE,
+    USED,
+    SecretSpec,
+    decoded,
+    holds_key,
+)
 
 _NAME = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 _TYPES = (TLS_TYPE, OPAQUE)
+_KEY_BESIDE = dict(PAIRS)
 _USUAL = "write `tls.crt` and `tls.key`, or `ca.crt` for authorities"
 
 
@@ -30,6 +43,10 @@ def secret(spec: SecretSpec) -> Iterator[Finding]:
     if wrong:
         return
     held = {name: value for name, value in spec.contents.items() if name in USED}
+    for name, value in held.items():
+        if name not in PRIVATE and holds_key(value):
+            hint = f"write it under `{_KEY_BESIDE.get(name, 'tls.key')}` alone"
+            yield Finding(_path(spec, name), f"`{name}` has a private key in it", hint=hint)
     yield from _missing(spec, held)
     for certificate, key in PAIRS:
         if certificate in held and key in held:
