@@ -16,9 +16,9 @@ from mizzen.compile.outbound import Outbound
 from mizzen.compile.rate_limits import Limits
 from mizzen.compile.resource import CLUSTER, ENDPOINTS, FILTERS, LISTENER, ROUTES, Resources
 from mizzen.compile.tcp_routes import build_tcp_route
-from mizzen.mesh.delegates import with_delegates
 from mizzen.mesh.model import Instance, Snapshot
 from mizzen.mesh.rate_limits import limit_of
+from mizzen.resources.delegates import with_delegates
 
 
 class Builder:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from mizzen.mesh.delegates import with_delegates
 from mizzen.mesh.model import Host, Service, ServicePort, Sidecar, Snapshot, VirtualService
 from mizzen.mesh.scope import Elsewhere, PortScope, Scope, ScopedRules, ScopedService, literal_hosts
 from mizzen.mesh.virtual_services import VirtualServiceIndex, host_names
+from mizzen.resources.delegates import with_delegates
 from mizzen.resources.egress_hosts import EgressHosts, egress_hosts
 from mizzen.resources.hosts import resolve
 from mizzen.resources.key import Key

@@ -10,10 +10,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mizzen.mesh.delegates import with_delegates
 from mizzen.mesh.destination_rules import DestinationRuleIndex
 from mizzen.mesh.model import DestinationRule, Host, MeshConfig, Service, Snapshot, VirtualService
 from mizzen.mesh.virtual_services import VirtualServiceIndex
+from mizzen.resources.delegates import with_delegates
 from mizzen.resources.key import Key
 from mizzen.resources.protocols import Protocol
 from mizzen.resources.visibility import visibility

@@ -1,5 +1,7 @@
 """How a delegate's routes take the place of the route that delegates to it (Istio 2.3, Delegates). Pure.
 
+:func:`with_delegates` does it for all VirtualServices, with :func:`merged` for one route.
+
 What the root asks of a request, the delegate may narrow and not widen: each of its matches is joined with each of the root's
 that does not exclude it, and a route of which some match fits none is left out. What a route does beside that is the
 delegate's word, or else the root's, each field as a whole.
@@ -7,13 +9,19 @@ delegate's word, or else the root's, each field as a whole.
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from mizzen.resources.gateway_names import gateway_name
 from mizzen.resources.hosts import resolve
 from mizzen.resources.model import StringMatch
-from mizzen.resources.virtual_service import Destination, HTTPMatchRequest, HTTPRoute
+from mizzen.resources.resource import Resource
+from mizzen.resources.virtual_service import Destination, HTTPMatchRequest, HTTPRoute, VirtualServiceSpec
+from mizzen.resources.visibility import visibility
+
+VirtualService: TypeAlias = Resource[VirtualServiceSpec]
 
 _INHERITED = (
     "rewrite",
@@ -126,3 +134,43 @@ def _differ(root: StringMatch | None, delegate: StringMatch | None) -> bool:
 def delegations(routes: Sequence[HTTPRoute]) -> Iterator[tuple[int, HTTPRoute]]:
     """Yields the routes that delegate, each with its position."""
     return ((index, route) for index, route in enumerate(routes) if route.delegate is not None)
+
+
+def with_delegates(rules: Sequence[VirtualService]) -> list[VirtualService]:
+    """Returns the VirtualServices that route something, each with the routes of its delegates, in the same order.
+
+    Who delegates to what is not there, or not exported to it, is left without that route.
+    """
+    delegates = {(rule.namespace, rule.name): rule for rule in rules if not rule.spec.hosts}
+    return [_whole(rule, delegates) if any(delegations(rule.spec.http)) else rule for rule in rules if rule.spec.hosts]
+
+
+def _whole(root: VirtualService, delegates: Mapping[tuple[str, str], VirtualService]) -> VirtualService:
+    found: dict[int, VirtualService] = {}
+    for index, route in delegations(root.spec.http):
+        if route.delegate is not None:
+            delegate = delegates.get((route.delegate.namespace or root.namespace, route.delegate.name))
+            if delegate and visibility(delegate.spec.export_to, delegate.namespace, root.namespace) is not None:
+                found[index] = delegate
+    routes = tuple(_routes(root, found))
+    # It is another one when any of its parts is.
+    digests = "".join(rule.digest for rule in (root, *found.values()))
+    return dataclasses.replace(
+        root,
+        digest=hashlib.sha256(digests.encode()).hexdigest(),
+        spec=root.spec.model_copy(update={"http": routes}),
+        parts=tuple(sorted({rule.key for rule in found.values()})),
+    )
+
+
+def _routes(root: VirtualService, found: Mapping[int, VirtualService]) -> Iterator[HTTPRoute]:
+    for index, route in enumerate(root.spec.http):
+        if route.delegate is None:
+            yield route
+        elif index in found:
+            here = in_full(route, root.namespace)  # its mirrors
+            for own in found[index].spec.http:
+                # One level: a delegate that delegates is refused when it is written.
+                whole = merged(here, in_full(own, found[index].namespace)) if own.delegate is None else None
+                if whole is not None:
+                    yield whole

@@ -6,8 +6,7 @@ from typing import Any
 from tests.support.worlds import read
 from tests.support.written import to
 
-from mizzen.mesh.delegates import with_delegates
-from mizzen.mesh.model import VirtualService
+from mizzen.resources.delegates import VirtualService, with_delegates
 
 
 def rule(name: str, *http: dict[str, Any], namespace: str = "default", **spec: Any) -> str:
