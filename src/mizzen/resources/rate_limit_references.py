@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from mizzen.resources.delegates import with_delegates
 from mizzen.resources.hosts import resolve
 from mizzen.resources.paths import join
 from mizzen.resources.problems import Level, Problem
@@ -32,18 +33,20 @@ def selected(rule: RateLimit, workloads: Iterable[Resource[WorkloadSpec]]) -> li
 def check_rate_limits(
     resources: Iterable[Resource[Any]],
     workloads: Sequence[Resource[WorkloadSpec]],
-    routes: Iterable[Resource[VirtualServiceSpec]],
+    routes: Sequence[Resource[VirtualServiceSpec]],
     service_of: Callable[[str], Resource[ServiceSpec] | None],
 ) -> Iterator[Problem]:
     """Yields what is wrong with the RateLimits among ``resources``."""
     rules = sorted((one for one in resources if isinstance(one.spec, RateLimitSpec)), key=lambda one: one.age)
-    by_name = {f"{one.namespace}/{one.name}": one for one in routes} if rules else {}
+    # As proxies have them: a delegate's route has the name of the root's before its own, and is the root's.
+    by_name = {f"{one.namespace}/{one.name}": one for one in with_delegates(routes)} if rules else {}
+    delegates = frozenset(f"{one.namespace}/{one.name}" for one in routes if not one.spec.hosts)
     owners: dict[Any, RateLimit] = {}
     for rule in rules:
         meant = selected(rule, workloads)
         yield from _unfit(rule, meant)
         yield from _several(rule, meant, owners)
-        yield from _routes(rule, meant, by_name)
+        yield from _routes(rule, meant, by_name, delegates)
         if rule.spec.shared:
             yield from _server(rule, rule.spec.shared, service_of)
 
@@ -82,13 +85,16 @@ def _several(
 
 
 def _routes(
-    rule: RateLimit, meant: Iterable[Resource[WorkloadSpec]], routes: Mapping[str, Resource[VirtualServiceSpec]]
+    rule: RateLimit,
+    meant: Iterable[Resource[WorkloadSpec]],
+    routes: Mapping[str, Resource[VirtualServiceSpec]],
+    delegates: Collection[str],
 ) -> Iterator[Problem]:
     for index, limit in enumerate(rule.spec.limits):
         if not (limit.match and limit.match.route):
             continue
         path = f"{join('spec.limits', index)}.match.route"
-        yield from _route(rule, path, limit.match.full_route(rule.namespace), routes)
+        yield from _route(rule, path, limit.match.full_route(rule.namespace), routes, delegates)
         for one in (one for one in meant if not one.spec.gateway):
             message = (
                 f"{one.key} at {one.source.position('spec')} is no gateway: where requests come in there are no routes"
@@ -97,10 +103,19 @@ def _routes(
 
 
 def _route(
-    rule: RateLimit, path: str, full: str, routes: Mapping[str, Resource[VirtualServiceSpec]]
+    rule: RateLimit,
+    path: str,
+    full: str,
+    routes: Mapping[str, Resource[VirtualServiceSpec]],
+    delegates: Collection[str],
 ) -> Iterator[Problem]:
     named, _, wanted = full.rpartition("/")
     found = routes.get(named)
+    if found is None and named in delegates:
+        message = f"VirtualService {named} is a delegate: its routes are those of who delegates to it"
+        hint = "write `root/route-delegated`: who delegates, and the names of both routes"
+        yield _problem(rule, _NOT_FOUND, path, message, hint)
+        return
     if found is None:
         near = nearest(named, routes)
         hint = f"did you mean `{near}/{wanted}`?" if near else ""

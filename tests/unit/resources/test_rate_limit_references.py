@@ -58,6 +58,22 @@ def test_a_route_must_be_there_and_is_said_with_both_lines() -> None:
     assert (one.level, one.hint) == (Level.ERROR, "did you mean `default/shop/slow`?")
 
 
+def test_a_route_of_a_delegate_is_the_roots_and_has_both_names() -> None:
+    root = virtual_service("shop", {"name": "api", "delegate": {"name": "part"}}, hosts=["*"], gateways=["edge"])
+    part = virtual_service("part", {"name": "slow", **to("web")}, to("web"), hosts=[])
+    at_gateway = {"selector": {"matchLabels": {"istio": "ingressgateway"}}}
+
+    def named(route: str) -> list[Problem]:
+        text = rate_limit("a", **at_gateway, limits=[LIMIT | {"match": {"route": route}}])
+        return found(text, root, part, gateway_workload())
+
+    assert named("shop/api-slow") == named("shop/api") == []
+    (one,) = named("shop/slow")
+    assert (one.level, one.code, one.hint) == (Level.ERROR, "IST0101", "did you mean `api-slow`?")
+    (one,) = named("part/slow")
+    assert one.message == "VirtualService default/part is a delegate: its routes are those of who delegates to it"
+
+
 def test_requests_to_a_workload_have_no_route() -> None:
     routes = virtual_service("shop", {"name": "slow", **to("web")}, hosts=["web"])
     (one,) = found(limit(match={"route": "shop/slow"}), routes, workload("web"), service("web"))
