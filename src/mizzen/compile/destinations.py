@@ -16,7 +16,7 @@ def called_at(
     destination: Destination, rule: VirtualService, called: int, ports: Mapping[Host, tuple[int, ...]]
 ) -> tuple[Host, int]:
     """Returns the host and the port of a destination; ``called`` and ``ports`` are as for :func:`cluster_of`."""
-    host = resolve(destination.host, rule.namespace).lower()
+    host = resolve(destination.host, rule.namespace)
     known = ports.get(host, ())
     # Stated, or the only one that the service has, or the one that the client called (Istio 2.3).
     return host, destination.port.number if destination.port else known[0] if len(known) == 1 else called

@@ -266,7 +266,7 @@ def _asking(rule: RateLimit, shared: GlobalLimits, server: LimitServer, seat: Se
     if spec.response_headers:
         message.enable_x_ratelimit_headers = AskedRateLimit.DRAFT_VERSION_03
         message.enable_retry_after_header = True
-    host = resolve(server.host, rule.namespace).lower()
+    host = resolve(server.host, rule.namespace)
     cluster = seat.named(names.outbound_cluster(server.port, "", host))
     called = message.rate_limit_service.grpc_service.envoy_grpc
     # Without a host Envoy asks for the cluster's name, in which there are characters that no host has.

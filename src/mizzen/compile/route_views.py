@@ -189,7 +189,7 @@ class RouteViews:
     def _destinations_of(self, rule: VirtualService) -> list[Host]:
         if rule.key not in self._destinations:
             self._destinations[rule.key] = [
-                resolve(destination.host, rule.namespace).lower()
+                resolve(destination.host, rule.namespace)
                 for http in rule.spec.http
                 for _, destination in destinations(http)
             ]

@@ -47,7 +47,7 @@ class _Level:
         self._exact: defaultdict[Host, list[DestinationRule]] = defaultdict(list)
         self._wildcards: defaultdict[Host, list[DestinationRule]] = defaultdict(list)
         for rule in rules:
-            host = resolve(rule.spec.host, rule.namespace).lower()
+            host = resolve(rule.spec.host, rule.namespace)
             (self._wildcards if host.startswith("*") else self._exact)[host].append(rule)
         self._suffixes = sorted(self._wildcards, key=lambda host: (-len(host), host))
 

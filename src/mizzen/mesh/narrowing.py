@@ -146,7 +146,7 @@ class _Given:
         wanted: dict[Host, set[int]] = {}
         for rule in rules:
             for _, destination in all_destinations(rule.spec):
-                host = resolve(destination.host, rule.namespace).lower()
+                host = resolve(destination.host, rule.namespace)
                 numbers = wanted.setdefault(host, set())
                 if destination.port:
                     numbers.add(destination.port.number)
@@ -159,4 +159,4 @@ class _Given:
 
 def _elsewhere(proxy: Destination, namespace: str) -> Elsewhere:
     port = proxy.port.number if proxy.port else 0  # refused without one when it was written
-    return Elsewhere(resolve(proxy.host, namespace).lower(), port, proxy.subset)
+    return Elsewhere(resolve(proxy.host, namespace), port, proxy.subset)

@@ -115,5 +115,5 @@ def _reads(server: BoundServer) -> str:
 
 
 def _serves(server: BoundServer, host: str, namespace: str) -> bool:
-    full = hosts.resolve(host, namespace).lower()
+    full = hosts.resolve(host, namespace)
     return any(where in ("*", namespace) and hosts.matches(full, name) for where, name in server.hosts)

@@ -29,7 +29,9 @@ def resolve(host: str, namespace: str, domain: str = DEFAULT_DOMAIN) -> str:
     """Returns the fully qualified name of a host that a resource of ``namespace`` names.
 
     Only a name without a dot is short: ``reviews`` becomes ``reviews.<namespace>.svc.<domain>``; ``reviews.prod`` stays.
+    The case of a name says nothing (RFC 4343); all are returned in lower case, so that they can be compared.
     """
+    host = host.lower()
     # What has no dot is an address only if it is of IPv6, which always has a colon.
     if not host or host == "*" or "." in host or (":" in host and is_ip_address(host)):
         return host

@@ -134,7 +134,7 @@ def _server(
 ) -> Iterator[Problem]:
     if shared.server is None:
         return
-    host = resolve(shared.server.host, rule.namespace).lower()
+    host = resolve(shared.server.host, rule.namespace)
     service = service_of(host)
     path = "spec.global.server.host"
     if service is None:

@@ -103,7 +103,7 @@ class _World:
 
     def service_of(self, host: str) -> Resource[ServiceSpec] | None:
         """Returns the owner of a host: a Service, or a ServiceEntry in the form of one."""
-        return self.services.get(host) or self.outside.get(host.lower())
+        return self.services.get(host) or self.outside.get(host)
 
     def rules_for(self, host: str, client: str) -> list[Resource[DestinationRuleSpec]]:
         """Returns the rules for a host that a client's namespace may see, wherever they stand."""

@@ -53,13 +53,13 @@ class _Known:
         for one in resources:
             match one.spec:
                 case ServiceSpec(ports=ports):
-                    host = hosts.resolve(one.name, one.namespace, domain).lower()
+                    host = hosts.resolve(one.name, one.namespace, domain)
                     self.services[host] = (one.namespace, frozenset(port.port for port in ports))
                 case ServiceEntrySpec(ports=ports):
                     numbers = frozenset(port.number for port in ports)
                     self.services |= {host.lower(): (one.namespace, numbers) for host in one.spec.hosts}
                 case VirtualServiceSpec():
-                    self.routed |= {hosts.resolve(host, one.namespace, domain).lower() for host in one.spec.hosts}
+                    self.routed |= {hosts.resolve(host, one.namespace, domain) for host in one.spec.hosts}
                 case _:
                     pass
 
@@ -148,7 +148,7 @@ def _egress(sidecar: Resource[SidecarSpec], known: _Known) -> Iterator[Problem]:
                 yield _warn(sidecar, SEVERAL_TAKERS, f"{path}.hosts", message, "select one service")
     policy = sidecar.spec.outbound_traffic_policy
     if policy and policy.egress_proxy:
-        full = hosts.resolve(policy.egress_proxy.host, sidecar.namespace, known.domain).lower()
+        full = hosts.resolve(policy.egress_proxy.host, sidecar.namespace, known.domain)
         if full not in known.services:
             where = "spec.outboundTrafficPolicy.egressProxy.host"
             yield _warn(sidecar, NOT_FOUND, where, f"host not found: no service is {full}", _meant(full, known))

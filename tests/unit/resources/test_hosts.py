@@ -19,6 +19,8 @@ HOSTS = st.one_of(EXACT, EXACT.map("*.".__add__), EXACT.map("*".__add__), st.jus
         ("reviews", "reviews.bookinfo.svc.cluster.local"),
         ("reviews.prod", "reviews.prod"),
         ("reviews.prod.svc.cluster.local", "reviews.prod.svc.cluster.local"),
+        ("Reviews", "reviews.bookinfo.svc.cluster.local"),
+        ("Reviews.Prod", "reviews.prod"),
         ("*", "*"),
         ("*.prod", "*.prod"),
         ("10.0.0.1", "10.0.0.1"),

@@ -275,6 +275,14 @@ def test_what_does_not_fit_is_said_with_both_places(texts: tuple[str, ...], expe
     assert said(*texts) == [expected]
 
 
+def test_the_case_of_a_host_says_nothing() -> None:
+    upper = [text.replace("host: reviews", "host: Reviews.Default.svc.cluster.local") for text in (RULE, ROUTE)]
+    assert said(WORKLOAD, SERVICE, *upper) == said(WORKLOAD, SERVICE, RULE, upper[1]) == []
+    other = ROUTE.replace("name: reviews", "name: other").replace("hosts: [reviews]", "hosts: [REVIEWS]")
+    (words,) = said(WORKLOAD, SERVICE, RULE, ROUTE, other)
+    assert "reviews.default.svc.cluster.local is claimed by two VirtualServices" in words
+
+
 def test_subsets_of_a_wildcard_rule_and_of_rules_elsewhere_count() -> None:
     wildcard = RULE.replace("host: reviews", "host: '*.default.svc.cluster.local'")
     assert said(WORKLOAD, SERVICE, wildcard, ROUTE) == []
