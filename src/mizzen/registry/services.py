@@ -11,8 +11,8 @@ from mizzen.registry.reports import FoundService, Instance
 from mizzen.registry.selecting import Labelled
 from mizzen.resources.hosts import resolve
 from mizzen.resources.resource import Resource
-from mizzen.resources.service import EXPORT_ANNOTATION, ServiceSpec
 from mizzen.resources.service import ServicePort as ServicePortSpec
+from mizzen.resources.service import ServiceSpec, exported_to
 from mizzen.resources.workload import WorkloadSpec
 from mizzen.resources.workload_entry import WorkloadEntrySpec, labelled
 
@@ -77,11 +77,6 @@ def build_services(
             identities=tuple(sorted(identities)),
             aliases=aliases.get((resource.namespace, resource.name), ()),
             origin=resource.key,
-            export_to=_export_to(resource),
+            export_to=exported_to(resource.annotations),
         )
     return dict(sorted(services.items()))
-
-
-def _export_to(service: Resource[ServiceSpec]) -> tuple[str, ...]:
-    written = service.annotations.get(EXPORT_ANNOTATION, "").split(",")
-    return tuple(name for one in written if (name := one.strip()))

@@ -14,7 +14,7 @@ from mizzen.resources.paths import join
 from mizzen.resources.problems import Level, Problem
 from mizzen.resources.protocols import DETECTION_TIMEOUT
 from mizzen.resources.resource import Resource
-from mizzen.resources.service import ServicePort, ServiceSpec
+from mizzen.resources.service import EXPORT_ANNOTATION, ServicePort, ServiceSpec
 from mizzen.resources.service_entry import AUTO_ADDRESS_LABEL, EntryPort, ServiceEntrySpec
 from mizzen.resources.workload_entry import WorkloadEntrySpec
 
@@ -26,7 +26,7 @@ Entry: TypeAlias = Resource[ServiceEntrySpec]
 
 
 def as_services(entry: Entry) -> dict[str, Resource[ServiceSpec]]:
-    """Returns the services of an entry by host, in the form of a Service, for whoever looks at hosts and ports alone."""
+    """Returns the services of an entry by host, in the form of a Service, for whoever looks at hosts, ports and who sees them."""
     selector = entry.spec.workload_selector.labels if entry.spec.workload_selector else {}
     ports = tuple(
         ServicePort(
@@ -36,7 +36,14 @@ def as_services(entry: Entry) -> dict[str, Resource[ServiceSpec]]:
     )
     spec = ServiceSpec(selector=selector, ports=ports)
     made: Resource[ServiceSpec] = Resource(
-        entry.key, entry.api_version, entry.digest, spec, entry.labels, created=entry.created, source=entry.source
+        entry.key,
+        entry.api_version,
+        entry.digest,
+        spec,
+        entry.labels,
+        {EXPORT_ANNOTATION: ",".join(entry.spec.export_to)},
+        entry.created,
+        entry.source,
     )
     return {host.rstrip(".").lower(): made for host in entry.spec.hosts}
 

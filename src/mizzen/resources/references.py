@@ -8,7 +8,7 @@ what takes effect as soon as another resource or workload appears is a warning.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,7 +78,7 @@ class _World:
                 self.routes.append(resource)
             case ServiceEntrySpec():
                 self.entries.append(resource)
-                self.outside |= as_services(resource) | self.outside
+                self._own(as_services(resource))
             case DestinationRuleSpec(host=host):
                 full = hosts.resolve(host, resource.namespace, self.domain)
                 if hosts.is_wildcard(full):
@@ -87,6 +87,10 @@ class _World:
             case _:
                 pass
 
+    def _own(self, services: Mapping[str, Resource[ServiceSpec]]) -> None:
+        for host, service in services.items():
+            self.outside.setdefault(host, service)
+
     def nearest_service(self, name: str) -> Resource[ServiceSpec] | None:
         """Returns the service of any namespace whose name is most like ``name``; each name is looked for once."""
         if name not in self.meant:
@@ -94,12 +98,23 @@ class _World:
         found = self.meant[name]
         return self.names[found] if found is not None else None
 
+    def nearest_host(self, host: str) -> str | None:
+        """Returns the host in full of what is meant by one that is not there: by its first name, or else, outside, by all."""
+        name, _, rest = host.partition(".")
+        if name not in self.names and rest and not rest.endswith(f".svc.{hosts.DEFAULT_DOMAIN}"):
+            return nearest(host, self.outside)
+        found = self.nearest_service(name)
+        return hosts.resolve(found.name, found.namespace) if found else None
+
     def services_of(self, host: str) -> list[Resource[ServiceSpec]]:
         """Returns the services that a VirtualService's host means."""
         if not hosts.is_wildcard(host):
             return [found] if (found := self.service_of(host)) else []
-        every = (self.outside | self.services).items()
-        return [service for name, service in every if hosts.subset_of(name, host)]
+        return [service for name, service in self.every().items() if hosts.subset_of(name, host)]
+
+    def every(self) -> Mapping[str, Resource[ServiceSpec]]:
+        """Returns all that can be called, by host: Services, and ServiceEntries in the form of one."""
+        return self.outside | self.services
 
     def service_of(self, host: str) -> Resource[ServiceSpec] | None:
         """Returns the owner of a host: a Service, or a ServiceEntry in the form of one."""
@@ -137,7 +152,7 @@ def check_references(resources: Iterable[Resource[Any]], *, domain: str = hosts.
         *entry_problems(world.entries, world.services, world.selected),
         *check_credentials(resources),
         *several(resources),
-        *check_sidecars(resources, domain),
+        *check_sidecars(resources, world.running, world.routes, world.every, world.nearest_host),
         *check_rate_limits(resources, world.running, world.routes, world.service_of),
     ]
     return sorted(problems, key=_order)

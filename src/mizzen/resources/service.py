@@ -6,6 +6,7 @@ Kubernetes API server fills in by default are accepted, so that what ``kubectl g
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -15,6 +16,11 @@ from mizzen.resources.protocols import Protocol, protocol_of
 
 EXPORT_ANNOTATION = "networking.istio.io/exportTo"
 """Names the namespaces that see a Service, with commas between them; what it means is as in ``exportTo`` (Istio 2.5)."""
+
+
+def exported_to(annotations: Mapping[str, str]) -> tuple[str, ...]:
+    """Returns the ``exportTo`` of a Service with these annotations; empty stands for the mesh's default."""
+    return tuple(name for one in annotations.get(EXPORT_ANNOTATION, "").split(",") if (name := one.strip()))
 
 
 class ServicePort(Model):

@@ -7,20 +7,21 @@ Istio takes the older.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from mizzen.resources import hosts
 from mizzen.resources.egress_hosts import NONE, egress_hosts
+from mizzen.resources.mesh_config import DEFAULT_ROOT_NAMESPACE
+from mizzen.resources.mesh_config_references import mesh_configs
 from mizzen.resources.paths import join
 from mizzen.resources.problems import Level, Problem
 from mizzen.resources.resource import Resource
-from mizzen.resources.service import ServiceSpec
-from mizzen.resources.service_entry import ServiceEntrySpec
+from mizzen.resources.service import ServiceSpec, exported_to
 from mizzen.resources.sidecar import SidecarSpec
-from mizzen.resources.suggesting import nearest
 from mizzen.resources.virtual_service import VirtualServiceSpec
+from mizzen.resources.visibility import seen_by, visibility
 from mizzen.resources.workload import WorkloadSpec
 
 NOT_FOUND = "IST0101"
@@ -29,39 +30,45 @@ SAME_NAMESPACE = "IST0111"
 SEVERAL_TAKERS = "SeveralServicesForBytes"
 
 
-def check_sidecars(resources: Sequence[Resource[Any]], domain: str = hosts.DEFAULT_DOMAIN) -> list[Problem]:
-    """Returns what is worth knowing of the Sidecars among all resources."""
+@dataclass(frozen=True)
+class _World:
+    """All that can be called, by host; the hosts of VirtualServices; and what is meant by a host that is not there."""
+
+    services: Mapping[str, Resource[ServiceSpec]]
+    routed: frozenset[str]
+    meant: Callable[[str], str | None]
+    root: str
+
+    def client(self, sidecar: Resource[SidecarSpec]) -> str | None:
+        """Returns the namespace of the workloads that obey a Sidecar, or None where they may be in any."""
+        everywhere = sidecar.namespace == self.root and sidecar.spec.workload_selector is None
+        return None if everywhere else sidecar.namespace
+
+
+def check_sidecars(
+    resources: Sequence[Resource[Any]],
+    workloads: Iterable[Resource[WorkloadSpec]],
+    routes: Iterable[Resource[VirtualServiceSpec]],
+    services: Callable[[], Mapping[str, Resource[ServiceSpec]]],
+    meant: Callable[[str], str | None],
+) -> list[Problem]:
+    """Returns what is worth knowing of the Sidecars among all resources.
+
+    ``services`` returns by host all that can be called, ``meant`` what is most likely meant by a host that is not there.
+    """
     sidecars = sorted((one for one in resources if isinstance(one.spec, SidecarSpec)), key=lambda one: one.age)
     if not sidecars:
         return []
-    workloads = [one for one in resources if isinstance(one.spec, WorkloadSpec) and not one.spec.gateway]
-    known = _Known(resources, domain)
+    mesh = next(iter(mesh_configs(resources)), None)
+    root = mesh.spec.root_namespace if mesh else DEFAULT_ROOT_NAMESPACE
+    routed = frozenset(hosts.resolve(host, one.namespace) for one in routes for host in one.spec.hosts)
+    world = _World(services(), routed, meant, root)
+    workloads = [one for one in workloads if not one.spec.gateway]
     problems = [*_same_workload(sidecars, workloads), *_same_namespace(sidecars)]
     for sidecar in sidecars:
         problems += _ports(sidecar, _selected(sidecar, workloads))
-        problems += _egress(sidecar, known)
+        problems += _egress(sidecar, world)
     return problems
-
-
-class _Known:
-    """What may be selected: services by host, each with its namespace and ports, and hosts of VirtualServices."""
-
-    def __init__(self, resources: Iterable[Resource[Any]], domain: str) -> None:
-        self.domain = domain
-        self.services: dict[str, tuple[str, frozenset[int]]] = {}
-        self.routed: set[str] = set()
-        for one in resources:
-            match one.spec:
-                case ServiceSpec(ports=ports):
-                    host = hosts.resolve(one.name, one.namespace, domain)
-                    self.services[host] = (one.namespace, frozenset(port.port for port in ports))
-                case ServiceEntrySpec(ports=ports):
-                    numbers = frozenset(port.number for port in ports)
-                    self.services |= {host.lower(): (one.namespace, numbers) for host in one.spec.hosts}
-                case VirtualServiceSpec():
-                    self.routed |= {hosts.resolve(host, one.namespace, domain) for host in one.spec.hosts}
-                case _:
-                    pass
 
 
 def _warn(resource: Resource[Any], code: str, path: str, message: str, hint: str) -> Problem:
@@ -126,53 +133,77 @@ def _ports(sidecar: Resource[SidecarSpec], selected: Sequence[Resource[WorkloadS
             )
 
 
-def _egress(sidecar: Resource[SidecarSpec], known: _Known) -> Iterator[Problem]:
+def _egress(sidecar: Resource[SidecarSpec], world: _World) -> Iterator[Problem]:
     for index, listener in enumerate(sidecar.spec.egress):
         path = join("spec.egress", index)
         for position, written in enumerate(listener.hosts):
             home, _, host = written.partition("/")
             if not home.startswith(NONE) and not hosts.is_wildcard(host):
-                yield from _host(sidecar, join(f"{path}.hosts", position), written, host, known)
+                yield from _host(sidecar, join(f"{path}.hosts", position), written, host.lower(), world)
         port = listener.port
         if port is None or port.is_forward_proxy or port.speaks.is_http:
             continue
         if listener.bind or listener.capture_mode == "NONE":
-            selected = egress_hosts(listener.hosts, sidecar.namespace)
-            takers = sorted(
-                one
-                for one, (where, numbers) in known.services.items()
-                if port.number in numbers and selected.service(one, where)
-            )
+            takers = _takers(sidecar, listener.hosts, port.number, world)
             if len(takers) > 1:
                 message = f"bytes do not say which service they are for: {takers[0]} has them all, not {takers[1]}"
                 yield _warn(sidecar, SEVERAL_TAKERS, f"{path}.hosts", message, "select one service")
     policy = sidecar.spec.outbound_traffic_policy
     if policy and policy.egress_proxy:
-        full = hosts.resolve(policy.egress_proxy.host, sidecar.namespace, known.domain)
-        if full not in known.services:
-            where = "spec.outboundTrafficPolicy.egressProxy.host"
-            yield _warn(sidecar, NOT_FOUND, where, f"host not found: no service is {full}", _meant(full, known))
+        full = hosts.resolve(policy.egress_proxy.host, sidecar.namespace)
+        where = "spec.outboundTrafficPolicy.egressProxy.host"
+        found = world.services.get(full)
+        if found is None:
+            yield _warn(sidecar, NOT_FOUND, where, f"host not found: no service is {full}", _meant(full, world))
+        elif not _seen(found, world.client(sidecar)):
+            yield _hidden(sidecar, where, full, found)
 
 
-def _host(sidecar: Resource[SidecarSpec], path: str, written: str, host: str, known: _Known) -> Iterator[Problem]:
-    own = egress_hosts((written,), sidecar.namespace)
-    found = known.services.get(host.lower())
-    if found and own.service(host.lower(), found[0]):
-        return
-    if not found and any(hosts.matches(host.lower(), routed) for routed in known.routed):
-        return
-    if found:
-        hint = f"it is in namespace {found[0]}: write `{found[0]}/{host}`"
+def _takers(sidecar: Resource[SidecarSpec], written: tuple[str, ...], port: int, world: _World) -> list[str]:
+    """Returns the hosts that are selected and have the port, of services that all who obey the Sidecar see."""
+    selected = egress_hosts(written, sidecar.namespace)
+    client = world.client(sidecar)
+    return sorted(
+        host
+        for host, service in world.services.items()
+        if any(one.port == port for one in service.spec.ports)
+        and selected.service(host, service.namespace)
+        and (_seen(service, client) if client else seen_by(_exported(service), service.namespace) is None)
+    )
+
+
+def _host(sidecar: Resource[SidecarSpec], path: str, written: str, host: str, world: _World) -> Iterator[Problem]:
+    found, client = world.services.get(host), world.client(sidecar)
+    if found is None:
+        if not any(hosts.matches(host, routed) for routed in world.routed):
+            yield _warn(
+                sidecar, NOT_FOUND, path, f"host not found: {written!r} selects no service", _meant(host, world)
+            )
+    elif not egress_hosts((written,), client or found.namespace).service(host, found.namespace):
+        hint = f"it is in namespace {found.namespace}: write `{found.namespace}/{host}`"
         message = f"{written!r} selects nothing: {host} is not in that namespace"
-    else:
-        hint = _meant(host.lower(), known)
-        message = f"host not found: {written!r} selects no service"
-    yield _warn(sidecar, NOT_FOUND, path, message, hint)
+        yield _warn(sidecar, NOT_FOUND, path, message, hint)
+    elif not _seen(found, client):
+        yield _hidden(sidecar, path, host, found)
 
 
-def _meant(host: str, known: _Known) -> str:
-    names: dict[str, list[str]] = defaultdict(list)
-    for one in sorted(known.services):
-        names[one.partition(".")[0]].append(one)
-    near = nearest(host, known.services) or next(iter(names.get(host.partition(".")[0], ())), None)
+def _exported(service: Resource[ServiceSpec]) -> tuple[str, ...]:
+    return exported_to(service.annotations)
+
+
+def _seen(service: Resource[ServiceSpec], client: str | None) -> bool:
+    """Tells whether a namespace, or any at all, sees a service."""
+    if client is None:
+        return seen_by(_exported(service), service.namespace) != frozenset()
+    return visibility(_exported(service), service.namespace, client) is not None
+
+
+def _hidden(sidecar: Resource[SidecarSpec], path: str, host: str, service: Resource[ServiceSpec]) -> Problem:
+    message = f"{host} is not exported to namespace {sidecar.namespace}, so it cannot be called from there"
+    hint = f"see `exportTo` of {service.key} at {service.source.position()}"
+    return _warn(sidecar, NOT_FOUND, path, message, hint)
+
+
+def _meant(host: str, world: _World) -> str:
+    near = world.meant(host)
     return f"did you mean `{near}`? A host is written in full" if near else "a host is written in full"

@@ -106,6 +106,32 @@ def test_bytes_at_one_address_are_for_one_service() -> None:
     assert said(sidecar({"port": port, "bind": "127.0.0.2", "hosts": [f"shop/{REVIEWS}"]})) == []
 
 
+def test_what_is_not_exported_to_the_namespace_is_not_selected() -> None:
+    hidden = service_entry("db", ("TCP", 81), namespace="shop", exportTo=["."], addresses=["10.0.0.1"])
+    listener = {"port": {"number": 81, "protocol": "TCP", "name": "tcp"}, "bind": "127.0.0.2"}
+    assert said(hidden, sidecar({**listener, "hosts": [f"shop/{REVIEWS}", "shop/*.example.com"]})) == []
+    at_home = sidecar({**listener, "hosts": [f"shop/{REVIEWS}", "shop/*.example.com"]}, namespace="shop")
+    assert "SeveralServicesForBytes" in said(hidden, at_home)[0]
+    assert said(hidden, sidecar("shop/db.example.com")) == [
+        (
+            "IST0101 spec.egress[0].hosts[0]: db.example.com is not exported to namespace default, so it cannot be called "
+            "from there (see `exportTo` of ServiceEntry shop/db at test-8.yaml:2:1)"
+        )
+    ]
+    proxy = {"host": "db.example.com", "port": {"number": 81}}
+    (words,) = said(hidden, sidecar("./*", outboundTrafficPolicy={"mode": "ALLOW_ANY", "egressProxy": proxy}))
+    assert words.startswith("IST0101 spec.outboundTrafficPolicy.egressProxy.host: db.example.com is not exported")
+
+
+def test_a_host_may_end_in_a_dot() -> None:
+    assert said(service_entry("dot", hosts=["dot.example.com."]), sidecar("*/dot.example.com")) == []
+
+
+def test_a_sidecar_of_the_root_namespace_is_for_all_namespaces() -> None:
+    hidden = service_entry("db", namespace="shop", exportTo=["."])
+    assert said(hidden, sidecar(f"./{REVIEWS}", "shop/db.example.com", namespace="istio-system")) == []
+
+
 def test_an_egress_proxy_that_is_not_there() -> None:
     proxy = {"host": "gone.example.com", "port": {"number": 80}}
     (words,) = said(sidecar("./*", outboundTrafficPolicy={"mode": "ALLOW_ANY", "egressProxy": proxy}))
