@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from mizzen.registry.credentials import Credentials
 from mizzen.registry.reports import FileSecret, GatewaySocket
 from mizzen.resources.credentials import client_settings, secret_of, server_certificates, server_roots
-from mizzen.resources.destination_rule import DestinationRuleSpec
+from mizzen.resources.destination_rule import DestinationRuleSpec, concerns
 from mizzen.resources.gateway import (
     GatewaySpec,
     ServerTLSSettings,
@@ -18,7 +18,6 @@ from mizzen.resources.gateway import (
 from mizzen.resources.gateway_servers import BoundServer, Opening, merged, selecting
 from mizzen.resources.protocols import Protocol
 from mizzen.resources.resource import Resource
-from mizzen.resources.visibility import visibility
 from mizzen.resources.workload import WorkloadSpec
 
 _ASKING = frozenset({"MUTUAL", "OPTIONAL_MUTUAL"})
@@ -50,7 +49,7 @@ def wanted_secrets(
             found |= {one.name: one for one in _of_files(tls, file)}
             found |= {one.name: one for one in _of_secrets(tls, workload.namespace, credentials)}
     for rule in rules:
-        if visibility(rule.spec.export_to, rule.namespace, workload.namespace) is not None:
+        if concerns(rule, workload.namespace, workload.labels):
             found |= {one.name: one for one in _of_rule(rule.spec, workload.namespace, credentials)}
     return tuple(found[name] for name in sorted(found))
 

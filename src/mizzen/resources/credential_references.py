@@ -16,14 +16,13 @@ from mizzen.resources.credentials import (
     server_certificates,
     server_roots,
 )
-from mizzen.resources.destination_rule import DestinationRuleSpec
+from mizzen.resources.destination_rule import DestinationRuleSpec, concerns
 from mizzen.resources.gateway import GatewaySpec
 from mizzen.resources.paths import join
 from mizzen.resources.problems import Level, Problem
 from mizzen.resources.resource import Resource
 from mizzen.resources.secret import SecretSpec
 from mizzen.resources.suggesting import nearest
-from mizzen.resources.visibility import visibility
 from mizzen.resources.workload import WorkloadSpec
 
 NOT_FOUND = "IST0101"
@@ -100,13 +99,13 @@ def _of_gateway(
 def _of_rule(
     rule: Resource[DestinationRuleSpec], running: Sequence[Resource[WorkloadSpec]], secrets: _Secrets
 ) -> Iterator[Problem]:
-    seeing = {
-        one.namespace for one in running if visibility(rule.spec.export_to, rule.namespace, one.namespace) is not None
-    }
+    seeing = {one.namespace for one in running if concerns(rule, one.namespace, one.labels)}
     for path, given in client_settings(rule.spec):
         name, field = secret_of(given.credential_name), f"{path}.credentialName"
         if name and not seeing:
-            message = "a Secret is for gateways, and no gateway sees this rule: sidecars close connections to the host"
+            message = (
+                "a Secret is for gateways, and this rule is for no gateway: sidecars close connections to the host"
+            )
             hint = "write `caCertificates`, `clientCertificate` and `privateKey`: files; or call the host through a gateway"
             yield Problem(
                 SIDECARS_HAVE_NONE, message, Level.WARNING, rule.source.position(field), rule.key, field, hint

@@ -12,6 +12,8 @@ from pydantic import Field
 
 from mizzen.resources.model import Duration, Later, Many, Model, PortSelector, StringMap
 from mizzen.resources.paths import join
+from mizzen.resources.resource import Resource
+from mizzen.resources.visibility import visibility
 
 NO_ZONES = "write `localityLbSetting`: for zone aware routing each proxy had to know its own replicas"
 SimpleLB = Literal["UNSPECIFIED", "LEAST_CONN", "RANDOM", "PASSTHROUGH", "ROUND_ROBIN", "LEAST_REQUEST"]
@@ -231,6 +233,15 @@ class DestinationRuleSpec(Model):
     subsets: Many[Subset] = ()
     export_to: Many[str] = ()
     workload_selector: WorkloadSelector | None = None
+
+
+def concerns(rule: Resource[DestinationRuleSpec], namespace: str, labels: Mapping[str, str]) -> bool:
+    """Tells whether a rule is for what a workload of this namespace with these labels calls: it sees the rule, or is selected
+    where the rule selects.
+    """
+    if selector := rule.spec.workload_selector:
+        return rule.namespace == namespace and selector.match_labels.items() <= labels.items()
+    return visibility(rule.spec.export_to, rule.namespace, namespace) is not None
 
 
 def policies(spec: DestinationRuleSpec) -> Iterator[tuple[str, TrafficPolicy]]:

@@ -114,3 +114,16 @@ def test_of_authorities_alone_no_key_is_given(authority: Authority, tmp_path: Pa
     )
     (found,) = wanted(rule, secret(authority, holds="tls.crt tls.key ca.crt")).values()
     assert (found.name, found.key) == ("kubernetes://shop-cacert", "")
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [({"istio": "ingressgateway"}, ["kubernetes://shop-cacert"]), ({"app": "web"}, [])],
+)
+def test_a_rule_that_selects_other_workloads_names_no_secrets(
+    authority: Authority, labels: dict[str, str], names: list[str]
+) -> None:
+    policy = {"tls": {"mode": "SIMPLE", "credentialName": "shop"}}
+    selector = {"matchLabels": labels}
+    rule = destination_rule("out", host="example.com", workloadSelector=selector, trafficPolicy=policy)
+    assert sorted(wanted(rule, secret(authority, holds="ca.crt"))) == names

@@ -82,3 +82,14 @@ def test_sidecars_have_no_secrets(authority: Authority) -> None:
     assert (problem.code, problem.level) == ("NoCredentialAtSidecars", "warning")
     found = problems(gateway_workload(), rule(mode="MUTUAL"))
     assert [one.code for one in found] == ["IST0101", "IST0101"]
+
+
+def test_a_rule_that_selects_no_gateway_is_for_sidecars(authority: Authority) -> None:
+    def found(labels: dict[str, str]) -> list[str]:
+        policy = {"tls": {"mode": "SIMPLE", "credentialName": "shop"}}
+        selector = {"matchLabels": labels}
+        chosen = destination_rule("out", host="a.example", workloadSelector=selector, trafficPolicy=policy)
+        return [one.code for one in problems(gateway_workload(), chosen)]
+
+    assert found({"app": "web"}) == ["NoCredentialAtSidecars"]
+    assert found({"istio": "ingressgateway"}) == ["IST0101"]
