@@ -16,6 +16,7 @@ from mizzen.analysis.items import Item
 from mizzen.analysis.messages import Message, message
 from mizzen.analysis.values import labels, text
 from mizzen.analysis.world import ROOT_NAMESPACE, Reference, World
+from mizzen.resources.credentials import secret_of
 from mizzen.resources.paths import join
 
 _KEYS = (("cert", "key"), ("tls.crt", "tls.key"))
@@ -47,7 +48,7 @@ def secrets(world: World) -> Iterator[Message]:
 def _secret(world: World, gateway: Item, path: str, name: str, namespace: str) -> Iterator[Message]:
     if not name:
         return
-    reference = Reference.parse(name, namespace)
+    reference = Reference.parse(secret_of(name), namespace)
     found = world.find("Secret", reference)
     if found is None:
         yield message("IST0101", gateway, path, f"there is no Secret {reference}, which `credentialName` means")

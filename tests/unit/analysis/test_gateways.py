@@ -125,7 +125,13 @@ def secret(data: str) -> str:
     [
         ("www", f"{{tls.crt: {certificate(datetime(2027, 1, 1, tzinfo=UTC))}, tls.key: a2V5}}", ""),
         ("www", f"{{cert: {certificate(datetime(2027, 1, 1, tzinfo=UTC))}, key: a2V5}}", ""),
+        (
+            "kubernetes://www",
+            f"{{cert: {certificate(datetime(2027, 1, 1, tzinfo=UTC))}, key: a2V5}}",
+            "",
+        ),
         ("ww", "{cert: x, key: y}", "IST0101"),
+        ("kubernetes://ww", "{cert: x, key: y}", "IST0101"),
         ("www", f"{{tls.crt: {certificate(datetime(2026, 2, 1, tzinfo=UTC))}, tls.key: a2V5}}", "IST0161"),
         ("www", "{tls.crt: bm90aGluZw==, tls.key: a2V5}", "IST0161"),
         ("www", "{tls.crt: '!', tls.key: a2V5}", "IST0161"),
