@@ -38,7 +38,7 @@ class Kind:
     """One kind of resource. ``versions`` are those accepted, the preferred one first; all have one schema.
 
     ``instead`` says of a kind that is not implemented what Mizzen does without it. A ``flat`` one says what it says beside
-    its metadata, and not below ``spec``.
+    its metadata, and not below ``spec``. ``fields_of`` says whose fields a kind of Mizzen's has, if they are others'.
     """
 
     kind: str
@@ -49,6 +49,7 @@ class Kind:
     short_names: tuple[str, ...] = ()
     instead: str = ""
     flat: bool = False
+    fields_of: str = ""
 
     @property
     def implemented(self) -> bool:
@@ -73,6 +74,11 @@ class Kind:
         return "Mizzen" if self.group == MIZZEN else "Kubernetes"
 
     @property
+    def fields_api(self) -> str:
+        """Whose API the fields below ``spec`` belong to, for messages."""
+        return self.fields_of or self.api
+
+    @property
     def api_name(self) -> str:
         """``Istio's API``, ``the Gateway API``."""
         possessive = f"{self.api}'" if self.api.endswith("s") else f"{self.api}'s"
@@ -92,7 +98,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("Secret", "secrets", CORE, ("v1",), SecretSpec, flat=True),
     Kind("VirtualService", "virtualservices", NETWORKING, _ALL, VirtualServiceSpec, ("vs",)),
     Kind("DestinationRule", "destinationrules", NETWORKING, _ALL, DestinationRuleSpec, ("dr",)),
-    Kind("MeshConfig", "meshconfigs", MIZZEN, ("v1alpha1",), MeshConfigSpec, ("mc",)),
+    Kind("MeshConfig", "meshconfigs", MIZZEN, ("v1alpha1",), MeshConfigSpec, ("mc",), fields_of="Istio"),
     Kind("RateLimit", "ratelimits", MIZZEN, ("v1alpha1",), RateLimitSpec, ("rl",)),
     Kind("Gateway", "gateways", NETWORKING, _ALL, GatewaySpec, ("gw",)),
     Kind("ServiceEntry", "serviceentries", NETWORKING, _ALL, ServiceEntrySpec, ("se",)),

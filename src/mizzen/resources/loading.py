@@ -113,7 +113,7 @@ def load_document(document: Document, file: str, default_namespace: str) -> tupl
         findings += unrevealing(decoded.findings) if kind.flat else decoded.findings
         if decoded.usable is not None:
             findings += not_implemented(decoded.usable.metadata, "metadata", "Kubernetes")
-            findings += not_implemented(decoded.usable.spec, "spec", kind.api)
+            findings += not_implemented(decoded.usable.spec, "spec", kind.fields_api)
             findings += validate_metadata(decoded.usable.metadata, decoded.usable.spec)
         manifest = decoded.manifest
         if manifest is not None:

@@ -95,7 +95,10 @@ class MeshConfigSpec(Model):
     proxy_inbound_listen_port: _OfNode = None
     proxy_http_port: _OfNode = None
     protocol_detection_timeout: Annotated[
-        Any, Later(reason="remove it: no protocol is guessed, so there is nothing to wait for (decision 3)")
+        Any,
+        Later(
+            reason="remove it: proxies wait 1 s everywhere, then take the connection for one of bytes (decision 16)",
+        ),
     ] = None
     enable_auto_mtls: _Mutual = None
     zone_aware_lb_setting: Annotated[Any, Later(reason=NO_ZONES)] = None
@@ -126,7 +129,13 @@ class MeshConfigSpec(Model):
     inbound_cluster_stat_name: _Later = None
     outbound_cluster_stat_name: _Later = None
     service_entry_visibility: _Later = None
-    default_config: _Later = None
+    default_config: Annotated[
+        Any,
+        Later(
+            reason="write a ProxyConfig in the root namespace, which is for all proxies: it has `concurrency` and "
+            "`environmentVariables`"
+        ),
+    ] = None
 
     @property
     def registry_only(self) -> bool:

@@ -88,7 +88,12 @@ def test_rules_of_a_mesh_config(spec: dict[str, Any], expected: list[str]) -> No
 
 def test_what_is_refused_says_what_to_do_instead() -> None:
     (problem,) = load(mesh_config(protocolDetectionTimeout="1s"), "f").problems
-    assert "no protocol is guessed" in problem.hint
+    assert problem.hint == (
+        "remove it: proxies wait 1 s everywhere, then take the connection for one of bytes (decision 16)"
+    )
+    assert problem.message.startswith("`protocolDetectionTimeout` is part of Istio's API but not implemented yet")
+    (problem,) = load(mesh_config(defaultConfig={"concurrency": 2}), "f").problems
+    assert problem.hint.startswith("write a ProxyConfig in the root namespace")
 
 
 def test_a_mesh_has_one() -> None:
