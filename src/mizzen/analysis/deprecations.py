@@ -26,7 +26,7 @@ def deprecated(world: World) -> Iterator[Message]:
     for item in world.of("Sidecar"):
         if mapping(item.spec, "outboundTrafficPolicy", "egressProxy"):
             path = "spec.outboundTrafficPolicy.egressProxy"
-            yield message("IST0002", item, path, "`outboundTrafficPolicy.egressProxy` has no effect any more")
+            yield message("IST0002", item, path, "`egressProxy` has no effect in Istio any more (in Mizzen it has)")
     for item in world.of("CustomResourceDefinition"):
         kind = text(item.spec, "names", "kind")
         if text(item.spec, "group") == _RBAC and kind in _REMOVED:

@@ -42,7 +42,7 @@ ROOTS_SUFFIX = "-cacert"
 _PRIVATE_KEY = "PRIVATE KEY-----"
 # kubectl notes there all that it has applied, keys included.
 _TELLTALE = frozenset({"kubectl.kubernetes.io/last-applied-configuration"})
-_FIELDS = ("type", "data", "stringData", "immutable")
+_OUTSIDE = frozenset({"apiVersion", "kind", "metadata", "status"})
 
 
 class SecretSpec(Model):
@@ -95,13 +95,18 @@ def holds_key(text: str) -> bool:
 def specified(document: Document) -> Document:
     """Returns a Secret's document in the form of other resources: with what it says below ``spec``."""
     given: dict[str, Any] = document.value
-    inside = {name: given[name] for name in (*_FIELDS, "spec") if name in given}
-    value = {name: item for name, item in given.items() if name not in inside} | {"spec": inside}
-    places = {
-        f"spec.{path}" if path.startswith((*_FIELDS, "spec")) else path: at for path, at in document.places.items()
-    }
+    inside = {name: item for name, item in given.items() if name not in _OUTSIDE}
+    value = {name: item for name, item in given.items() if name in _OUTSIDE} | {"spec": inside}
+    places = {_below_spec(path): at for path, at in document.places.items()}
     places["spec"] = document.places[""]
     return dataclasses.replace(document, value=value, places=places)
+
+
+def _below_spec(path: str) -> str:
+    first = path.partition(".")[0].partition("[")[0]
+    if not path or first in _OUTSIDE:
+        return path
+    return f"spec.{path}" if first else f"spec{path}"
 
 
 def unrevealing(findings: Iterable[Finding]) -> list[Finding]:

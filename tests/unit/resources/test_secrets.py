@@ -200,6 +200,17 @@ def test_no_message_tells_of_a_value(more: str) -> None:
     assert not loaded.resources
 
 
+@pytest.mark.parametrize(
+    ("field", "hint"),
+    [("dataX", "did you mean `data`?"), ("types", "did you mean `type`?"), ("my.field", "the fields here are `type`")],
+)
+def test_an_unknown_field_is_said_where_it_stands(authority: Authority, field: str, hint: str) -> None:
+    (problem,) = load(f"{tls(authority)[:-1]},\n  {json.dumps(field)}: {{}}}}", "f").problems
+    assert (problem.code, problem.message) == ("UnknownField", f"unknown field `{field}`")
+    assert str(problem.position) == "f:2:3"
+    assert problem.hint.startswith(hint)
+
+
 def test_a_secret_that_cannot_be_changed_is_refused(authority: Authority) -> None:
     document = {**yaml.safe_load(tls(authority)), "immutable": True}
     (problem,) = load(json.dumps(document), "f").problems

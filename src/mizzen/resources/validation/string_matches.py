@@ -14,8 +14,8 @@ JWT_CLAIMS = "@request.auth.claims"
 _IGNORED_HEADERS = frozenset({"uri", "scheme", "method", "authority"})
 
 
-def match(path: str, given: HTTPMatchRequest) -> Iterator[Finding]:
-    """Checks one entry of ``match``."""
+def match(path: str, given: HTTPMatchRequest, *, at_gateways: bool = False) -> Iterator[Finding]:
+    """Checks one entry of ``match``; ``at_gateways`` says that it is for no proxies but those of gateways."""
     for name in ("uri", "scheme", "method", "authority"):
         value: StringMatch | None = getattr(given, name)
         if value is not None:
@@ -23,8 +23,8 @@ def match(path: str, given: HTTPMatchRequest) -> Iterator[Finding]:
             if not value.model_fields_set:
                 hint = "write `exact`, `prefix` or `regex` below it, or remove it"
                 yield warning(f"{path}.{name}", f"`{name}` compares with nothing, so it matches everything", hint)
-    yield from _headers(f"{path}.headers", given.headers)
-    yield from _headers(f"{path}.withoutHeaders", given.without_headers)
+    yield from _headers(f"{path}.headers", given.headers, at_gateways)
+    yield from _headers(f"{path}.withoutHeaders", given.without_headers, at_gateways)
     for name, value in given.query_params.items():
         if not name:
             yield Finding(f"{path}.queryParams", "query parameter name cannot be empty")
@@ -49,12 +49,12 @@ def _ineffective(path: str, given: HTTPMatchRequest) -> Iterator[Finding]:
                 yield warning(f"{path}.{field}", message, "remove `gateways` from this match")
 
 
-def _headers(path: str, headers: Mapping[str, StringMatch]) -> Iterator[Finding]:
+def _headers(path: str, headers: Mapping[str, StringMatch], at_gateways: bool) -> Iterator[Finding]:
     for name, value in headers.items():
         where = join(path, name)
         if name.startswith(JWT_CLAIMS):
-            # Says the same for every VirtualService, as those bound to gateways are not implemented yet.
-            yield Finding(where, "JWT claim based routing is only supported for gateway, not for the mesh")
+            if not at_gateways:
+                yield Finding(where, "JWT claim based routing is only supported for gateway, not for the mesh")
             continue
         yield from names.header_name(where, name.removeprefix(":"))
         if name in _IGNORED_HEADERS:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from mizzen.resources import hosts
 from mizzen.resources.delegates import delegations
 from mizzen.resources.findings import Finding
+from mizzen.resources.gateway_names import for_mesh
 from mizzen.resources.paths import join
 from mizzen.resources.validation import (
     destinations,
@@ -37,7 +38,7 @@ def virtual_service(spec: VirtualServiceSpec, namespace: str) -> Iterator[Findin
     for index, gateway in enumerate(spec.gateways):
         yield from _gateway(join("spec.gateways", index), gateway)
     for index, route in enumerate(spec.http):
-        yield from _http_route(join("spec.http", index), route)
+        yield from _http_route(join("spec.http", index), route, at_gateways=not for_mesh(spec.gateways))
     yield from unreachable(spec.http)
     yield from l4_routes.tls_routes("spec.tls", spec)
     yield from l4_routes.tcp_routes("spec.tcp", spec.tcp)
@@ -45,7 +46,7 @@ def virtual_service(spec: VirtualServiceSpec, namespace: str) -> Iterator[Findin
 
 
 def _hosts(spec: VirtualServiceSpec) -> Iterator[Finding]:
-    in_mesh = not spec.gateways or "mesh" in spec.gateways
+    in_mesh = for_mesh(spec.gateways)
     for index, host in enumerate(spec.hosts):
         path = join("spec.hosts", index)
         if host == "*" and in_mesh:
@@ -66,10 +67,10 @@ def _gateway(path: str, gateway: str) -> Iterator[Finding]:
         yield Finding(path, f"invalid value for gateway name: {gateway!r}")
 
 
-def _http_route(path: str, route: HTTPRoute) -> Iterator[Finding]:
+def _http_route(path: str, route: HTTPRoute, *, at_gateways: bool) -> Iterator[Finding]:
     yield from _one_action(path, route)
     for index, match in enumerate(route.match):
-        yield from string_matches.match(join(f"{path}.match", index), match)
+        yield from string_matches.match(join(f"{path}.match", index), match, at_gateways=at_gateways)
     yield from destinations.weighted(f"{path}.route", route.route)
     yield from http_actions.redirect(f"{path}.redirect", route)
     yield from http_actions.direct_response(f"{path}.directResponse", route.direct_response)

@@ -376,6 +376,17 @@ def test_rules_of_a_match(match: str, expected: list[str]) -> None:
     assert [line.replace("spec.http[0].match[0].", "") for line in said(loaded)] == expected
 
 
+def test_claims_of_a_token_are_for_gateways() -> None:
+    match = "match: [{headers: {'@request.auth.claims.sub': {exact: x}}}]"
+    spec = f"hosts: [a]\nhttp: [{{{match}, route: [{{destination: {{host: a}}}}]}}]\n"
+    for gateways, codes in {
+        "": ["NotImplemented", "IST0106"],
+        "gateways: [edge]": ["NotImplemented"],
+        "gateways: [edge, mesh]": ["NotImplemented", "IST0106"],
+    }.items():
+        assert [one.code for one in virtual_service(spec + gateways).problems] == codes
+
+
 NOT_YET = "is part of Istio's API but not implemented yet in this version of Mizzen"
 
 
