@@ -44,14 +44,13 @@ def idle_settings(snapshot: Snapshot, written: Collection[Key]) -> Iterator[Prob
             message = (
                 "no proxy is started with it: it is for no Workload with a proxy of its own, or an older one counts"
             )
-            where = config.source.position("spec")
-            yield Problem("StartsNothing", message, Level.WARNING, where, config.key, "spec", _ELSEWHERE)
+            yield config.problem("StartsNothing", "spec", message, _ELSEWHERE, Level.WARNING)
     for one in snapshot.envoy_filters:
         for index, patch in enumerate(one.spec.config_patches):
             if patch.apply_to == "BOOTSTRAP" and not any(_starts(one, index, each, snapshot) for each in own):
                 path = join("spec.configPatches", index)
                 message = "this patch changes nothing: no proxy is started with it"
-                yield Problem(CODE, message, Level.WARNING, one.source.position(path), one.key, path, _ELSEWHERE)
+                yield one.problem(CODE, path, message, _ELSEWHERE, Level.WARNING)
 
 
 def _starts(one: EnvoyFilter, index: int, served: tuple[Instance, ProxyKind], snapshot: Snapshot) -> bool:

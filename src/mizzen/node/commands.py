@@ -34,7 +34,7 @@ def check_commands(
 
 def _check(resource: Resource[Any], spec: WorkloadSpec, base: Mapping[str, str], level: Level) -> Iterator[Problem]:
     def problem(path: str, message: str, hint: str) -> Problem:
-        return Problem("CannotRun", message, level, resource.source.position(path), resource.key, path, hint)
+        return resource.problem("CannotRun", path, message, hint, level)
 
     folder = working_folder(spec, resource.source.file)
     if not folder.is_dir():

@@ -19,13 +19,12 @@ from mizzen.resources.credentials import (
 from mizzen.resources.destination_rule import DestinationRuleSpec, concerns
 from mizzen.resources.gateway import GatewaySpec
 from mizzen.resources.paths import join
-from mizzen.resources.problems import Level, Problem
+from mizzen.resources.problems import NOT_FOUND, Level, Problem
 from mizzen.resources.resource import Resource
 from mizzen.resources.secret import SecretSpec
 from mizzen.resources.suggesting import nearest
 from mizzen.resources.workload import WorkloadSpec
 
-NOT_FOUND = "IST0101"
 INVALID = "IST0161"
 SIDECARS_HAVE_NONE = "NoCredentialAtSidecars"
 
@@ -71,13 +70,13 @@ class _Secrets:
         if elsewhere:
             hint = f"it is in namespace {elsewhere[0]}, but a gateway has Secrets of its own namespace alone"
         message = f"there is no Secret {name} in namespace {namespace}, which is the gateway's"
-        return Problem(NOT_FOUND, message, Level.WARNING, user.source.position(path), user.key, path, hint)
+        return user.problem(NOT_FOUND, path, message, hint, Level.WARNING)
 
 
 def _unusable(user: Resource[Any], path: str, secret: Resource[SecretSpec], why: str) -> Problem:
     held, _, hint = why.partition(": ")
     message = f"{secret.key} at {secret.source.position()} holds {held}"
-    return Problem(INVALID, message, Level.ERROR, user.source.position(path), user.key, path, hint)
+    return user.problem(INVALID, path, message, hint)
 
 
 def _of_gateway(
@@ -107,9 +106,7 @@ def _of_rule(
                 "a Secret is for gateways, and this rule is for no gateway: sidecars close connections to the host"
             )
             hint = "write `caCertificates`, `clientCertificate` and `privateKey`: files; or call the host through a gateway"
-            yield Problem(
-                SIDECARS_HAVE_NONE, message, Level.WARNING, rule.source.position(field), rule.key, field, hint
-            )
+            yield rule.problem(SIDECARS_HAVE_NONE, field, message, hint, Level.WARNING)
         for namespace in sorted(seeing) if name else ():
             if given.mode == "MUTUAL":
                 yield from secrets.certificate(rule, field, namespace, name)

@@ -6,13 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from mizzen.resources.delegates import delegations, merged
 from mizzen.resources.paths import join
-from mizzen.resources.problems import Level, Problem
+from mizzen.resources.problems import NOT_FOUND, Level, Problem
 from mizzen.resources.resource import Resource
 from mizzen.resources.suggesting import nearest
 from mizzen.resources.virtual_service import HTTPRoute, VirtualServiceSpec
 from mizzen.resources.visibility import visibility
 
-NOT_FOUND = "IST0101"
 NO_DELEGATE = "NoDelegate"
 USELESS = "IST0130"
 
@@ -32,7 +31,7 @@ def check_delegates(rules: Iterable[_Rule]) -> Iterator[Problem]:
         if not rule.spec.hosts and key not in used:
             message = "no VirtualService delegates to this one, so it has no effect"
             hint = "name it in `delegate` of a route of another one, or write `hosts`"
-            yield _problem(rule, "spec", NO_DELEGATE, message, hint, Level.WARNING)
+            yield rule.problem(NO_DELEGATE, "spec", message, hint, Level.WARNING)
 
 
 def _delegation(rule: _Rule, path: str, route: HTTPRoute, known: Mapping[tuple[str, str], _Rule]) -> Iterator[Problem]:
@@ -43,13 +42,13 @@ def _delegation(rule: _Rule, path: str, route: HTTPRoute, known: Mapping[tuple[s
     if found is None:
         near = nearest(name, [one for space, one in known if space == namespace])
         hint = f"did you mean `{near}`?" if near else "apply it together with this or before it"
-        yield _problem(rule, where, NOT_FOUND, f"there is no VirtualService {namespace}/{name} to delegate to", hint)
+        yield rule.problem(NOT_FOUND, where, f"there is no VirtualService {namespace}/{name} to delegate to", hint)
     elif found.spec.hosts:
         message = f"{found.key} has hosts, so it is no delegate (written at {found.source.position('spec.hosts')})"
-        yield _problem(rule, where, NO_DELEGATE, message, "a delegate has no `hosts`")
+        yield rule.problem(NO_DELEGATE, where, message, "a delegate has no `hosts`")
     elif visibility(found.spec.export_to, found.namespace, rule.namespace) is None:
         message = f"{found.key} is not exported to namespace {rule.namespace}"
-        yield _problem(rule, where, NO_DELEGATE, message, f"see {found.source.position('spec.exportTo')}")
+        yield rule.problem(NO_DELEGATE, where, message, f"see {found.source.position('spec.exportTo')}")
     else:
         yield from _routes_that_do_not_fit(rule, path, route, found)
 
@@ -61,8 +60,4 @@ def _routes_that_do_not_fit(rule: _Rule, path: str, route: HTTPRoute, found: _Ru
                 f"this route is never used: its match does not fit that of {rule.key} at {rule.source.position(path)}"
             )
             hint = "each match of a delegate must be within one of those that lead to it"
-            yield _problem(found, join("spec.http", index), USELESS, message, hint, Level.WARNING)
-
-
-def _problem(rule: _Rule, path: str, code: str, message: str, hint: str, level: Level = Level.ERROR) -> Problem:
-    return Problem(code, message, level, rule.source.position(path), rule.key, path, hint)
+            yield found.problem(USELESS, join("spec.http", index), message, hint, Level.WARNING)

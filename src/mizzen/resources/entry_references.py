@@ -80,7 +80,7 @@ def _owners(entries: Iterable[Entry], services: Mapping[str, Resource[Any]]) -> 
             if owner is not entry:
                 message = f"{host} is another resource's: {owner.key} at {owner.source.position()} has it too"
                 hint = "a host has one owner: put them into one, or delete one of them"
-                yield _problem(entry, HOST_OWNED, join("spec.hosts", index), message, hint)
+                yield entry.problem(HOST_OWNED, join("spec.hosts", index), message, hint)
 
 
 def _addresses(entries: Iterable[Entry]) -> Iterator[Problem]:
@@ -98,7 +98,7 @@ def _addresses(entries: Iterable[Entry]) -> Iterator[Problem]:
                         f"nothing says which connections to {address}, port {port.number}, are for {entry.spec.hosts[0]}: "
                         f"{other.key} at {other.source.position()} has them too"
                     )
-                    yield _problem(entry, PORT_TAKEN, join("spec.ports", index), message, "write other addresses")
+                    yield entry.problem(PORT_TAKEN, join("spec.ports", index), message, "write other addresses")
 
 
 def _http_ports(entries: Iterable[Entry], services: Iterable[Resource[Any]]) -> dict[int, Resource[Any]]:
@@ -132,7 +132,7 @@ def _taker(
             f"nothing says which connections to port {port.number} are for {entry.spec.hosts[0]}: {other.key} at "
             f"{other.source.position()} has the port too"
         )
-        yield _problem(entry, PORT_TAKEN, path, message, "write `addresses`, or another resolution than NONE")
+        yield entry.problem(PORT_TAKEN, path, message, "write `addresses`, or another resolution than NONE")
     else:
         message = f"connections to any address with port {port.number} are taken for {entry.spec.hosts[0]}"
         if mixed := http.get(port.number):
@@ -140,14 +140,14 @@ def _taker(
                 f" unless they begin with a request, for {mixed.key} at {mixed.source.position('spec.ports')} has the port too; where "
                 f"the server speaks first, clients wait {DETECTION_TIMEOUT:g} s for it"
             )
-        yield _problem(entry, ADDRESS_REQUIRED, path, message, "write `addresses`", Level.WARNING)
+        yield entry.problem(ADDRESS_REQUIRED, path, message, "write `addresses`", Level.WARNING)
 
 
 def _unselected(entry: Entry, behind: Collection[object]) -> Iterator[Problem]:
     if entry.spec.workload_selector and not behind:
         message = f"the selector matches no workload in namespace {entry.namespace}"
         hint = "compare it with the labels in the metadata of the workloads"
-        yield _problem(entry, "NoWorkload", "spec.workloadSelector", message, hint, Level.WARNING)
+        yield entry.problem("NoWorkload", "spec.workloadSelector", message, hint, Level.WARNING)
 
 
 def unreachable_names(service: Resource[Any], behind: Iterable[Resource[Any]]) -> Iterator[Problem]:
@@ -156,13 +156,7 @@ def unreachable_names(service: Resource[Any], behind: Iterable[Resource[Any]]) -
         if isinstance(one.spec, WorkloadEntrySpec) and not is_ip_address(one.spec.address):
             message = f"{one.spec.address!r} is no IP address, and names are not looked up for {service.key}"
             hint = "write its address, or use a ServiceEntry with `resolution: DNS`"
-            yield _problem(one, "NamedAddress", "spec.address", message, hint)
-
-
-def _problem(
-    resource: Resource[Any], code: str, path: str, message: str, hint: str = "", level: Level = Level.ERROR
-) -> Problem:
-    return Problem(code, message, level, resource.source.position(path), resource.key, path, hint)
+            yield one.problem("NamedAddress", "spec.address", message, hint)
 
 
 def written_labels(entries: Iterable[Entry], key: Key) -> list[Mapping[str, str]]:

@@ -5,21 +5,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 from mizzen.resources import hosts
 from mizzen.resources.gateway import GatewaySpec
 from mizzen.resources.gateway_names import MESH, for_mesh, gateway_name
 from mizzen.resources.gateway_servers import BoundServer, Conflict, merged, selecting
 from mizzen.resources.paths import join
-from mizzen.resources.problems import Level, Problem
+from mizzen.resources.problems import NOT_FOUND, Level, Problem
 from mizzen.resources.protocols import Protocol
 from mizzen.resources.resource import Resource
 from mizzen.resources.suggesting import nearest
 from mizzen.resources.virtual_service import VirtualServiceSpec
 from mizzen.resources.workload import WorkloadSpec
 
-NOT_FOUND = "IST0101"
 HOST_NOT_IN_GATEWAY = "IST0132"
 CONFLICTING_GATEWAYS = "IST0145"
 ROUTES_WITHOUT_SERVER = "RoutesWithoutServer"
@@ -50,10 +48,6 @@ def check_gateways(
         yield from _bindings(route, by_name)
 
 
-def _problem(resource: Resource[Any], code: str, path: str, message: str, hint: str, level: Level) -> Problem:
-    return Problem(code, message, level, resource.source.position(path), resource.key, path, hint)
-
-
 def _unselecting(gateway: Resource[GatewaySpec], running: Sequence[Resource[WorkloadSpec]]) -> Iterator[Problem]:
     if any(gateway.spec.selector.items() <= one.labels.items() for one in running):
         return
@@ -63,7 +57,7 @@ def _unselecting(gateway: Resource[GatewaySpec], running: Sequence[Resource[Work
         hint = f"there is {', '.join(f'{one.key} at {one.source.position()}' for one in running)}: compare its labels"
     else:
         hint = f"write one: kind Workload, `metadata: {{labels: {{{labels}}}}}`, `spec: {{gateway: {{}}}}`"
-    yield _problem(gateway, NOT_FOUND, "spec.selector", f"no gateway {which} runs", hint, Level.WARNING)
+    yield gateway.problem(NOT_FOUND, "spec.selector", f"no gateway {which} runs", hint, Level.WARNING)
 
 
 def _conflicting(conflict: Conflict) -> Problem:
@@ -72,7 +66,7 @@ def _conflicting(conflict: Conflict) -> Problem:
     where = earlier.gateway.source.position(join("spec.servers", earlier.index))
     message = f"{earlier.gateway.key} at {where} has port {server.spec.number}, and {conflict.why}"
     hint = "give it another port, or make one Gateway of the two"
-    return _problem(server.gateway, CONFLICTING_GATEWAYS, path, message, hint, Level.ERROR)
+    return server.gateway.problem(CONFLICTING_GATEWAYS, path, message, hint)
 
 
 def _bindings(route: Resource[VirtualServiceSpec], by_name: Mapping[str, Resource[GatewaySpec]]) -> Iterator[Problem]:
@@ -85,7 +79,7 @@ def _bindings(route: Resource[VirtualServiceSpec], by_name: Mapping[str, Resourc
             near = nearest(name, by_name)
             hint = f"did you mean `{near}`?" if near else "it takes effect when there is such a Gateway"
             path = join("spec.gateways", index)
-            yield _problem(route, NOT_FOUND, path, f"gateway not found: {name}", hint, Level.WARNING)
+            yield route.problem(NOT_FOUND, path, f"gateway not found: {name}", hint, Level.WARNING)
     if not bound or for_mesh(route.spec.gateways):
         return
     servers = [BoundServer(one, index) for one in bound for index in range(len(one.spec.servers))]
@@ -94,7 +88,7 @@ def _bindings(route: Resource[VirtualServiceSpec], by_name: Mapping[str, Resourc
         if not any(_serves(server, host, route.namespace) for server in servers):
             message = f"no server of {', '.join(str(one.key) for one in bound)} has the host {host}"
             hint = f"its hosts are {', '.join(sorted({name for server in servers for name in server.spec.hosts}))}"
-            yield _problem(route, HOST_NOT_IN_GATEWAY, join("spec.hosts", index), message, hint, Level.WARNING)
+            yield route.problem(HOST_NOT_IN_GATEWAY, join("spec.hosts", index), message, hint, Level.WARNING)
 
 
 def _useless(route: Resource[VirtualServiceSpec], servers: Sequence[BoundServer]) -> Iterator[Problem]:
@@ -103,7 +97,7 @@ def _useless(route: Resource[VirtualServiceSpec], servers: Sequence[BoundServer]
     for kind, hint in _SERVERS.items():
         if getattr(route.spec, kind) and kind not in read:
             message = f"no server of its gateways is for `{kind}` routes, so they have no effect"
-            yield _problem(route, ROUTES_WITHOUT_SERVER, f"spec.{kind}", message, hint, Level.WARNING)
+            yield route.problem(ROUTES_WITHOUT_SERVER, f"spec.{kind}", message, hint, Level.WARNING)
 
 
 def _reads(server: BoundServer) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from mizzen.resources import hosts
 from mizzen.resources.gateway_names import for_mesh
 from mizzen.resources.paths import join
-from mizzen.resources.problems import Level, Problem
+from mizzen.resources.problems import Problem
 from mizzen.resources.resource import Resource
 from mizzen.resources.virtual_service import VirtualServiceSpec
 from mizzen.resources.visibility import meet, seen_by
@@ -34,8 +34,7 @@ def conflicting_hosts(
                     f"{full} is claimed by two VirtualServices: {twin.key} at {twin.source.position(place)} has it too"
                 )
                 hint = "put the routes into one VirtualService, or delete one of them"
-                position = resource.source.position(path)
-                yield Problem(CONFLICTING_HOSTS, message, Level.ERROR, position, resource.key, path, hint)
+                yield resource.problem(CONFLICTING_HOSTS, path, message, hint)
             claimed[full].append((resource, path))
 
 

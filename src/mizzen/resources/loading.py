@@ -194,16 +194,9 @@ def _without_duplicates(resources: list[Resource[Any]], problems: list[Problem])
         known = first.setdefault(resource.key, resource)
         if known is not resource:
             here, there = resource.source.position("metadata.name"), known.source.position("metadata.name")
-            refused.append(
-                Problem(
-                    code="DuplicateResource",
-                    message=f"it is written twice: at {there} and at {here}",
-                    position=here,
-                    resource=resource.key,
-                    path="metadata.name",
-                    hint="keep one of them, or give one another name or namespace",
-                )
-            )
+            message = f"it is written twice: at {there} and at {here}"
+            hint = "keep one of them, or give one another name or namespace"
+            refused.append(resource.problem("DuplicateResource", "metadata.name", message, hint))
     return Loaded(tuple(first.values()), (*problems, *refused))
 
 

@@ -31,7 +31,7 @@ def several(resources: Iterable[Resource[Any]]) -> Iterator[Problem]:
     for later in (first := mesh_configs(resources))[1:]:
         message = f"a mesh has one MeshConfig, and {first[0].key} at {first[0].source.position()} is there already"
         hint = "put all into one, or delete one of them"
-        yield Problem("SeveralMeshConfigs", message, position=later.source.position(), resource=later.key, hint=hint)
+        yield later.problem("SeveralMeshConfigs", "", message, hint)
 
 
 def with_export_defaults(resources: Iterable[Resource[Any]]) -> list[Resource[Any]]:

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 from mizzen.resources.key import Key
 
+NOT_FOUND = "IST0101"
+"""The code of what names something that is not there."""
+
 
 class Level(enum.StrEnum):
     ERROR = "error"

@@ -57,13 +57,11 @@ def useless_routes(
             continue
         shown = ", ".join(f"{number} ({protocol})" for number, protocol in protocols.items())
         for kind in given:
-            yield Problem(
-                code=kind.code,
-                message=f"{service.key} has no port for {kind.name}, so `{kind.routes}` routes have no effect on it: {shown}",
-                position=rule.source.position(path),
-                resource=rule.key,
-                path=path,
-                hint=f"name the port {kind.port}, or set `{_field(service)}`, in {service.source.position('spec.ports')}",
+            yield rule.problem(
+                kind.code,
+                path,
+                f"{service.key} has no port for {kind.name}, so `{kind.routes}` routes have no effect on it: {shown}",
+                f"name the port {kind.port}, or set `{_field(service)}`, in {service.source.position('spec.ports')}",
             )
 
 
@@ -81,14 +79,12 @@ def _hashed_bytes(rule: Resource[DestinationRuleSpec], service: Resource[Service
         if hashed is None or hashed.use_source_ip is not None or requests & (ports or requests):
             continue
         where = f"{path}.loadBalancer.consistentHash"
-        yield Problem(
-            code=HASHED_BYTES,
-            message=f"{service.key} has no port for HTTP here, so there is nothing to hash: connections go to any endpoint",
-            level=Level.WARNING,
-            position=rule.source.position(where),
-            resource=rule.key,
-            path=where,
-            hint="write `useSourceIp: true`, or name the port after its protocol",
+        yield rule.problem(
+            HASHED_BYTES,
+            where,
+            f"{service.key} has no port for HTTP here, so there is nothing to hash: connections go to any endpoint",
+            "write `useSourceIp: true`, or name the port after its protocol",
+            Level.WARNING,
         )
 
 
@@ -103,14 +99,12 @@ def _not_upgraded(rule: Resource[DestinationRuleSpec], service: Resource[Service
         meant = [number for number in undeclared if not ports or number in ports]
         if meant and http and http.h2_upgrade_policy == "UPGRADE":
             where = f"{path}.connectionPool.http.h2UpgradePolicy"
-            yield Problem(
-                code=NOT_UPGRADED,
-                message=f"port {meant[0]} of {service.key} declares no protocol: its requests are passed on as they came",
-                level=Level.WARNING,
-                position=rule.source.position(where),
-                resource=rule.key,
-                path=where,
-                hint=f"name the port `http`, or set `{_field(service)}`, in {service.source.position('spec.ports')}",
+            yield rule.problem(
+                NOT_UPGRADED,
+                where,
+                f"port {meant[0]} of {service.key} declares no protocol: its requests are passed on as they came",
+                f"name the port `http`, or set `{_field(service)}`, in {service.source.position('spec.ports')}",
+                Level.WARNING,
             )
 
 
@@ -145,12 +139,10 @@ def undeclared_ports(service: Resource[ServiceSpec]) -> Iterator[Problem]:
     for index, port in enumerate(service.spec.ports):
         if port.speaks is Protocol.UNDECLARED:
             path = join("spec.ports", index)
-            yield Problem(
-                code=UNDECLARED,
-                message=undeclared(port.port),
-                level=Level.WARNING,
-                position=service.source.position(path),
-                resource=service.key,
-                path=path,
-                hint="name it after its protocol (`http`, `grpc`, `tcp`, ...), or set `appProtocol`",
+            yield service.problem(
+                UNDECLARED,
+                path,
+                undeclared(port.port),
+                "name it after its protocol (`http`, `grpc`, `tcp`, ...), or set `appProtocol`",
+                Level.WARNING,
             )

@@ -10,7 +10,7 @@ from typing import Any
 from mizzen.resources.delegates import with_delegates
 from mizzen.resources.hosts import resolve
 from mizzen.resources.paths import join
-from mizzen.resources.problems import Level, Problem
+from mizzen.resources.problems import NOT_FOUND, Level, Problem
 from mizzen.resources.protocols import Protocol, protocol_of
 from mizzen.resources.rate_limit import GlobalLimits, RateLimitSpec
 from mizzen.resources.resource import Resource
@@ -19,7 +19,6 @@ from mizzen.resources.suggesting import nearest
 from mizzen.resources.virtual_service import VirtualServiceSpec
 from mizzen.resources.workload import WorkloadSpec
 
-_NOT_FOUND = "IST0101"
 RateLimit = Resource[RateLimitSpec]
 
 
@@ -51,24 +50,18 @@ def check_rate_limits(
             yield from _server(rule, rule.spec.shared, service_of)
 
 
-def _problem(
-    rule: RateLimit, code: str, path: str, message: str, hint: str = "", level: Level = Level.ERROR
-) -> Problem:
-    return Problem(code, message, level, rule.source.position(path), rule.key, path, hint)
-
-
 def _unfit(rule: RateLimit, meant: Sequence[Resource[WorkloadSpec]]) -> Iterator[Problem]:
     if not meant:
         labels = ", ".join(f"{key}: {value}" for key, value in rule.spec.labels.items())
         chosen = f"selects no Workload ({labels})" if labels else "is for no Workload: there is none"
         message = f"the rate limit {chosen} in namespace {rule.namespace}"
         hint = "compare it with the labels in the metadata of the workloads; containers are not known here"
-        yield _problem(rule, "NoWorkload", "spec.selector", message, hint, Level.WARNING)
+        yield rule.problem("NoWorkload", "spec.selector", message, hint, Level.WARNING)
     for one in meant if rule.spec.selector else ():
         spoken = (protocol_of(port.container_port, port.name, port.app_protocol) for port in one.spec.ports)
         if not one.spec.gateway and not any(protocol.may_be_http for protocol in spoken):
             message = f"no request to {one.key} at {one.source.position('spec')} is read: it has no port for HTTP"
-            yield _problem(rule, "NothingToLimit", "spec.selector", message, "name its port `http`", Level.WARNING)
+            yield rule.problem("NothingToLimit", "spec.selector", message, "name its port `http`", Level.WARNING)
 
 
 def _several(
@@ -81,7 +74,7 @@ def _several(
             others.setdefault(owner.key, (owner, one))
     for owner, one in others.values():
         message = f"{one.key} has a rate limit already: {owner.key} at {owner.source.position('spec')} selects it too"
-        yield _problem(rule, "SeveralRateLimits", "spec.selector", message, "put all its limits into one of them")
+        yield rule.problem("SeveralRateLimits", "spec.selector", message, "put all its limits into one of them")
 
 
 def _routes(
@@ -99,7 +92,7 @@ def _routes(
             message = (
                 f"{one.key} at {one.source.position('spec')} is no gateway: where requests come in there are no routes"
             )
-            yield _problem(rule, "NoRoutesHere", path, message, "write the route's `uri` and `headers` in the match")
+            yield rule.problem("NoRoutesHere", path, message, "write the route's `uri` and `headers` in the match")
 
 
 def _route(
@@ -114,19 +107,19 @@ def _route(
     if found is None and named in delegates:
         message = f"VirtualService {named} is a delegate: its routes are those of who delegates to it"
         hint = "write `root/route-delegated`: who delegates, and the names of both routes"
-        yield _problem(rule, _NOT_FOUND, path, message, hint)
+        yield rule.problem(NOT_FOUND, path, message, hint)
         return
     if found is None:
         near = nearest(named, routes)
         hint = f"did you mean `{near}/{wanted}`?" if near else ""
-        yield _problem(rule, _NOT_FOUND, path, f"there is no VirtualService {named}", hint)
+        yield rule.problem(NOT_FOUND, path, f"there is no VirtualService {named}", hint)
         return
     known = [http.name for http in found.spec.http if http.name]
     if wanted not in known:
         message = f"{found.key} at {found.source.position('spec.http')} has no route with the name {wanted!r}"
         near = nearest(wanted, known)
         hint = f"did you mean `{near}`?" if near else f"its routes are {', '.join(known)}" if known else "give it one"
-        yield _problem(rule, _NOT_FOUND, path, message, hint)
+        yield rule.problem(NOT_FOUND, path, message, hint)
 
 
 def _server(
@@ -139,7 +132,7 @@ def _server(
     path = "spec.global.server.host"
     if service is None:
         hint = "for a server outside the mesh, write a ServiceEntry with its host"
-        yield _problem(rule, _NOT_FOUND, path, f"host not found: no Service is {host}", hint)
+        yield rule.problem(NOT_FOUND, path, f"host not found: no Service is {host}", hint)
         return
     ports = {port.port: port.speaks for port in service.spec.ports}
     where = service.source.position("spec.ports")
@@ -147,7 +140,7 @@ def _server(
     path = "spec.global.server.port"
     if protocol is None:
         hint = f"it has {', '.join(map(str, ports))}"
-        yield _problem(rule, _NOT_FOUND, path, f"{service.key} at {where} has no port {shared.server.port}", hint)
+        yield rule.problem(NOT_FOUND, path, f"{service.key} at {where} has no port {shared.server.port}", hint)
     elif protocol not in (Protocol.GRPC, Protocol.HTTP2):
         message = f"port {shared.server.port} of {service.key} at {where} does not say that it speaks gRPC"
-        yield _problem(rule, "NoGrpc", path, message, "name it `grpc`")
+        yield rule.problem("NoGrpc", path, message, "name it `grpc`")

@@ -23,7 +23,7 @@ from mizzen.resources.gateway_references import check_gateways
 from mizzen.resources.host_references import conflicting_hosts
 from mizzen.resources.mesh_config_references import several, with_export_defaults
 from mizzen.resources.paths import join
-from mizzen.resources.problems import Level, Problem
+from mizzen.resources.problems import NOT_FOUND, Level, Problem
 from mizzen.resources.protocol_references import undeclared_ports, unfit_policies, useless_routes
 from mizzen.resources.rate_limit_references import check_rate_limits
 from mizzen.resources.resource import Resource
@@ -38,7 +38,6 @@ from mizzen.resources.visibility import visibility
 from mizzen.resources.workload import WorkloadSpec
 from mizzen.resources.workload_entry import WorkloadEntrySpec, labelled
 
-NOT_FOUND = "IST0101"
 PORT_REQUIRED = "IST0112"
 SUBSET_SELECTS_NONE = "IST0173"
 UNKNOWN_RULE_HOST = "IST0174"
@@ -163,12 +162,6 @@ def _order(problem: Problem) -> tuple[str, int, int, str]:
     return (position.file, position.line, position.column, problem.code) if position else ("", 0, 0, problem.code)
 
 
-def _problem(
-    resource: Resource[Any], code: str, path: str, message: str, hint: str = "", level: Level = Level.ERROR
-) -> Problem:
-    return Problem(code, message, level, resource.source.position(path), resource.key, path, hint)
-
-
 def _virtual_service(resource: Resource[VirtualServiceSpec], world: _World) -> Iterator[Problem]:
     for index, host in enumerate(resource.spec.hosts if for_mesh(resource.spec.gateways) else ()):
         services = world.services_of(hosts.resolve(host, resource.namespace, world.domain))
@@ -199,7 +192,7 @@ def _unknown_host(resource: Resource[Any], path: str, host: str, world: _World, 
         shown = near.name if same else hosts.resolve(near.name, near.namespace, world.domain)
         elsewhere = f"`{name}` is in namespace {near.namespace}: write `{shown}`"
         hint = elsewhere if near.name == name and not same else f"did you mean `{shown}`?"
-    return _problem(resource, code, path, f"host not found: no Service is {host}", hint, Level.WARNING)
+    return resource.problem(code, path, f"host not found: no Service is {host}", hint, Level.WARNING)
 
 
 def _destination_port(
@@ -211,10 +204,10 @@ def _destination_port(
         if len(ports) > 1:
             message = f"{service.key} has several ports ({_listed(ports)}, {where}) and the route names none"
             hint = "add `port: {number: ...}`; without it the port that was called is used"
-            yield _problem(resource, PORT_REQUIRED, path, message, hint, Level.WARNING)
+            yield resource.problem(PORT_REQUIRED, path, message, hint, Level.WARNING)
     elif destination.port.number not in ports:
         message = f"{service.key} has no port {destination.port.number}; it has {_listed(ports)} ({where})"
-        yield _problem(resource, NOT_FOUND, f"{path}.port.number", message, "use one of its ports")
+        yield resource.problem(NOT_FOUND, f"{path}.port.number", message, "use one of its ports")
 
 
 def _destination_subset(resource: Resource[Any], path: str, subset: str, host: str, world: _World) -> Iterator[Problem]:
@@ -231,7 +224,7 @@ def _destination_subset(resource: Resource[Any], path: str, subset: str, host: s
         near = nearest(subset, known)
         listed = f"its subsets are {_listed(known)}" if known else "it has no subsets"
         hint = f"did you mean `{near}`? {listed}" if near else listed
-    yield _problem(resource, NOT_FOUND, f"{path}.subset", message, hint)
+    yield resource.problem(NOT_FOUND, f"{path}.subset", message, hint)
 
 
 def _destination_rule(resource: Resource[DestinationRuleSpec], world: _World) -> Iterator[Problem]:
@@ -254,7 +247,7 @@ def _destination_rule(resource: Resource[DestinationRuleSpec], world: _World) ->
             message = f"subset {subset.name!r} selects no workload of {service.key} (labels {shown})"
             hint = "requests to it will fail until a workload has these labels"
             path = join("spec.subsets", index)
-            yield _problem(resource, SUBSET_SELECTS_NONE, path, message, hint, Level.WARNING)
+            yield resource.problem(SUBSET_SELECTS_NONE, path, message, hint, Level.WARNING)
 
 
 def _service(resource: Resource[ServiceSpec], world: _World) -> Iterator[Problem]:
@@ -262,13 +255,13 @@ def _service(resource: Resource[ServiceSpec], world: _World) -> Iterator[Problem
     if not resource.spec.selector:
         message = "the service has no selector, so no workload is behind it"
         hint = "write `selector` with the labels of its workloads"
-        yield _problem(resource, "NoWorkload", "spec", message, hint, Level.WARNING)
+        yield resource.problem("NoWorkload", "spec", message, hint, Level.WARNING)
         return
     workloads = world.selected(resource)
     if not workloads:
         message = f"the selector matches no Workload in namespace {resource.namespace}"
         hint = "compare it with the labels in the metadata of the workloads"
-        yield _problem(resource, "NoWorkload", "spec.selector", message, hint, Level.WARNING)
+        yield resource.problem("NoWorkload", "spec.selector", message, hint, Level.WARNING)
     yield from unreachable_names(resource, workloads)
     for index, port in enumerate(resource.spec.ports):
         for workload in (one for one in workloads if isinstance(one.spec, WorkloadSpec)):
@@ -288,7 +281,7 @@ def _target_port(
     message = f"{workload.key} at {where} has no port {target!r}, which the service sends requests to"
     hint = f"its ports are {shown}" if declared else f"add `ports: [{{containerPort: {target}}}]` to the workload"
     field_path = path if port.target_port is None else f"{path}.targetPort"
-    yield _problem(resource, "NoTargetPort", field_path, message, hint)
+    yield resource.problem("NoTargetPort", field_path, message, hint)
 
 
 def _listed(values: Iterable[object]) -> str:

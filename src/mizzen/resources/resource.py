@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel
 
 from mizzen.resources.key import Key
-from mizzen.resources.problems import Position
+from mizzen.resources.problems import Level, Position, Problem
 
 SpecT = TypeVar("SpecT", bound=BaseModel, covariant=True)
 
@@ -71,6 +71,10 @@ class Resource(Generic[SpecT]):
     def age(self) -> tuple[int, str, str]:
         """The order in which Istio processes resources of a kind: by creation, then name, then namespace."""
         return (self.created, self.key.name, self.key.namespace)
+
+    def problem(self, code: str, path: str, message: str, hint: str = "", level: Level = Level.ERROR) -> Problem:
+        """Returns what is wrong with a field of it, at the place where that is written."""
+        return Problem(code, message, level, self.source.position(path), self.key, path, hint)
 
     def stamped(self, created: int) -> Resource[SpecT]:
         """Returns the same resource with its age as a store knows it."""

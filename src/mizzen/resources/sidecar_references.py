@@ -16,7 +16,7 @@ from mizzen.resources.egress_hosts import NONE, egress_hosts
 from mizzen.resources.mesh_config import DEFAULT_ROOT_NAMESPACE
 from mizzen.resources.mesh_config_references import mesh_configs
 from mizzen.resources.paths import join
-from mizzen.resources.problems import Level, Problem
+from mizzen.resources.problems import NOT_FOUND, Level, Problem
 from mizzen.resources.resource import Resource
 from mizzen.resources.service import ServiceSpec, exported_to
 from mizzen.resources.sidecar import SidecarSpec
@@ -24,7 +24,6 @@ from mizzen.resources.virtual_service import VirtualServiceSpec
 from mizzen.resources.visibility import seen_by, visibility
 from mizzen.resources.workload import WorkloadSpec
 
-NOT_FOUND = "IST0101"
 SAME_WORKLOAD = "IST0110"
 SAME_NAMESPACE = "IST0111"
 SEVERAL_TAKERS = "SeveralServicesForBytes"
@@ -71,10 +70,6 @@ def check_sidecars(
     return problems
 
 
-def _warn(resource: Resource[Any], code: str, path: str, message: str, hint: str) -> Problem:
-    return Problem(code, message, Level.WARNING, resource.source.position(path), resource.key, path, hint)
-
-
 def _selected(sidecar: Resource[SidecarSpec], workloads: Iterable[Resource[WorkloadSpec]]) -> list[Resource[Any]]:
     selector = sidecar.spec.workload_selector
     wanted: Mapping[str, str] = selector.labels if selector else {}
@@ -93,7 +88,7 @@ def _same_workload(
         if not selected:
             message = f"the selector matches no Workload in namespace {sidecar.namespace}"
             hint = "compare it with the labels in the metadata of the workloads"
-            yield _warn(sidecar, NOT_FOUND, path, message, hint)
+            yield sidecar.problem(NOT_FOUND, path, message, hint, Level.WARNING)
         told: set[str] = set()
         for workload in selected:
             older = obeyed.setdefault((workload.namespace, workload.name), sidecar)
@@ -101,7 +96,9 @@ def _same_workload(
                 told.add(older.name)
                 where = older.source.position(path)
                 message = f"{workload.key} is selected by {older.key} at {where} as well, which is older and counts"
-                yield _warn(sidecar, SAME_WORKLOAD, path, message, "have each workload selected by one of them")
+                yield sidecar.problem(
+                    SAME_WORKLOAD, path, message, "have each workload selected by one of them", Level.WARNING
+                )
 
 
 def _same_namespace(sidecars: Iterable[Resource[SidecarSpec]]) -> Iterator[Problem]:
@@ -116,7 +113,7 @@ def _same_namespace(sidecars: Iterable[Resource[SidecarSpec]]) -> Iterator[Probl
                     "older and counts"
                 )
                 hint = "delete one of them, or give it a `workloadSelector`"
-                yield _warn(sidecar, SAME_NAMESPACE, "metadata.name", message, hint)
+                yield sidecar.problem(SAME_NAMESPACE, "metadata.name", message, hint, Level.WARNING)
 
 
 def _ports(sidecar: Resource[SidecarSpec], selected: Sequence[Resource[WorkloadSpec]]) -> Iterator[Problem]:
@@ -124,12 +121,12 @@ def _ports(sidecar: Resource[SidecarSpec], selected: Sequence[Resource[WorkloadS
     for index, listener in enumerate(sidecar.spec.ingress):
         if selected and listener.port and listener.port.number not in declared:
             message = f"no Workload that it selects declares port {listener.port.number}, so no service leads there"
-            yield _warn(
-                sidecar,
+            yield sidecar.problem(
                 NOT_FOUND,
                 f"{join('spec.ingress', index)}.port.number",
                 message,
                 f"add `{{containerPort: {listener.port.number}}}` to the `ports` of the workload",
+                Level.WARNING,
             )
 
 
@@ -147,14 +144,16 @@ def _egress(sidecar: Resource[SidecarSpec], world: _World) -> Iterator[Problem]:
             takers = _takers(sidecar, listener.hosts, port.number, world)
             if len(takers) > 1:
                 message = f"bytes do not say which service they are for: {takers[0]} has them all, not {takers[1]}"
-                yield _warn(sidecar, SEVERAL_TAKERS, f"{path}.hosts", message, "select one service")
+                yield sidecar.problem(SEVERAL_TAKERS, f"{path}.hosts", message, "select one service", Level.WARNING)
     policy = sidecar.spec.outbound_traffic_policy
     if policy and policy.egress_proxy:
         full = hosts.resolve(policy.egress_proxy.host, sidecar.namespace)
         where = "spec.outboundTrafficPolicy.egressProxy.host"
         found = world.services.get(full)
         if found is None:
-            yield _warn(sidecar, NOT_FOUND, where, f"host not found: no service is {full}", _meant(full, world))
+            yield sidecar.problem(
+                NOT_FOUND, where, f"host not found: no service is {full}", _meant(full, world), Level.WARNING
+            )
         elif not _seen(found, world.client(sidecar)):
             yield _hidden(sidecar, where, full, found)
 
@@ -176,13 +175,13 @@ def _host(sidecar: Resource[SidecarSpec], path: str, written: str, host: str, wo
     found, client = world.services.get(host), world.client(sidecar)
     if found is None:
         if not any(hosts.matches(host, routed) for routed in world.routed):
-            yield _warn(
-                sidecar, NOT_FOUND, path, f"host not found: {written!r} selects no service", _meant(host, world)
+            yield sidecar.problem(
+                NOT_FOUND, path, f"host not found: {written!r} selects no service", _meant(host, world), Level.WARNING
             )
     elif not egress_hosts((written,), client or found.namespace).service(host, found.namespace):
         hint = f"it is in namespace {found.namespace}: write `{found.namespace}/{host}`"
         message = f"{written!r} selects nothing: {host} is not in that namespace"
-        yield _warn(sidecar, NOT_FOUND, path, message, hint)
+        yield sidecar.problem(NOT_FOUND, path, message, hint, Level.WARNING)
     elif not _seen(found, client):
         yield _hidden(sidecar, path, host, found)
 
@@ -201,7 +200,7 @@ def _seen(service: Resource[ServiceSpec], client: str | None) -> bool:
 def _hidden(sidecar: Resource[SidecarSpec], path: str, host: str, service: Resource[ServiceSpec]) -> Problem:
     message = f"{host} is not exported to namespace {sidecar.namespace}, so it cannot be called from there"
     hint = f"see `exportTo` of {service.key} at {service.source.position()}"
-    return _warn(sidecar, NOT_FOUND, path, message, hint)
+    return sidecar.problem(NOT_FOUND, path, message, hint, Level.WARNING)
 
 
 def _meant(host: str, world: _World) -> str:

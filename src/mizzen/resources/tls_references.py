@@ -16,24 +16,20 @@ def unfit_tls(rule: Resource[DestinationRuleSpec]) -> Iterator[Problem]:
     """
     for path, given in client_settings(rule.spec):
         if given.mode != "ISTIO_MUTUAL":
-            yield Problem(
-                code="PeersWantMutualTLS",
-                message=f"members of the mesh take nothing but its mutual TLS: with mode {given.mode} calls to them fail",
-                level=Level.WARNING,
-                position=rule.source.position(path),
-                resource=rule.key,
-                path=path,
-                hint="remove `tls`, unless all that stands behind the host is outside the mesh",
+            yield rule.problem(
+                "PeersWantMutualTLS",
+                path,
+                f"members of the mesh take nothing but its mutual TLS: with mode {given.mode} calls to them fail",
+                "remove `tls`, unless all that stands behind the host is outside the mesh",
+                Level.WARNING,
             )
     for path, policy in policies(rule.spec):
         if policy.proxy_protocol:
             where = f"{path}.proxyProtocol"
-            yield Problem(
-                code="PeersWantMutualTLS",
-                message="members of the mesh take nothing before its mutual TLS: with a PROXY header calls to them fail",
-                level=Level.WARNING,
-                position=rule.source.position(where),
-                resource=rule.key,
-                path=where,
-                hint="remove `proxyProtocol`, unless all that stands behind the host is outside the mesh",
+            yield rule.problem(
+                "PeersWantMutualTLS",
+                where,
+                "members of the mesh take nothing before its mutual TLS: with a PROXY header calls to them fail",
+                "remove `proxyProtocol`, unless all that stands behind the host is outside the mesh",
+                Level.WARNING,
             )

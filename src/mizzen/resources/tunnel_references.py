@@ -28,14 +28,9 @@ def check_tunnels(
             named = [one.destination for one in destinations if one.destination]
             tunnels = [_tunnel(one, resource.namespace, rules_for, domain) for one in named]
             if any(one != tunnels[0] for one in tunnels):
-                yield Problem(
-                    code="SeveralTunnels",
-                    message="the destinations of one route are reached through different tunnels, or some through none",
-                    position=resource.source.position(path),
-                    resource=resource.key,
-                    path=path,
-                    hint="give their DestinationRules the same `tunnel`, or write a route for each",
-                )
+                message = "the destinations of one route are reached through different tunnels, or some through none"
+                hint = "give their DestinationRules the same `tunnel`, or write a route for each"
+                yield resource.problem("SeveralTunnels", path, message, hint)
 
 
 def _divided(spec: VirtualServiceSpec) -> Iterator[tuple[str, Sequence[RouteDestination]]]:

@@ -40,7 +40,7 @@ def _nobody(one: EnvoyFilter, root: str) -> Problem:
     path = "spec.workloadSelector" if labels else "metadata.namespace"
     message = f"it is for no proxy: none runs in namespace {one.namespace}{shown}"
     hint = f"in namespace {root} it is for all namespaces"
-    return Problem(CODE, message, Level.WARNING, one.source.position(path), one.key, path, hint)
+    return one.problem(CODE, path, message, hint, Level.WARNING)
 
 
 def _nothing(one: EnvoyFilter, index: int, picked: list[Instance]) -> Problem:
@@ -52,4 +52,4 @@ def _nothing(one: EnvoyFilter, index: int, picked: list[Instance]) -> Problem:
     if written.match.proxy and written.match.proxy.proxy_version:
         message = f"this patch changes nothing: no proxy of {who} has a fitting {VERSION} in its metadata"
         hint = "remove `proxyVersion`"
-    return Problem(CODE, message, Level.WARNING, one.source.position(path), one.key, path, hint)
+    return one.problem(CODE, path, message, hint, Level.WARNING)
