@@ -41,12 +41,11 @@ class Destination:
 class Destinations:
     """Finds the destination of a host as a resource of some namespace means it."""
 
-    def __init__(self, items: Iterable[Item], domain: str) -> None:
-        self.domain = domain
+    def __init__(self, items: Iterable[Item]) -> None:
         self._exact: dict[str, list[Destination]] = defaultdict(list)
         self._wildcards: list[Destination] = []
         self._meant: dict[str, str] = {}
-        for one in (found for item in items for found in _of(item, domain)):
+        for one in (found for item in items for found in _of(item)):
             self._exact[one.host].append(one)
             if hosts.is_wildcard(one.host):
                 self._wildcards.append(one)
@@ -55,7 +54,7 @@ class Destinations:
         return bool(self._exact)
 
     def full(self, host: str, namespace: str) -> str:
-        return hosts.resolve(host, namespace, self.domain)
+        return hosts.resolve(host, namespace)
 
     def find(self, host: str, item: Item) -> Destination | None:
         """Returns the destination that a host means to a resource, or a wildcard one around it; None if none is seen.
@@ -83,14 +82,14 @@ class Destinations:
         return f"; did you mean {self._meant[full]}?" if self._meant[full] else ""
 
 
-def _of(item: Item, domain: str) -> Iterable[Destination]:
+def _of(item: Item) -> Iterable[Destination]:
     if item.kind == "Service":
         numbers = tuple(number(port, "port") for port in mappings(item.spec, "ports"))
         exported = [name.strip() for name in item.annotations.get(_EXPORT, "").split(",") if name.strip()]
-        host = hosts.resolve(item.name, item.namespace, domain)
+        host = hosts.resolve(item.name, item.namespace)
         yield Destination(host, item, numbers, seen_by(exported, item.namespace))
         return
     numbers = tuple(number(port, "number") for port in mappings(item.spec, "ports"))
     seen = seen_by(texts(item.spec, "exportTo"), item.namespace)
     for host in texts(item.spec, "hosts"):
-        yield Destination(hosts.resolve(host, item.namespace, domain), item, numbers, seen)
+        yield Destination(hosts.resolve(host, item.namespace), item, numbers, seen)

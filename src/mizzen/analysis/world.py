@@ -113,7 +113,7 @@ class World:
     @cached_property
     def destinations(self) -> Destinations:
         """The hosts that can be called: of Services and of ServiceEntries."""
-        return Destinations([*self.of("Service"), *self.of("ServiceEntry")], DEFAULT_DOMAIN)
+        return Destinations([*self.of("Service"), *self.of("ServiceEntry")])
 
     @cached_property
     def workloads(self) -> tuple[Workload, ...]:

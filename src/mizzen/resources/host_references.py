@@ -16,9 +16,7 @@ from mizzen.resources.visibility import meet, seen_by
 CONFLICTING_HOSTS = "IST0109"
 
 
-def conflicting_hosts(
-    routes: Iterable[Resource[VirtualServiceSpec]], domain: str = hosts.DEFAULT_DOMAIN
-) -> Iterator[Problem]:
+def conflicting_hosts(routes: Iterable[Resource[VirtualServiceSpec]]) -> Iterator[Problem]:
     """Yields an error for each mesh host that two VirtualServices claim: the oldest would win, and nobody be told."""
     claimed: dict[str, list[tuple[Resource[VirtualServiceSpec], str]]] = defaultdict(list)
     for resource in sorted(routes, key=lambda resource: resource.age):
@@ -26,7 +24,7 @@ def conflicting_hosts(
             continue
         for index, host in enumerate(resource.spec.hosts):
             path = join("spec.hosts", index)
-            full = hosts.resolve(host, resource.namespace, domain)
+            full = hosts.resolve(host, resource.namespace)
             twin = next((one for one, _ in claimed[full] if one is not resource and _overlap(one, resource)), None)
             if twin is not None:
                 place = next(where for one, where in claimed[full] if one is twin)

@@ -47,7 +47,6 @@ UNKNOWN_RULE_HOST = "IST0174"
 class _World:
     """The resources of a mesh by what refers to them."""
 
-    domain: str
     services: dict[str, Resource[ServiceSpec]] = field(default_factory=dict)
     names: dict[str, Resource[ServiceSpec]] = field(default_factory=dict)
     meant: dict[str, str | None] = field(default_factory=dict)
@@ -63,7 +62,7 @@ class _World:
     def add(self, resource: Resource[Any]) -> None:
         match resource.spec:
             case ServiceSpec():
-                self.services[hosts.resolve(resource.name, resource.namespace, self.domain)] = resource
+                self.services[hosts.resolve(resource.name, resource.namespace)] = resource
                 self.names[resource.name] = resource
             case GatewaySpec():
                 self.gateways.append(resource)
@@ -79,7 +78,7 @@ class _World:
                 self.entries.append(resource)
                 self._own(as_services(resource))
             case DestinationRuleSpec(host=host):
-                full = hosts.resolve(host, resource.namespace, self.domain)
+                full = hosts.resolve(host, resource.namespace)
                 if hosts.is_wildcard(full):
                     self.wildcard_rules.append((full, resource))
                 self.rules[full].append(resource)
@@ -135,16 +134,16 @@ class _World:
         return [workload for workload in fewest if selector.items() <= workload.labels.items()]
 
 
-def check_references(resources: Iterable[Resource[Any]], *, domain: str = hosts.DEFAULT_DOMAIN) -> list[Problem]:
+def check_references(resources: Iterable[Resource[Any]]) -> list[Problem]:
     """Returns what is wrong among resources that are right by themselves, ordered by where it stands."""
-    resources, world = with_export_defaults(resources), _World(domain)
+    resources, world = with_export_defaults(resources), _World()
     for resource in resources:
         world.add(resource)
     problems = [
         *(problem for route in world.routes for problem in _virtual_service(route, world)),
         *check_delegates(world.routes),
-        *conflicting_hosts(world.routes, domain),
-        *check_tunnels(world.routes, world.rules_for, domain),
+        *conflicting_hosts(world.routes),
+        *check_tunnels(world.routes, world.rules_for),
         *check_gateways(world.gateways, world.routes, world.running),
         *(problem for rules in world.rules.values() for rule in rules for problem in _destination_rule(rule, world)),
         *(problem for service in world.services.values() for problem in _service(service, world)),
@@ -164,7 +163,7 @@ def _order(problem: Problem) -> tuple[str, int, int, str]:
 
 def _virtual_service(resource: Resource[VirtualServiceSpec], world: _World) -> Iterator[Problem]:
     for index, host in enumerate(resource.spec.hosts if for_mesh(resource.spec.gateways) else ()):
-        services = world.services_of(hosts.resolve(host, resource.namespace, world.domain))
+        services = world.services_of(hosts.resolve(host, resource.namespace))
         yield from useless_routes(resource, index, services)
     for path, destination in all_destinations(resource.spec):
         yield from _destination(resource, f"spec.{path}", destination, world)
@@ -173,7 +172,7 @@ def _virtual_service(resource: Resource[VirtualServiceSpec], world: _World) -> I
 def _destination(
     resource: Resource[VirtualServiceSpec], path: str, destination: Destination, world: _World
 ) -> Iterator[Problem]:
-    host = hosts.resolve(destination.host, resource.namespace, world.domain)
+    host = hosts.resolve(destination.host, resource.namespace)
     service = world.service_of(host)
     if service is None:
         yield _unknown_host(resource, f"{path}.host", host, world)
@@ -189,7 +188,7 @@ def _unknown_host(resource: Resource[Any], path: str, host: str, world: _World, 
     hint = ""
     if near is not None:
         same = near.namespace == resource.namespace
-        shown = near.name if same else hosts.resolve(near.name, near.namespace, world.domain)
+        shown = near.name if same else hosts.resolve(near.name, near.namespace)
         elsewhere = f"`{name}` is in namespace {near.namespace}: write `{shown}`"
         hint = elsewhere if near.name == name and not same else f"did you mean `{shown}`?"
     return resource.problem(code, path, f"host not found: no Service is {host}", hint, Level.WARNING)
@@ -228,7 +227,7 @@ def _destination_subset(resource: Resource[Any], path: str, subset: str, host: s
 
 
 def _destination_rule(resource: Resource[DestinationRuleSpec], world: _World) -> Iterator[Problem]:
-    host = hosts.resolve(resource.spec.host, resource.namespace, world.domain)
+    host = hosts.resolve(resource.spec.host, resource.namespace)
     if hosts.is_wildcard(host):
         return
     service = world.service_of(host)

@@ -19,14 +19,12 @@ RulesFor = Callable[[str, str], Sequence[Resource[DestinationRuleSpec]]]
 """The rules for a host that a namespace may see."""
 
 
-def check_tunnels(
-    routes: Iterable[Resource[VirtualServiceSpec]], rules_for: RulesFor, domain: str
-) -> Iterator[Problem]:
+def check_tunnels(routes: Iterable[Resource[VirtualServiceSpec]], rules_for: RulesFor) -> Iterator[Problem]:
     """Yields an error for each route whose destinations are to be reached through different tunnels, or some through none."""
     for resource in routes:
         for path, destinations in _divided(resource.spec):
             named = [one.destination for one in destinations if one.destination]
-            tunnels = [_tunnel(one, resource.namespace, rules_for, domain) for one in named]
+            tunnels = [_tunnel(one, resource.namespace, rules_for) for one in named]
             if any(one != tunnels[0] for one in tunnels):
                 message = "the destinations of one route are reached through different tunnels, or some through none"
                 hint = "give their DestinationRules the same `tunnel`, or write a route for each"
@@ -40,8 +38,8 @@ def _divided(spec: VirtualServiceSpec) -> Iterator[tuple[str, Sequence[RouteDest
     return ((path, found) for path, found in (*tcp, *tls) if len(found) > 1)
 
 
-def _tunnel(destination: Destination, namespace: str, rules_for: RulesFor, domain: str) -> TunnelSettings | None:
-    found = rules_for(hosts.resolve(destination.host, namespace, domain), namespace)
+def _tunnel(destination: Destination, namespace: str, rules_for: RulesFor) -> TunnelSettings | None:
+    found = rules_for(hosts.resolve(destination.host, namespace), namespace)
     own = (one for rule in found for one in rule.spec.subsets if one.name == destination.subset)
     policies = [*(one.traffic_policy for one in own), *(rule.spec.traffic_policy for rule in found)]
     return next((policy.tunnel for policy in policies if policy and policy.tunnel), None)
