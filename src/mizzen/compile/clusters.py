@@ -42,7 +42,7 @@ from mizzen.mesh.model import (
 )
 from mizzen.mesh.scope import ScopedService
 from mizzen.mesh.spiffe import SpiffeId
-from mizzen.resources.destination_rule import DestinationRuleSpec, LoadBalancerSettings, TrafficPolicy
+from mizzen.resources.destination_rule import DestinationRuleSpec, LoadBalancerSettings, TrafficPolicy, levels
 from mizzen.resources.key import Key
 from mizzen.resources.mesh_config import MeshConfigSpec
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
@@ -133,10 +133,7 @@ def balancers(scoped: ScopedService, seat: Seat = ALONE) -> Iterator[tuple[str, 
 
 def _balances(spec: DestinationRuleSpec) -> bool:
     """Tells whether a rule says anything of load balancers: most say nothing, and need not be looked through."""
-    given = [one for one in (spec.traffic_policy, *(subset.traffic_policy for subset in spec.subsets)) if one]
-    return any(one.load_balancer for one in given) or any(
-        port.load_balancer for one in given for port in one.port_level_settings
-    )
+    return any(level.load_balancer for _, level in levels(spec))
 
 
 def policy_for(

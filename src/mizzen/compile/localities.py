@@ -13,11 +13,11 @@ from typing import NamedTuple
 from mizzen.mesh.localities import FARTHEST, UNPLACED, Locality, distance, fits, topology
 from mizzen.mesh.model import DestinationRule, Endpoint, Instance, Labels, MeshConfig
 from mizzen.resources.destination_rule import (
-    DestinationRuleSpec,
     LoadBalancerSettings,
     LocalityLbSetting,
     PortTrafficPolicy,
     TrafficPolicy,
+    levels,
 )
 
 # So that the share of one place of several comes out right to a thousandth of a per cent; Istio rounds to whole ones.
@@ -85,14 +85,7 @@ def may_concern(rules: Iterable[DestinationRule], mesh: MeshConfig | None) -> bo
         return True
     if mesh and mesh.spec.default_traffic_policy and mesh.spec.default_traffic_policy.outlier_detection:
         return True
-    return any(_concerns(level) for rule in rules for level in _levels(rule.spec))
-
-
-def _levels(spec: DestinationRuleSpec) -> Iterator[TrafficPolicy | PortTrafficPolicy]:
-    for policy in (spec.traffic_policy, *(subset.traffic_policy for subset in spec.subsets)):
-        if policy:
-            yield policy
-            yield from policy.port_level_settings
+    return any(_concerns(level) for rule in rules for _, level in levels(rule.spec))
 
 
 def _concerns(level: TrafficPolicy | PortTrafficPolicy) -> bool:

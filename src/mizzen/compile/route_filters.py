@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 from mizzen.compile.protos import duration, millionths
 from mizzen.compile.resource import pack
 from mizzen.compile.route_matches import string_matcher
+from mizzen.resources.model import Percent
 from mizzen.resources.virtual_service import (
     GRPC_STATUSES,
     CorsPolicy,
@@ -20,7 +21,6 @@ from mizzen.resources.virtual_service import (
     FaultDelay,
     HTTPFaultInjection,
     HTTPRoute,
-    Percent,
 )
 from mizzen.stubs.envoy.config.core.v3.base_pb2 import RuntimeFractionalPercent
 from mizzen.stubs.envoy.config.route.v3.route_components_pb2 import Route

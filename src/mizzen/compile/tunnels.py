@@ -11,7 +11,7 @@ from typing import NamedTuple
 from mizzen.compile.clusters import policy_for
 from mizzen.compile.destinations import called_at
 from mizzen.mesh.model import DestinationRule, Host, VirtualService
-from mizzen.resources.destination_rule import TunnelSettings
+from mizzen.resources.destination_rule import TunnelSettings, policies
 from mizzen.resources.key import Key
 from mizzen.resources.virtual_service import RouteDestination
 from mizzen.stubs.envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
@@ -52,9 +52,7 @@ class Tunnels:
 
 
 def _mentions(rule: DestinationRule) -> bool:
-    spec = rule.spec
-    policies = (spec.traffic_policy, *(subset.traffic_policy for subset in spec.subsets))
-    return any(policy and policy.tunnel for policy in policies)
+    return any(policy.tunnel for _, policy in policies(rule.spec))
 
 
 def apply(proxy: TcpProxy, tunnel: TunnelSettings | None) -> None:

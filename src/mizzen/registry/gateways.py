@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from mizzen.registry.credentials import Credentials
 from mizzen.registry.reports import FileSecret, GatewaySocket
-from mizzen.resources.credentials import client_settings, secret_of, server_certificates, server_roots
+from mizzen.resources.credentials import client_secrets, client_settings, server_certificates, server_roots
 from mizzen.resources.destination_rule import DestinationRuleSpec, concerns
 from mizzen.resources.gateway import (
     GatewaySpec,
@@ -72,11 +72,11 @@ def _of_secrets(tls: ServerTLSSettings, namespace: str, credentials: Credentials
 
 def _of_rule(spec: DestinationRuleSpec, namespace: str, credentials: Credentials) -> Iterator[FileSecret]:
     for _, given in client_settings(spec):
-        if given.credential_name:
-            if given.mode == "MUTUAL":
-                yield credentials.certificate(namespace, secret_of(given.credential_name))
-            if not given.insecure_skip_verify:
-                yield credentials.roots(namespace, secret_of(given.credential_name))
+        certificate, roots = client_secrets(given)
+        if certificate:
+            yield credentials.certificate(namespace, certificate)
+        if roots:
+            yield credentials.roots(namespace, roots)
 
 
 def _scheme(servers: Iterable[BoundServer]) -> str:

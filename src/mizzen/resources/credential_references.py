@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mizzen.resources.credentials import (
+    client_secrets,
     client_settings,
     roots_candidates,
-    secret_of,
     server_certificates,
     server_roots,
 )
@@ -100,15 +100,16 @@ def _of_rule(
 ) -> Iterator[Problem]:
     seeing = {one.namespace for one in running if concerns(rule, one.namespace, one.labels)}
     for path, given in client_settings(rule.spec):
-        name, field = secret_of(given.credential_name), f"{path}.credentialName"
-        if name and not seeing:
+        field = f"{path}.credentialName"
+        if given.credential_name and not seeing:
             message = (
                 "a Secret is for gateways, and this rule is for no gateway: sidecars close connections to the host"
             )
             hint = "write `caCertificates`, `clientCertificate` and `privateKey`: files; or call the host through a gateway"
             yield rule.problem(SIDECARS_HAVE_NONE, field, message, hint, Level.WARNING)
-        for namespace in sorted(seeing) if name else ():
-            if given.mode == "MUTUAL":
-                yield from secrets.certificate(rule, field, namespace, name)
-            if not given.insecure_skip_verify:
-                yield from secrets.roots(rule, field, namespace, name)
+        certificate, roots = client_secrets(given)
+        for namespace in sorted(seeing):
+            if certificate:
+                yield from secrets.certificate(rule, field, namespace, certificate)
+            if roots:
+                yield from secrets.roots(rule, field, namespace, roots)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mizzen.resources.destination_rule import ClientTLSSettings, DestinationRuleSpec, policies
+from mizzen.resources.destination_rule import ClientTLSSettings, DestinationRuleSpec, levels
 from mizzen.resources.gateway import ServerTLSSettings
 from mizzen.resources.paths import join
 from mizzen.resources.secret import ROOTS_SUFFIX
@@ -58,12 +58,13 @@ def server_roots(tls: ServerTLSSettings) -> tuple[str, str] | None:
 
 def client_settings(spec: DestinationRuleSpec) -> Iterator[tuple[str, ClientTLSSettings]]:
     """Yields the TLS settings of a DestinationRule, each with its path."""
-    for path, policy in policies(spec):
-        if policy.tls:
-            yield f"{path}.tls", policy.tls
-        for index, port in enumerate(policy.port_level_settings):
-            if port.tls:
-                yield f"{join(f'{path}.portLevelSettings', index)}.tls", port.tls
+    return ((f"{path}.tls", level.tls) for path, level in levels(spec) if level.tls)
+
+
+def client_secrets(given: ClientTLSSettings) -> tuple[str, str]:
+    """Returns the Secret that holds a client's certificate, and the one that its authorities go with; "" where it needs none."""
+    secret = secret_of(given.credential_name)
+    return (secret if given.mode == "MUTUAL" else "", "" if given.insecure_skip_verify else secret)
 
 
 def names_secrets(spec: DestinationRuleSpec) -> bool:

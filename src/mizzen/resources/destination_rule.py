@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mizzen.resources.model import Duration, Later, Many, Model, PortSelector, StringMap
+from mizzen.resources.model import Duration, Later, Many, Model, Percent, PortSelector, StringMap, WorkloadSelector
 from mizzen.resources.paths import join
 from mizzen.resources.resource import Resource
 from mizzen.resources.visibility import visibility
@@ -189,10 +189,6 @@ class ProxyProtocol(Model):
     version: Literal["V1", "V2"] = "V1"
 
 
-class Percent(Model):
-    value: float = 0.0
-
-
 class RetryBudget(Model):
     """How many requests may be tried again at a time, as a share of all that are under way, and at least.
 
@@ -221,10 +217,6 @@ class Subset(Model):
     traffic_policy: TrafficPolicy | None = None
 
 
-class WorkloadSelector(Model):
-    match_labels: StringMap = Field(default_factory=dict)
-
-
 class DestinationRuleSpec(Model):
     """An empty ``export_to`` means every namespace."""
 
@@ -251,3 +243,11 @@ def policies(spec: DestinationRuleSpec) -> Iterator[tuple[str, TrafficPolicy]]:
     for index, subset in enumerate(spec.subsets):
         if subset.traffic_policy:
             yield f"{join('spec.subsets', index)}.trafficPolicy", subset.traffic_policy
+
+
+def levels(spec: DestinationRuleSpec) -> Iterator[tuple[str, TrafficPolicy | PortTrafficPolicy]]:
+    """Yields the policies of a DestinationRule and what each says of single ports, with its path."""
+    for path, policy in policies(spec):
+        yield path, policy
+        for index, port in enumerate(policy.port_level_settings):
+            yield join(f"{path}.portLevelSettings", index), port

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationInfo, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationInfo, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
@@ -159,3 +159,11 @@ class StringMatch(Model):
 
 class PortSelector(Model):
     number: int = 0
+
+
+class Percent(Model):
+    value: float = 0.0
+
+
+class WorkloadSelector(Model):
+    match_labels: StringMap = Field(default_factory=dict)

@@ -14,6 +14,7 @@ from mizzen.resources.destination_rule import (
     LoadBalancerSettings,
     PortTrafficPolicy,
     TrafficPolicy,
+    levels,
 )
 from mizzen.resources.paths import join
 from mizzen.resources.problems import Level, Problem
@@ -117,17 +118,11 @@ def _balancers(spec: DestinationRuleSpec) -> Iterator[tuple[str, set[int], LoadB
 
 def _policies(spec: DestinationRuleSpec) -> Iterator[tuple[str, set[int], TrafficPolicy | PortTrafficPolicy]]:
     """Yields the policies of a rule, each with its path and the ports that it is for; none stands for all."""
-    policies = [("spec.trafficPolicy", spec.traffic_policy)]
-    policies += [
-        (f"{join('spec.subsets', index)}.trafficPolicy", subset.traffic_policy)
-        for index, subset in enumerate(spec.subsets)
-    ]
-    for path, policy in policies:
-        if policy:
-            yield path, set(), policy
-        for index, level in enumerate(policy.port_level_settings if policy else ()):
-            if level.port:
-                yield join(f"{path}.portLevelSettings", index), {level.port.number}, level
+    for path, level in levels(spec):
+        if not isinstance(level, PortTrafficPolicy):
+            yield path, set(), level
+        elif level.port:
+            yield path, {level.port.number}, level
 
 
 def _field(service: Resource[ServiceSpec]) -> str:

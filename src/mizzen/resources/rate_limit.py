@@ -11,8 +11,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from mizzen.resources.model import Duration, Many, Model, StringMap, StringMatch
-from mizzen.resources.virtual_service import HTTPMatchRequest, Percent
+from mizzen.resources.model import Duration, Many, Model, Percent, StringMap, StringMatch, WorkloadSelector
+from mizzen.resources.virtual_service import HTTPMatchRequest
 
 SECONDS = {"SECOND": 1, "MINUTE": 60, "HOUR": 3600, "DAY": 86400}
 TOO_MANY = 429
@@ -104,10 +104,6 @@ class GlobalLimits(Model):
     descriptors: Many[Descriptor] = ()
     timeout: Duration = 0.1
     failure_mode: Literal["ALLOW", "DENY"] = "ALLOW"
-
-
-class WorkloadSelector(Model):
-    match_labels: StringMap = Field(default_factory=dict)
 
 
 class RateLimitSpec(Model):

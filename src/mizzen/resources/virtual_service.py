@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mizzen.resources.model import Duration, Later, Many, Model, PortSelector, StringMap, StringMatch
+from mizzen.resources.model import Duration, Later, Many, Model, Percent, PortSelector, StringMap, StringMatch
 from mizzen.resources.paths import join
 
 
@@ -106,10 +106,6 @@ class HTTPRetry(Model):
 class Delegate(Model):
     name: str = ""
     namespace: str = ""
-
-
-class Percent(Model):
-    value: float = 0.0
 
 
 class HTTPMirrorPolicy(Model):

@@ -8,9 +8,9 @@ from mizzen.resources.destination_rule import (
     DestinationRuleSpec,
     PortTrafficPolicy,
     TrafficPolicy,
-    WorkloadSelector,
 )
 from mizzen.resources.findings import Finding, warning
+from mizzen.resources.model import WorkloadSelector
 from mizzen.resources.paths import join
 from mizzen.resources.validation import names
 from mizzen.resources.validation.connection_pools import connection_pool
@@ -44,11 +44,7 @@ def _selector(path: str, selector: WorkloadSelector) -> Iterator[Finding]:
     if not selector.match_labels:
         message = "workload selector specified without labels: it selects all workloads of the namespace"
         yield warning(path, message, "write `matchLabels`, or remove it")
-    for key, value in selector.match_labels.items():
-        if "*" in key or "*" in value:
-            yield Finding(join(f"{path}.matchLabels", key), "wildcard is not supported in selector")
-        else:
-            yield from names.labels(f"{path}.matchLabels", {key: value})
+    yield from names.selector(f"{path}.matchLabels", selector.match_labels)
 
 
 def traffic_policy(path: str, policy: TrafficPolicy | None) -> Iterator[Finding]:

@@ -51,14 +51,7 @@ def _selector(path: str, spec: EnvoyFilterSpec) -> Iterator[Finding]:
     if not labels:
         said = "workload selector specified without labels, will be applied to all services in namespace"
         yield warning(path, f"Envoy filter: {said}")
-    for key, value in labels.items():
-        where = join(f"{path}.labels", key)
-        if not key:
-            yield Finding(where, "empty key is not supported in selector")
-        elif "*" in key or "*" in value:
-            yield Finding(where, "wildcard is not supported in selector")
-        else:
-            yield from names.labels(f"{path}.labels", {key: value})
+    yield from names.selector(f"{path}.labels", labels)
 
 
 def _shape(path: str, patch: ConfigPatch) -> Iterator[Finding]:

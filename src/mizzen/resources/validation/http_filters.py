@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from mizzen.resources.findings import Finding, warning
-from mizzen.resources.model import StringMatch
+from mizzen.resources.model import Percent, StringMatch
 from mizzen.resources.paths import join
 from mizzen.resources.validation import names
 from mizzen.resources.validation.destinations import destination
@@ -16,7 +16,6 @@ from mizzen.resources.virtual_service import (
     FaultDelay,
     HTTPFaultInjection,
     HTTPRoute,
-    Percent,
 )
 
 _METHODS = frozenset(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE", "*"])

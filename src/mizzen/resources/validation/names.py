@@ -101,6 +101,17 @@ def labels(path: str, given: Mapping[str, str]) -> Iterator[Finding]:
             yield Finding(join(path, key), f"{value!r} is not a valid label value", hint=hint)
 
 
+def selector(path: str, given: Mapping[str, str]) -> Iterator[Finding]:
+    """Checks the labels by which workloads are selected, which stand at ``path``."""
+    for key, value in given.items():
+        if not key:
+            yield Finding(join(path, key), "empty key is not supported in selector")
+        elif "*" in key or "*" in value:
+            yield Finding(join(path, key), "wildcard is not supported in selector")
+        else:
+            yield from labels(path, {key: value})
+
+
 def label_key(path: str, key: str) -> Iterator[Finding]:
     prefix, slash, name = key.rpartition("/")
     valid_prefix = not slash or is_dns_subdomain(prefix)

@@ -26,11 +26,4 @@ def proxy_config(spec: ProxyConfigSpec) -> Iterator[Finding]:
 def _selector(path: str, labels: Mapping[str, str]) -> Iterator[Finding]:
     if not labels:
         yield warning(path, "workload selector specified without labels")
-    for key, value in labels.items():
-        where = join(f"{path}.matchLabels", key)
-        if not key:
-            yield Finding(where, "empty key is not supported in selector")
-        elif "*" in key or "*" in value:
-            yield Finding(where, "wildcard is not supported in selector")
-        else:
-            yield from names.labels(f"{path}.matchLabels", {key: value})
+    yield from names.selector(f"{path}.matchLabels", labels)
