@@ -15,7 +15,7 @@ from mizzen.compile.patches.patch import Patch, PatchId
 from mizzen.compile.patches.places import ListenerPlace
 from mizzen.compile.resource import pack
 from mizzen.envoy_api.json_form import TYPE
-from mizzen.resources.validation.envoy_filter import HTTP_CONNECTION_MANAGER
+from mizzen.resources.envoy_filter import HTTP_CONNECTION_MANAGER
 from mizzen.stubs.envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain
 from mizzen.stubs.envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,

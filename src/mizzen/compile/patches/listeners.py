@@ -9,16 +9,14 @@ from mizzen.compile.patches.filters import Marks, patch_network_filters
 from mizzen.compile.patches.lists import apply_to_list, rewrite
 from mizzen.compile.patches.patch import Patched, Patches, changed
 from mizzen.compile.patches.places import INBOUND, ListenerPlace, inbound_routes
-from mizzen.compile.patches.routes import TARGETS as ROUTE_TARGETS
 from mizzen.compile.patches.routes import PatchHost, patch_host, patch_routes
 from mizzen.compile.resource import XdsResource, pack
+from mizzen.resources.envoy_filter import OF_ROUTES
 from mizzen.stubs.envoy.config.listener.v3.listener_components_pb2 import FilterChain
 from mizzen.stubs.envoy.config.listener.v3.listener_pb2 import Listener
 from mizzen.stubs.envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
 )
-
-TARGETS = frozenset({"LISTENER", "FILTER_CHAIN", "NETWORK_FILTER", "HTTP_FILTER", "LISTENER_FILTER"})
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ def patch_listener(view: ListenerView, host: PatchHost = patch_host) -> Patched:
 
 
 def _patch_inline_routes(listener: Listener, view: ListenerView, marks: Marks, host: PatchHost) -> None:
-    patches = [one for one in view.patches if one.target in ROUTE_TARGETS]
+    patches = [one for one in view.patches if one.target in OF_ROUTES]
     for chain in listener.filter_chains if patches else ():
         for filter_ in chain.filters:
             if not filter_.typed_config.Is(HttpConnectionManager.DESCRIPTOR):

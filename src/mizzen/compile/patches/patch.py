@@ -16,14 +16,14 @@ from mizzen.envoy_api.merging import merge
 from mizzen.envoy_api.types import known
 from mizzen.mesh.envoy_filters import is_for_proxy
 from mizzen.mesh.model import EnvoyFilter
-from mizzen.resources.envoy_filter import MERGES, OPERATIONS, TYPES, ObjectMatch
+from mizzen.resources.envoy_filter import FILTERS, MERGES, OPERATIONS, TYPES, ObjectMatch
 from mizzen.resources.key import Key
 
 PatchId: TypeAlias = tuple[Key, int]
 """An EnvoyFilter, and the number of a patch in it."""
 
 # Where something is put among others only these have an order (Istio 1.7).
-_ORDERED = frozenset({"NETWORK_FILTER", "HTTP_FILTER", "LISTENER_FILTER", "HTTP_ROUTE"})
+_ORDERED = FILTERS | {"HTTP_ROUTE"}
 _INSERTS = frozenset({"INSERT_BEFORE", "INSERT_AFTER", "INSERT_FIRST"})
 _OF_CLUSTERS = ("outbound|", "inbound|")
 

@@ -12,8 +12,6 @@ from mizzen.compile.patches.places import RoutesPlace
 from mizzen.stubs.envoy.config.route.v3.route_components_pb2 import VirtualHost
 from mizzen.stubs.envoy.config.route.v3.route_pb2 import RouteConfiguration
 
-TARGETS = frozenset({"ROUTE_CONFIGURATION", "VIRTUAL_HOST", "HTTP_ROUTE"})
-
 
 class HostView(NamedTuple):
     """Everything that a patched virtual host depends on, itself encoded; the patches are those for its place."""

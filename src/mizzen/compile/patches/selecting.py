@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from mizzen.compile.names import UID_METADATA
-from mizzen.compile.patches.listeners import TARGETS as LISTENER_TARGETS
 from mizzen.compile.patches.matching import in_context
 from mizzen.compile.patches.patch import Patches, patches_of
 from mizzen.compile.patches.places import INBOUND, Subject
-from mizzen.compile.patches.routes import TARGETS as ROUTE_TARGETS
 from mizzen.compile.seats import Seat
 from mizzen.mesh.envoy_filters import VERSION, selected
 from mizzen.mesh.model import Capture, EnvoyFilter, Instance, Labels, Snapshot
 from mizzen.mesh.proxy_configs import proxy_start
 from mizzen.mesh.spiffe import SpiffeId
+from mizzen.resources.envoy_filter import OF_LISTENERS, OF_ROUTES
 
-_READ = (LISTENER_TARGETS | ROUTE_TARGETS) - {"LISTENER", "FILTER_CHAIN", "LISTENER_FILTER"}
+_READ = (OF_LISTENERS | OF_ROUTES) - {"LISTENER", "FILTER_CHAIN", "LISTENER_FILTER"}
 
 
 class Selection:

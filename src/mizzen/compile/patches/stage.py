@@ -14,14 +14,13 @@ from mizzen.compile.memory import Named, remember
 from mizzen.compile.patches.clusters import TARGETS as CLUSTER_TARGETS
 from mizzen.compile.patches.clusters import ClusterView, for_cluster, patch_cluster
 from mizzen.compile.patches.filters import merge_discovered
-from mizzen.compile.patches.listeners import TARGETS as LISTENER_TARGETS
 from mizzen.compile.patches.listeners import ListenerView, patch_listener
 from mizzen.compile.patches.matching import added_in, in_context
 from mizzen.compile.patches.patch import Patch, Patched, Patches, PatchId, changed
 from mizzen.compile.patches.places import INBOUND, RoutesPlace, Subject
-from mizzen.compile.patches.routes import TARGETS as ROUTE_TARGETS
 from mizzen.compile.patches.routes import PatchHost, patch_host, patch_routes
 from mizzen.compile.resource import CLUSTER, FILTERS, LISTENER, ROUTES, Resources, TypeUrl, XdsResource, encode
+from mizzen.resources.envoy_filter import OF_LISTENERS, OF_ROUTES
 from mizzen.stubs.envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from mizzen.stubs.envoy.config.route.v3.route_pb2 import RouteConfiguration
 
@@ -139,7 +138,7 @@ class Patcher:
         return made, frozenset(hits)
 
     def _listeners(self, done: _Done, named: Named) -> tuple[Named, Hits]:
-        of_listeners, of_all = done.of(LISTENER_TARGETS), done.of(LISTENER_TARGETS | ROUTE_TARGETS)
+        of_listeners, of_all = done.of(OF_LISTENERS), done.of(OF_LISTENERS | OF_ROUTES)
         if not of_all:
             return named, _NONE
         made, hits = dict(named), set[PatchId]()
@@ -162,7 +161,7 @@ class Patcher:
         return made, frozenset(hits)
 
     def _route_configurations(self, done: _Done, named: Named) -> tuple[Named, Hits]:
-        mine = tuple(one for one in done.of(ROUTE_TARGETS) if in_context(one, done.subject.outward))
+        mine = tuple(one for one in done.of(OF_ROUTES) if in_context(one, done.subject.outward))
         if not mine:
             return named, _NONE
         made, hits = dict(named), set[PatchId]()

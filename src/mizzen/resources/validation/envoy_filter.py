@@ -8,6 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mizzen.resources.envoy_filter import (
+    FILTERS,
+    HTTP_CONNECTION_MANAGER,
+    OF_LISTENERS,
+    OF_ROUTES,
     OPERATIONS,
     TYPES,
     ConfigPatch,
@@ -22,10 +26,6 @@ from mizzen.resources.paths import join
 from mizzen.resources.validation import names
 from mizzen.resources.validation.envoy_values import value_findings
 
-HTTP_CONNECTION_MANAGER = "envoy.filters.network.http_connection_manager"
-_OF_LISTENERS = frozenset({"LISTENER", "FILTER_CHAIN", "NETWORK_FILTER", "HTTP_FILTER", "LISTENER_FILTER"})
-_OF_ROUTES = frozenset({"ROUTE_CONFIGURATION", "VIRTUAL_HOST", "HTTP_ROUTE"})
-_FILTERS = frozenset({"NETWORK_FILTER", "HTTP_FILTER", "LISTENER_FILTER"})
 _NAMED = frozenset({"REMOVE", "REPLACE"})
 _LONGEST_REGEX = 1024
 
@@ -92,9 +92,9 @@ def _match(path: str, match: ObjectMatch, target: str, operation: str) -> Iterat
     for name, one in given.items():
         if one is not None and name != wanted:
             yield Finding(f"{path}.{name}", f"Envoy filter: applyTo for {words}", hint=_instead(wanted, target))
-    if target in _OF_LISTENERS and match.listener:
+    if target in OF_LISTENERS and match.listener:
         yield from _listener(f"{path}.listener", match.listener, target)
-    if target in _FILTERS and operation in _NAMED and not _filter_name(match, target):
+    if target in FILTERS and operation in _NAMED and not _filter_name(match, target):
         message = f"{operation} needs the name of the filter that it is for"
         where = {"LISTENER_FILTER": "listenerFilter", "NETWORK_FILTER": "filterChain.filter.name"}
         yield Finding(path, message, hint=f"write `listener.{where.get(target, 'filterChain.filter.subFilter.name')}`")
@@ -110,9 +110,9 @@ def _version(path: str, pattern: str) -> Iterator[Finding]:
 
 def _object(target: str) -> tuple[str, str]:
     """Returns what an object is matched by, and Istio's words for a match by something else."""
-    if target in _OF_LISTENERS:
+    if target in OF_LISTENERS:
         return "listener", "listener class objects cannot have non listener match"
-    if target in _OF_ROUTES:
+    if target in OF_ROUTES:
         return "routeConfiguration", "http route class objects cannot have non route configuration match"
     if target == "CLUSTER":
         return "cluster", "cluster class objects cannot have non cluster match"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from mizzen.resources.envoy_filter import MERGES, TYPES
+from mizzen.resources.envoy_filter import FILTERS, MERGES, TYPES
 from mizzen.resources.findings import Finding, warning
 from mizzen.resources.paths import join
 from mizzen.resources.suggesting import nearest
@@ -17,7 +17,6 @@ from mizzen.resources.suggesting import nearest
 if TYPE_CHECKING:
     from mizzen.envoy_api.json_form import Mistake
 
-_FILTERS = frozenset({"NETWORK_FILTER", "HTTP_FILTER", "LISTENER_FILTER"})
 _CONFIGURED_BY = frozenset({"typed_config", "typedConfig", "config_discovery", "configDiscovery"})
 
 
@@ -35,7 +34,7 @@ def value_findings(path: str, target: str, operation: str, value: Mapping[str, A
             json_form.build(value, type_)
         except json_form.ParseError as error:
             yield Finding(path, f"is no {type_.full_name}: {error}")
-    if whole and target in _FILTERS and not _CONFIGURED_BY & value.keys():
+    if whole and target in FILTERS and not _CONFIGURED_BY & value.keys():
         message = "Envoy finds a filter by the type of its configuration, and there is none"
         yield Finding(path, message, hint='write `typed_config: {"@type": type.googleapis.com/...}`')
 
