@@ -5,8 +5,6 @@ Source of the conditions: istio/istio, ``analyzers/gateway/secret.go`` and ``pil
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -18,9 +16,7 @@ from mizzen.analysis.values import labels, text
 from mizzen.analysis.world import ROOT_NAMESPACE, Reference, World
 from mizzen.resources.credentials import secret_of
 from mizzen.resources.paths import join
-
-_KEYS = (("cert", "key"), ("tls.crt", "tls.key"))
-_SUFFIX = "-cacert"
+from mizzen.resources.secret import PAIRS, ROOTS_SUFFIX, decoded
 
 
 def secrets(world: World) -> Iterator[Message]:
@@ -58,16 +54,16 @@ def _secret(world: World, gateway: Item, path: str, name: str, namespace: str) -
 
 def _unusable(secret: Item, now: datetime | None) -> str:
     """Returns why a secret is no certificate; "" if it is one."""
-    keys = next((pair for pair in _KEYS if all(_has(secret, key) for key in pair)), None)
+    keys = next((pair for pair in PAIRS if all(_has(secret, key) for key in pair)), None)
     if keys is None:
         return "it has neither tls.crt and tls.key nor cert and key"
-    if secret.name.endswith(_SUFFIX):
+    if secret.name.endswith(ROOTS_SUFFIX):
         return ""
     from cryptography import x509
 
     try:
-        certificate = x509.load_pem_x509_certificates(_content(secret, keys[0]))[0]
-    except (ValueError, binascii.Error):
+        certificate = x509.load_pem_x509_certificates(_content(secret, keys[0]).encode())[0]
+    except ValueError:
         return f"{keys[0]} is no certificate in PEM form"
     if now is not None and now > certificate.not_valid_after_utc:
         return f"its certificate expired on {certificate.not_valid_after_utc:%Y-%m-%d}"
@@ -80,7 +76,5 @@ def _has(secret: Item, key: str) -> bool:
     return bool(text(secret.value, "data", key) or text(secret.value, "stringData", key))
 
 
-def _content(secret: Item, key: str) -> bytes:
-    if written := text(secret.value, "stringData", key):
-        return written.encode()
-    return base64.b64decode("".join(text(secret.value, "data", key).split()), validate=True)
+def _content(secret: Item, key: str) -> str:
+    return text(secret.value, "stringData", key) or decoded(text(secret.value, "data", key))

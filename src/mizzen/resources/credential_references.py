@@ -29,8 +29,7 @@ INVALID = "IST0161"
 SIDECARS_HAVE_NONE = "NoCredentialAtSidecars"
 
 
-def check_credentials(resources: Iterable[Resource[Any]]) -> Iterator[Problem]:
-    resources = list(resources)
+def check_credentials(resources: Sequence[Resource[Any]]) -> Iterator[Problem]:
     secrets = _Secrets(one for one in resources if isinstance(one.spec, SecretSpec))
     running = [one for one in resources if isinstance(one.spec, WorkloadSpec) and one.spec.gateway]
     for resource in resources:
@@ -51,7 +50,7 @@ class _Secrets:
         if found is None:
             yield self._missing(user, path, namespace, name)
         elif found.spec.pair is None:
-            yield _unusable(user, path, found, "no certificate with its key: write `tls.crt` and `tls.key`")
+            yield _unusable(user, path, found, "no certificate with its key", "write `tls.crt` and `tls.key`")
 
     def roots(self, user: Resource[Any], path: str, namespace: str, name: str) -> Iterator[Problem]:
         candidates = roots_candidates(name)
@@ -60,7 +59,7 @@ class _Secrets:
             yield self._missing(user, path, namespace, candidates[0])
         elif not found.spec.roots:
             hint = f"write `ca.crt` there, or in a Secret {candidates[0]}"
-            yield _unusable(user, path, found, f"no certificates of authorities: {hint}")
+            yield _unusable(user, path, found, "no certificates of authorities", hint)
 
     def _missing(self, user: Resource[Any], path: str, namespace: str, name: str) -> Problem:
         there = [known for where, known in self._found if where == namespace]
@@ -73,10 +72,8 @@ class _Secrets:
         return user.problem(NOT_FOUND, path, message, hint, Level.WARNING)
 
 
-def _unusable(user: Resource[Any], path: str, secret: Resource[SecretSpec], why: str) -> Problem:
-    held, _, hint = why.partition(": ")
-    message = f"{secret.key} at {secret.source.position()} holds {held}"
-    return user.problem(INVALID, path, message, hint)
+def _unusable(user: Resource[Any], path: str, secret: Resource[SecretSpec], lacks: str, hint: str) -> Problem:
+    return user.problem(INVALID, path, f"{secret.key} at {secret.source.position()} holds {lacks}", hint)
 
 
 def _of_gateway(

@@ -63,7 +63,7 @@ def entry_problems(
     http = _http_ports(ordered, services.values())
     takers: dict[int, Entry] = {}
     for entry in ordered:
-        behind = [one for service in list(as_services(entry).values())[:1] for one in selected(service)]
+        behind = list(selected(next(iter(as_services(entry).values())))) if entry.spec.workload_selector else []
         yield from _unselected(entry, behind)
         if not entry.spec.by_name:
             yield from unreachable_names(entry, behind)

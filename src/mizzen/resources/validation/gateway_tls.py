@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mizzen.resources.credentials import secret_of
 from mizzen.resources.findings import Finding, warning
 from mizzen.resources.gateway import CIPHERS, Server, ServerTLSSettings, TLSCertificate
 from mizzen.resources.model import alias_of
@@ -78,11 +77,8 @@ def _secrets(path: str, tls: ServerTLSSettings) -> Iterator[Finding]:
     named = [("credentialName", tls.credential_name), ("caCertCredentialName", tls.ca_cert_credential_name)]
     named += [(join("credentialNames", at), one) for at, one in enumerate(tls.credential_names)]
     for field, written in named:
-        secret = secret_of(written)
-        if (written or field not in {"credentialName", "caCertCredentialName"}) and not names.is_dns_subdomain(secret):
-            message = f"{written!r} is no name of a Secret"
-            hint = "a Secret is looked for in the gateway's own namespace, by its name alone"
-            yield Finding(f"{path}.{field}", message, hint=hint)
+        if written or field not in {"credentialName", "caCertCredentialName"}:
+            yield from names.secret_name(f"{path}.{field}", written)
 
 
 def _files(path: str, tls: ServerTLSSettings) -> Iterator[Finding]:

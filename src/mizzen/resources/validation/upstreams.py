@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mizzen.resources.credentials import secret_of
 from mizzen.resources.destination_rule import ClientTLSSettings, OutlierDetection, RetryBudget, TunnelSettings
 from mizzen.resources.findings import Finding, warning
 from mizzen.resources.model import alias_of
@@ -80,9 +79,8 @@ def _tls_fields(path: str, given: ClientTLSSettings) -> Iterator[Finding]:
             yield Finding(
                 f"{path}.{alias}", f"{value!r} is no absolute path", hint="proxies run in a folder of their own"
             )
-    if given.credential_name and not names.is_dns_subdomain(secret_of(given.credential_name)):
-        hint = "a Secret is looked for in the gateway's own namespace, by its name alone"
-        yield Finding(f"{path}.credentialName", f"{given.credential_name!r} is no name of a Secret", hint=hint)
+    if given.credential_name:
+        yield from names.secret_name(f"{path}.credentialName", given.credential_name)
     for index, name in enumerate(given.subject_alt_names):
         if given.mode == "ISTIO_MUTUAL" and not name.startswith("spiffe://"):
             hint = "write `spiffe://<trust domain>/ns/<namespace>/sa/<service account>`"
