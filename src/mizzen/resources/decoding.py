@@ -5,7 +5,7 @@ Neighbours: ``yaml_documents`` gives values with their places, ``loading`` makes
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -15,9 +15,9 @@ from pydantic_core import ErrorDetails
 from mizzen.resources.findings import Finding
 from mizzen.resources.manifest import Manifest
 from mizzen.resources.model import WRITTEN, Model, StringMatch
-from mizzen.resources.paths import join
+from mizzen.resources.paths import path_of
 from mizzen.resources.schema import Loc, ancestor_with, descendant_with, field_names, model_at, usable_names
-from mizzen.resources.suggesting import nearest
+from mizzen.resources.suggesting import listed, nearest
 from mizzen.resources.yaml_values import Place
 
 ManifestT = TypeVar("ManifestT", bound=Manifest[Any])
@@ -68,13 +68,6 @@ def decode(model: type[ManifestT], value: dict[str, Any], places: dict[str, Plac
 
 def _validated(model: type[ManifestT], value: Any) -> ManifestT:
     return model.model_validate(value, by_alias=True, by_name=False, context={WRITTEN: True})
-
-
-def path_of(loc: Iterable[str | int]) -> str:
-    path = ""
-    for element in loc:
-        path = join(path, element)
-    return path
 
 
 def _without(value: Any, locs: Sequence[Loc]) -> Any:
@@ -133,7 +126,7 @@ def _at(value: Any, loc: Loc) -> Any:
 
 def _missing(model: type[Model], loc: Loc) -> Finding:
     fields = model_at(model, loc)
-    hint = f"its fields are {_listed(usable_names(fields))}" if fields else ""
+    hint = f"its fields are {listed(usable_names(fields))}" if fields else ""
     return Finding(path_of(loc), f"`{loc[-1]}` is required", code="MissingField", hint=hint)
 
 
@@ -155,14 +148,14 @@ def _meant(model: type[Model], loc: Loc, name: str, known: Sequence[str]) -> str
         return f"`{name}` is a field of `{path_of(above) or 'the document'}`: check the indentation"
     if near := nearest(name, known):
         return f"did you mean `{near}`?"
-    return f"the fields here are {_listed(usable_names(outer))}" if outer else ""
+    return f"the fields here are {listed(usable_names(outer))}" if outer else ""
 
 
 def _wrong_choice(loc: Loc, given: str, expected: str) -> Finding:
     choices = [choice.strip(" '") for choice in expected.replace(" or ", ", ").split(",")]
     near = nearest(given, choices)
     hint = f"did you mean {near}?" if near else ""
-    return Finding(path_of(loc), f"{given!r} is none of {_listed(choices)}", code="WrongType", hint=hint)
+    return Finding(path_of(loc), f"{given!r} is none of {listed(choices)}", code="WrongType", hint=hint)
 
 
 def _no_duration(loc: Loc, given: Any) -> Finding:
@@ -189,7 +182,7 @@ def _type_hint(model: type[Model] | None, wanted: Sequence[str], given: Any, pla
     if model is StringMatch and isinstance(given, str):
         return f"write `exact: {given}` or `prefix: {given}` below it"
     if "a mapping" in wanted and model is not None:
-        return f"its fields are {_listed(usable_names(model))}"
+        return f"its fields are {listed(usable_names(model))}"
     if isinstance(given, str) and _unquoted_fits(wanted, given):
         return "write it without quotes"
     return ""
@@ -211,8 +204,3 @@ def _described(given: Any, written: str | None = None) -> str:
     if isinstance(given, str):
         return f"the text {given[:60]!r}"
     return "a list" if isinstance(given, list) else "a mapping"
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = list(names[:24])
-    return ", ".join(f"`{name}`" for name in shown) + (", ..." if len(names) > len(shown) else "")

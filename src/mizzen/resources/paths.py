@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -12,6 +13,13 @@ def join(path: str, name: str | int) -> str:
     if isinstance(name, int) or not _PLAIN_KEY.fullmatch(name):
         return f"{path}[{name}]"
     return f"{path}.{name}" if path else name
+
+
+def path_of(loc: Iterable[str | int], path: str = "") -> str:
+    """Returns the path of what is reached by these names and numbers below ``path``."""
+    for element in loc:
+        path = join(path, element)
+    return path
 
 
 def parent(path: str) -> str:

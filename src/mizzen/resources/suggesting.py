@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.65) -> str | None:
@@ -14,6 +14,12 @@ def nearest(name: str, known: Iterable[str], cutoff: float = 0.65) -> str | None
     plain = {_plain(candidate): candidate for candidate in known}
     found = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=cutoff)
     return plain[found[0]] if found else None
+
+
+def listed(names: Sequence[str]) -> str:
+    """Returns names as a hint shows them, of many the first."""
+    shown = list(names[:24])
+    return ", ".join(f"`{name}`" for name in shown) + (", ..." if len(names) > len(shown) else "")
 
 
 def _plain(name: str) -> str:

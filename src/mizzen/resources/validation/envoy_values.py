@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from mizzen.resources.envoy_filter import FILTERS, MERGES, TYPES
 from mizzen.resources.findings import Finding, warning
-from mizzen.resources.paths import join
-from mizzen.resources.suggesting import nearest
+from mizzen.resources.paths import path_of
+from mizzen.resources.suggesting import listed, nearest
 
 if TYPE_CHECKING:
     from mizzen.envoy_api.json_form import Mistake
@@ -40,18 +40,10 @@ def value_findings(path: str, target: str, operation: str, value: Mapping[str, A
 
 
 def _finding(path: str, mistake: Mistake) -> Finding:
-    for element in mistake.loc:
-        path = join(path, element)
+    path = path_of(mistake.loc, path)
     if mistake.mild:
         return warning(path, mistake.message)
     near = nearest(mistake.given, mistake.known) if mistake.given else None
-    hint = f"did you mean `{near}`?" if near else _listed(mistake)
     unknown = bool(mistake.given and mistake.known and mistake.loc[-1] == mistake.given)
+    hint = f"did you mean `{near}`?" if near else f"its fields are {listed(mistake.known)}" if unknown else ""
     return Finding(path, mistake.message, hint=hint, code="UnknownField" if unknown else "")
-
-
-def _listed(mistake: Mistake) -> str:
-    if not mistake.given or not mistake.known or mistake.loc[-1] != mistake.given:
-        return ""
-    more = ", ..." if len(mistake.known) > 24 else ""
-    return f"its fields are {', '.join(f'`{name}`' for name in mistake.known[:24])}{more}"
