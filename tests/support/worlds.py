@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from mizzen.control.views import Inputs, build_snapshot, hosts_of
+from mizzen.control.views import Inputs, Running, build_snapshot, hosts_of, running
 from mizzen.mesh.gateway_addresses import address_in_mesh
 from mizzen.mesh.localities import locality_of
 from mizzen.mesh.model import Snapshot
@@ -115,8 +115,26 @@ def _gateway(workload: Resource[WorkloadSpec], address: str, resources: list[Res
     )
 
 
-def snapshot_of(resources: list[Resource[Any]], capture: str = "explicit", version: int = 1) -> Snapshot:
+def inputs_of(resources: list[Resource[Any]], capture: str = "explicit") -> Inputs:
     report = Report(node="test", instances=instances_of(resources, capture))
     addresses = allocate({}, hosts_of(resources))
-    inputs = Inputs(TRUST_DOMAIN, {resource.key: resource for resource in resources}, report, addresses)
-    return build_snapshot(inputs, version)
+    return Inputs(TRUST_DOMAIN, {resource.key: resource for resource in resources}, report, addresses)
+
+
+def snapshot_of(resources: list[Resource[Any]], capture: str = "explicit", version: int = 1) -> Snapshot:
+    return build_snapshot(inputs_of(resources, capture), version)
+
+
+class Snapshots:
+    """Makes one snapshot after the other, as a control plane does: what runs is the same objects until it changes."""
+
+    def __init__(self, capture: str) -> None:
+        self._capture = capture
+        self._running: Running | None = None
+        self._version = 0
+
+    def next(self, resources: list[Resource[Any]]) -> Snapshot:
+        inputs = inputs_of(resources, self._capture)
+        self._running = running(inputs, self._running)
+        self._version += 1
+        return build_snapshot(inputs, self._version, self._running)

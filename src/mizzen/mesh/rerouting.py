@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
 from mizzen.mesh.model import Snapshot, VirtualService
-from mizzen.mesh.scope import PortScope, Scope
+from mizzen.mesh.scope import PortScope, Scope, ScopedService
 from mizzen.resources.delegates import delegations
 from mizzen.resources.hosts import resolve
 from mizzen.resources.key import Key
@@ -77,16 +77,23 @@ def _rerouted_port(one: PortScope, changed: Mapping[Key, VirtualService]) -> Por
 
 
 def only_routes_differ(one: Scope, other: Scope) -> bool:
-    """Tells whether two scopes have the same services, obeying the same DestinationRules, by identity."""
+    """Tells whether two scopes have the same services, obeying the same DestinationRules, by identity, and the same MeshConfig."""
     if len(one.services) != len(other.services) or one.led is not other.led or len(one.ports) != len(other.ports):
         return False
-    same = all(
-        a is b or (a.service is b.service and a.destination_rules is b.destination_rules)
-        for a, b in zip(one.services, other.services, strict=True)
-    )
+    if one.mesh_config != other.mesh_config:
+        return False
+    same = all(a is b or _same_rules(a, b) for a, b in zip(one.services, other.services, strict=True))
     return same and all(
         dataclasses.replace(a, scope=b.scope) == b and only_routes_differ(a.scope, b.scope)
         for a, b in zip(one.ports, other.ports, strict=True)
+    )
+
+
+def _same_rules(one: ScopedService, other: ScopedService) -> bool:
+    return (
+        one.service is other.service
+        and one.destination_rules is other.destination_rules
+        and one.inbound_rules is other.inbound_rules
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tests.support.compiled import all_proxies
 from tests.support.fields import ABSENT, Two, Variant, covered, implemented, usual, variants
-from tests.support.worlds import read, snapshot_of
+from tests.support.worlds import Snapshots, read
 from tests.support.written import (
     destination_rule,
     envoy_filter,
@@ -857,7 +857,7 @@ class Mesh:
     """Compiles worlds with one subject each, and remembers as a control plane does."""
 
     def __init__(self) -> None:
-        self._compilers = {capture: Compiler() for capture in ("explicit", "transparent")}
+        self._compilers = {capture: (Compiler(), Snapshots(capture)) for capture in ("explicit", "transparent")}
 
     def receives(self, kind: str, subject: str) -> Received:
         """Returns all that all proxies receive, in both modes of capture."""
@@ -879,8 +879,8 @@ class Mesh:
             subject,
         )
         bodies: Received = {}
-        for capture, compiler in self._compilers.items():
-            for proxy, given in all_proxies(compiler, snapshot_of(resources, capture)).items():
+        for capture, (compiler, snapshots) in self._compilers.items():
+            for proxy, given in all_proxies(compiler, snapshots.next(resources)).items():
                 for type_url, named in given.items():
                     bodies |= {(capture, proxy, type_url, name): one.body for name, one in named.items()}
         return bodies

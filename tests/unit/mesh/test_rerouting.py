@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from tests.support.worlds import read, snapshot_of
-from tests.support.written import destination_rule, service, to, virtual_service, workload
+from tests.support.written import destination_rule, mesh_config, service, to, virtual_service, workload
 
 from mizzen.mesh.model import Snapshot
 from mizzen.mesh.rerouting import only_routes_differ, rerouted
@@ -99,3 +99,10 @@ def test_nothing_has_changed() -> None:
     before = snapshot_of(read(*WORLD))
     earlier = scope_of(before, NAMESPACE)
     assert rerouted(earlier, before, before) == earlier
+
+
+def test_under_another_mesh_config_more_than_routes_may_differ() -> None:
+    before = snapshot_of(read(service("reviews"), mesh_config(connectTimeout="2s")))
+    (other,) = read(mesh_config(connectTimeout="3s"))
+    now = dataclasses.replace(before, mesh_config=other)
+    assert not only_routes_differ(scope_of(now, NAMESPACE), scope_of(before, NAMESPACE))
