@@ -110,6 +110,7 @@ def _same_policy(one: Snapshot, other: Snapshot) -> bool:
         and one.virtual_services == other.virtual_services
         and one.destination_rules == other.destination_rules
         and one.sidecars == other.sidecars
+        and one.rate_limits == other.rate_limits
         and one.registry_only == other.registry_only
         and one.mesh_config == other.mesh_config
     )

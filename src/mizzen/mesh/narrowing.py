@@ -1,7 +1,8 @@
 """What workloads see of the mesh that obey a Sidecar: the services and rules that its egress listeners select (Istio 2.6).
 
-Services to which selected VirtualServices lead are reached without being selected. Each port that has a listener of its own
-is a scope by itself, and the last listener, which has no port, takes the ports that are left.
+Services to which selected VirtualServices lead, and those that the namespace's RateLimits ask, are reached without being
+selected. Each port that has a listener of its own is a scope by itself, and the last listener, which has no port, takes the
+ports that are left.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mizzen.mesh.model import Host, Service, ServicePort, Sidecar, Snapshot, VirtualService
+from mizzen.mesh.rate_limits import limit_servers
 from mizzen.mesh.scope import Elsewhere, PortScope, Scope, ScopedRules, ScopedService, literal_hosts
 from mizzen.mesh.virtual_services import VirtualServiceIndex, host_names
 from mizzen.resources.delegates import with_delegates
@@ -94,6 +96,7 @@ class _Given:
         self._registry_only = policy.mode == "REGISTRY_ONLY" if policy else snapshot.registry_only
         proxy = policy.egress_proxy if policy else None
         self._elsewhere = _elsewhere(proxy, sidecar.namespace) if proxy else None
+        self._limit_servers = limit_servers(namespace, snapshot.rate_limits)
 
     def scope(self, hosts: tuple[str, ...], ports: _Ports) -> Scope:
         """Returns what one listener selects."""
@@ -131,7 +134,9 @@ class _Given:
         return self._rules.scoped(service, routes.claimants(service.host) if routes else ())
 
     def _led(self, rules: Sequence[VirtualService], services: Iterable[ScopedService]) -> Iterator[ScopedService]:
-        """Yields where routes lead, and what takes connections to elsewhere, with the ports that are not called anyway."""
+        """Yields where routes lead, what takes connections to elsewhere, and servers that count requests, with the ports that
+        are not called anyway.
+        """
         called = {one.service.host: {port.number for port in one.service.ports} for one in services}
         for host, ports in sorted(self._wanted(rules).items()):
             service = self._services.get(host)
@@ -141,7 +146,7 @@ class _Given:
                     yield self._scoped(one, None)
 
     def _wanted(self, rules: Sequence[VirtualService]) -> Mapping[Host, set[int]]:
-        """Returns the hosts of destinations, each with its ports; without any all of them may be meant."""
+        """Returns the hosts that are led to, each with its ports; without any all of them may be meant."""
         whole: set[Host] = set()
         wanted: dict[Host, set[int]] = {}
         for rule in rules:
@@ -152,8 +157,9 @@ class _Given:
                     numbers.add(destination.port.number)
                 else:
                     whole.add(host)
-        if self._elsewhere:
-            wanted.setdefault(self._elsewhere.host, set()).add(self._elsewhere.port)
+        elsewhere = {(self._elsewhere.host, self._elsewhere.port)} if self._elsewhere else set()
+        for host, port in elsewhere | self._limit_servers:
+            wanted.setdefault(host, set()).add(port)
         return {host: set() if host in whole else numbers for host, numbers in wanted.items()}
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
-from mizzen.mesh.model import Snapshot, VirtualService
+from mizzen.mesh.model import Host, Snapshot, VirtualService
+from mizzen.mesh.rate_limits import limit_servers
 from mizzen.mesh.scope import PortScope, Scope, ScopedService
 from mizzen.resources.delegates import delegations
 from mizzen.resources.hosts import resolve
@@ -27,6 +28,8 @@ def rerouted(scope: Scope, before: Snapshot, now: Snapshot) -> Scope | None:
         return None
     if (before.registry_only, before.mesh_config) != (now.registry_only, now.mesh_config):
         return None
+    if scope.narrowed and _asked(scope, before) != _asked(scope, now):
+        return None
     changed = _changed(before.virtual_services, now.virtual_services)
     if changed is None:
         return None
@@ -34,6 +37,10 @@ def rerouted(scope: Scope, before: Snapshot, now: Snapshot) -> Scope | None:
     if any(_leads_elsewhere(one, earlier, changed) for one in _parts(scope)):
         return None
     return _rerouted(scope, changed)
+
+
+def _asked(scope: Scope, snapshot: Snapshot) -> frozenset[tuple[Host, int]]:
+    return limit_servers(scope.namespace, snapshot.rate_limits)
 
 
 def _parts(scope: Scope) -> Iterator[Scope]:

@@ -55,8 +55,8 @@ class Scope:
     With ``registry_only`` it may call nothing else; what is for no service goes to ``elsewhere``, if that is given.
     ``mesh_config`` holds where nothing else is said. ``chosen`` are the DestinationRules that select workloads, and this one's.
 
-    Where a Sidecar narrows it, ``led`` are services that may not be called by their names, but routes lead there, with the
-    ports that these need; and ``ports`` are those on which other things may be called than on all the others.
+    Where a Sidecar narrows it, ``led`` are services that may not be called by their names, but routes or rate limits lead there,
+    with the ports that these need; and ``ports`` are those on which other things may be called than on all the others.
     """
 
     namespace: str

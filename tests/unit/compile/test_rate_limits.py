@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.support.compiled import Compiled, compiled
 from tests.support.worlds import NODE_PROXY
-from tests.support.written import rate_limit, service, workload
+from tests.support.written import rate_limit, service, sidecar, workload
 
 from mizzen.compile.nothing import build_nothing
 from mizzen.compile.rate_limits import is_slot
@@ -87,6 +87,24 @@ def test_in_a_descriptor_the_condition_stands_where_its_value_is_written() -> No
     called = found.rate_limit_service.grpc_service.envoy_grpc
     assert called.cluster_name == "outbound|9000||limiter.default.svc.cluster.local"
     assert called.authority == "limiter.default.svc.cluster.local:9000"
+
+
+@pytest.mark.parametrize("capture", ["explicit", "transparent", "node"])
+def test_the_server_is_there_for_a_proxy_whose_sidecar_does_not_name_it(capture: str) -> None:
+    asked = {
+        "server": {"host": "limiter", "port": 9000},
+        "domain": "shop",
+        "descriptors": [{"entries": [{"key": "at", "value": "shop"}]}],
+    }
+    proxy = NODE_PROXY if capture == "node" else "web-0.default"
+    texts = (sidecar("./web.default.svc.cluster.local"), rate_limit("a", **{"global": asked}))
+    made = compiled(*WORLD, *texts, proxy=proxy, capture=capture)
+    seat = "web-0.default/" if capture == "node" else ""
+    found = RateLimit()
+    assert made.filters[f"{seat}{SHARED}"].typed_config.Unpack(found)
+    cluster = found.rate_limit_service.grpc_service.envoy_grpc.cluster_name
+    assert cluster in made.clusters
+    assert [len(one.lb_endpoints) for one in made.endpoints[cluster].endpoints] == [1]
 
 
 def test_neighbours_in_a_node_proxy_are_limited_too() -> None:

@@ -27,7 +27,7 @@ from mizzen.compile.compiler import Compiler
 # There is no DestinationRule: all services obey the same ones, which are none.
 WORLD = (
     service("reviews"),
-    service("ratings", namespace="far"),
+    service("ratings", ("http", 9080), ("grpc", 9000), namespace="far"),
     service("limiter", ("grpc", 9000), namespace="far"),
     service("mongo", ("mongo", 27017)),
     workload("reviews"),
@@ -44,6 +44,12 @@ BALANCED: dict[str, Any] = {"trafficPolicy": {"loadBalancer": {"simple": "RANDOM
 
 def limit(**spec: Any) -> str:
     return rate_limit("a", **({"limits": [{"name": "all", "requests": 1, "unit": "MINUTE"}]} | spec))
+
+
+def asking(host: str) -> str:
+    server = {"host": f"{host}.svc.cluster.local", "port": 9000}
+    shared = {"server": server, "domain": "a", "descriptors": [{"entries": [{"key": "a", "value": "b"}]}]}
+    return rate_limit("a", **{"global": shared})
 
 
 def chosen(app: str) -> dict[str, Any]:
@@ -66,6 +72,10 @@ CHANGES = {
     "a Sidecar's pool": (sidecar("./*", **pool(1)), sidecar("./*", **pool(2))),
     "a limit": (limit(status=429), limit(status=503)),
     "a limit that comes": ("", limit()),
+    "a server that limits ask, which a Sidecar does not name": (
+        sidecar("./*") + asking("limiter.far"),
+        sidecar("./*") + asking("ratings.far"),
+    ),
     "which callers obey a rule": (
         destination_rule("reviews", **BALANCED, workloadSelector=chosen("client")),
         destination_rule("reviews", **BALANCED, workloadSelector=chosen("mongo")),

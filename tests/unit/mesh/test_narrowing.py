@@ -4,7 +4,16 @@ from typing import Any
 
 import pytest
 from tests.support.worlds import read, snapshot_of
-from tests.support.written import destination_rule, mesh_config, service, service_entry, sidecar, to, virtual_service
+from tests.support.written import (
+    destination_rule,
+    mesh_config,
+    rate_limit,
+    service,
+    service_entry,
+    sidecar,
+    to,
+    virtual_service,
+)
 
 from mizzen.mesh.narrowing import narrowed_scope
 from mizzen.mesh.scope import Scope, ScopedService
@@ -17,6 +26,8 @@ WORLD = (
     service_entry("api", namespace="shop"),
     service_entry("secret", namespace="shop", exportTo=["."]),
 )
+
+PORT_81 = {"number": 81, "protocol": "TCP", "name": "tcp"}
 
 
 def scope(sidecar_: str, *texts: str, namespace: str = "default") -> Scope:
@@ -155,3 +166,18 @@ def test_an_egress_proxy_is_reached() -> None:
     assert ports(found.led) == {"far": [80]}
     assert found.elsewhere is not None
     assert (found.elsewhere.host, found.elsewhere.port) == ("far.far.svc.cluster.local", 80)
+
+
+@pytest.mark.parametrize("egress", [("./*",), ({"port": PORT_81, "hosts": ["./*"]}, "./*")])
+def test_servers_that_count_requests_are_reached(egress: tuple[Any, ...]) -> None:
+    asked = {"domain": "a", "descriptors": [{"entries": [{"key": "a", "value": "b"}]}]}
+    limits = [
+        rate_limit(
+            "counted", **{"global": asked | {"server": {"host": "reviews.shop.svc.cluster.local", "port": 9080}}}
+        ),
+        rate_limit("here", limits=[{"name": "all", "requests": 1, "unit": "HOUR"}]),
+        rate_limit("hidden", **{"global": asked | {"server": {"host": "secret.example.com", "port": 80}}}),
+    ]
+    found = scope(sidecar(*egress), *limits)
+    assert ports(found.led) == {"reviews": [9080]}
+    assert ports(scope(sidecar("./*"), *limits, namespace="shop").led) == {}
