@@ -56,7 +56,7 @@ def _port_scopes(given: _Given, listeners: Iterable[EgressListener]) -> Iterator
 
 @dataclass(frozen=True)
 class _Ports:
-    """Which ports of services are meant: these alone, or all but these, and of them all or those that speak HTTP."""
+    """Which ports of services are meant: these alone, or all but these, and of them all or those that may speak HTTP."""
 
     numbers: Collection[int] = ()
     alone: bool = False
@@ -70,7 +70,7 @@ class _Ports:
         return replace(service, ports=ports) if ports else None
 
     def _has(self, port: ServicePort) -> bool:
-        return (port.number in self.numbers) == self.alone and (port.protocol.is_http or not self.http)
+        return (port.number in self.numbers) == self.alone and (port.protocol.may_be_http or not self.http)
 
 
 def _only(number: int) -> _Ports:

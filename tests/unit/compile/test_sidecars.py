@@ -90,6 +90,16 @@ def test_where_routes_lead_there_is_a_cluster_and_no_name() -> None:
     assert list(found.hosts("9080")) == ["near.default.svc.cluster.local:9080", "allow_any"]
 
 
+@pytest.mark.parametrize("capture", ["explicit", "transparent"])
+def test_a_forward_proxy_leads_to_ports_that_declare_no_protocol(capture: str) -> None:
+    port = {"port": {"number": 3128, "protocol": "HTTP_PROXY", "name": "proxy"}, "hosts": ["./*"]}
+    found = compiled(*WORLD, service("plain", ("api", 9100)), sidecar(port, "far/*"), capture=capture)
+    assert found.cluster_of("3128", "plain.default.svc.cluster.local:9100") == [
+        "outbound|9100||plain.default.svc.cluster.local"
+    ]
+    assert "outbound|9100||plain.default.svc.cluster.local" in found.clusters
+
+
 CHANGES = {
     "service": service("far", ("http", 9080), ("tcp", 9082), namespace="far"),
     "new service": service("new", namespace="far"),

@@ -141,6 +141,12 @@ def test_a_forward_proxy_takes_requests_for_all_ports_that_speak_http() -> None:
     }
 
 
+def test_a_forward_proxy_takes_requests_for_ports_that_declare_no_protocol() -> None:
+    port = {"port": {"number": 3128, "protocol": "HTTP_PROXY", "name": "p"}, "hosts": ["./*"]}
+    found = scope(sidecar(port, "./*"), service("plain", ("api", 9000), ("tcp", 9001)))
+    assert ports(found.ports[0].scope.services) == {"plain": [9000], "web": [80]}
+
+
 @pytest.mark.parametrize(
     ("spec", "texts", "expected"),
     [
