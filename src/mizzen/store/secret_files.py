@@ -7,6 +7,7 @@ Secret has that digest any more. All functions block.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 from collections.abc import Iterable
@@ -27,11 +28,22 @@ class SecretFiles:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def keep(self, resources: Iterable[AnyResource]) -> None:
-        """Writes what these Secrets hold; does nothing for other kinds. Raises StoreError.
-
-        Where a Secret has the word for a key in the key's place, as `mizzen get` writes it, that key must be here already.
+    def lacking(self, resources: Iterable[AnyResource]) -> list[Problem]:
+        """Returns a problem for each Secret that has the word for a key in the key's place, as `mizzen get` writes it, although
+        that key is neither here nor in another one of them.
         """
+        secrets = list(filter(_is_secret, resources))
+        given = {one.spec.content_digest for one in secrets if not _kept_keys(one)}
+        found = []
+        for one in secrets:
+            folder = self.folder / one.spec.content_digest
+            missing = [name for name in _kept_keys(one) if not (folder / name).is_file()]
+            if missing and one.spec.content_digest not in given:
+                found.append(_no_key(one, missing[0]))
+        return found
+
+    def keep(self, resources: Iterable[AnyResource]) -> None:
+        """Writes what these Secrets hold, none of which may be :meth:`lacking`; does nothing for other kinds. Raises StoreError."""
         for secret in filter(_is_secret, resources):
             folder = self.folder / secret.spec.content_digest
             try:
@@ -51,18 +63,13 @@ class SecretFiles:
                 shutil.rmtree(entry)
 
     def _write(self, folder: Path, secret: Resource[SecretSpec]) -> None:
-        contents = {**secret.spec.contents, **secret.private}
-        if missing := [name for name in PRIVATE & contents.keys() if contents[name] == KEPT]:
-            if not all((folder / name).is_file() for name in missing):
-                raise StoreError(_no_key(secret, missing[0]))
-            return
-        if folder.is_dir():
+        if folder.is_dir() or _kept_keys(secret):
             return
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         made = _unfinished(folder)
         shutil.rmtree(made, ignore_errors=True)
         made.mkdir(mode=0o700)
-        for name, text in contents.items():
+        for name, text in {**secret.spec.contents, **secret.private}.items():
             _write_file(made / name, text)
         _synchronize(made)
         made.rename(folder)
@@ -71,6 +78,17 @@ class SecretFiles:
 
 def _is_secret(resource: AnyResource) -> TypeGuard[Resource[SecretSpec]]:
     return isinstance(resource.spec, SecretSpec)
+
+
+def _kept_keys(secret: Resource[SecretSpec]) -> list[str]:
+    """Returns the names of the keys of which a Secret says only that they are kept."""
+    contents = {**secret.spec.contents, **secret.private}
+    return sorted(name for name in PRIVATE & contents.keys() if contents[name] == KEPT)
+
+
+def without_keys(resource: AnyResource) -> AnyResource:
+    """Returns a resource that says what it said, without the private keys that were written in it."""
+    return dataclasses.replace(resource, private={}) if resource.private else resource
 
 
 def _unfinished(folder: Path) -> Path:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -23,7 +23,7 @@ from mizzen.store.contents import AnyResource, Contents, NotFoundError, ReadOnly
 from mizzen.store.database import Json
 from mizzen.store.directory import Directory
 from mizzen.store.history import Action, Change, Outcome
-from mizzen.store.secret_files import SecretFiles
+from mizzen.store.secret_files import SecretFiles, without_keys
 from mizzen.store.sqlite import SqliteStore
 from mizzen.store.stored import Stored, delete_command
 
@@ -33,6 +33,7 @@ log = structlog.get_logger(__name__)
 _RETRY = 5.0
 # The folder beside the database in which the contents of Secrets are.
 SECRETS = "secrets"
+_WITH_KEYS = "Secret"
 
 
 class Stores:
@@ -46,6 +47,7 @@ class Stores:
         self._secrets = secrets
         self._directory = directory
         self._failure: tuple[Problem, ...] = ()
+        self._lacking: tuple[Problem, ...] = ()
         self._latest = Latest(Contents())
         # One change at a time: a key must not get into a file between the check of its owner and the commit.
         self._changing = asyncio.Lock()
@@ -62,6 +64,7 @@ class Stores:
             directory = await Directory.open(paths, sqlite.stored.files)
             stores = cls(sqlite, directory, SecretFiles(database.with_name(SECRETS)))
             await stores._take(directory.contents)
+            await stores._forget_secrets()  # what an earlier control plane has left
         except BaseException:
             await sqlite.close()
             raise
@@ -101,7 +104,7 @@ class Stores:
         A mesh does not start with errors among them. It does start with the others that ``contents`` may have, of
         applied resources, since commands that remove those need a mesh that runs.
         """
-        return self._directory.contents.problems
+        return (*self._lacking, *self._directory.contents.problems)
 
     def watch(self) -> AsyncIterator[Contents]:
         return aiter(self._latest)
@@ -127,17 +130,22 @@ class Stores:
             named = [*(one.key for one in apply), *delete]
             apply = [one for one in apply if one not in same]
             self._refuse({one.key: one for one in apply}, delete)
+            secrets = _holds_secrets(named)
+            if secrets and (lacking := await asyncio.to_thread(self._secrets.lacking, apply)):
+                raise StoreError(*lacking)
             try:
-                if not dry_run:
+                if secrets and not dry_run:
                     await asyncio.to_thread(self._secrets.keep, apply)
-                outcome = await self._sqlite.change(apply=apply, delete=delete, dry_run=dry_run)
+                kept = [without_keys(one) for one in apply]
+                outcome = await self._sqlite.change(apply=kept, delete=delete, dry_run=dry_run)
                 unchanged = dict.fromkeys((one.key for one in same), Action.UNCHANGED)
                 actions = {**unchanged, **outcome.actions}
                 return Outcome(outcome.version, {key: actions[key] for key in named})
             finally:
                 if not dry_run:
                     self._publish()
-                    await self._forget_secrets()
+                    if secrets:
+                        await self._forget_secrets()
 
     async def history(self, key: Key) -> list[Change]:
         """Returns the changes of a resource, applied or in a file, the latest first. Raises StoreError."""
@@ -179,16 +187,33 @@ class Stores:
     async def _take(self, files: Contents) -> bool:
         """Records what files say and brings it into force; False if the database could not take it."""
         async with self._changing:
+            secrets = _holds_secrets([*files.resources, *self._sqlite.stored.files])
+            self._lacking = ()
             try:
-                await asyncio.to_thread(self._secrets.keep, files.resources.values())
-                await self._sqlite.record_files(files.resources)
+                await self._sqlite.record_files(await self._kept(files.resources) if secrets else files.resources)
                 self._failure = ()
             except StoreError as error:
                 log.error("files_not_recorded", error=str(error), retry_seconds=_RETRY)  # noqa: TRY400 - no bug
                 self._failure = (*error.problems, _not_in_force())
             self._publish()
-            await self._forget_secrets()
+            if secrets:
+                await self._forget_secrets()
         return not self._failure
+
+    async def _kept(self, files: Mapping[Key, AnyResource]) -> dict[Key, AnyResource]:
+        """Keeps what Secrets in files hold, and returns all resources of the files without it. Raises StoreError.
+
+        A Secret whose key is not here is as it was before in its file, if it was there.
+        """
+        self._lacking = tuple(await asyncio.to_thread(self._secrets.lacking, files.values()))
+        lacking, before = {problem.resource for problem in self._lacking}, self._sqlite.stored.files
+        whole = {key: one for key, one in files.items() if key not in lacking}
+        await asyncio.to_thread(self._secrets.keep, whole.values())
+        return {
+            key: without_keys(whole[key]) if key in whole else before[key]
+            for key in files
+            if key in whole or key in before
+        }
 
     async def _forget_secrets(self) -> None:
         """Removes what no Secret holds any more."""
@@ -199,9 +224,13 @@ class Stores:
             log.error("secrets_not_removed", folder=str(self._secrets.folder), error=error.strerror)  # noqa: TRY400
 
     def _publish(self) -> None:
-        problems = (*self._failure, *self._directory.contents.problems, *self._sqlite.contents.problems)
+        problems = (*self._failure, *self.file_problems, *self._sqlite.contents.problems)
         new = union(self._sqlite.stored, problems)
         self._latest.set(new)
+
+
+def _holds_secrets(keys: Iterable[Key]) -> bool:
+    return any(key.kind == _WITH_KEYS for key in keys)
 
 
 def union(stored: Stored, problems: Sequence[Problem] = ()) -> Contents:

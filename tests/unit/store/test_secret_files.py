@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 from tests.support.certificates import Authority
+from tests.unit.store.written import virtual_service
 
 from mizzen.resources.key import Key
 from mizzen.resources.loading import load
+from mizzen.resources.problems import errors
 from mizzen.resources.resource import Resource
-from mizzen.resources.secret import SecretSpec
+from mizzen.resources.secret import KEPT, SecretSpec
 from mizzen.store import StoreError, Stores
 
 SHOP = Key("Secret", "default", "shop")
@@ -51,6 +53,7 @@ async def test_a_key_is_in_a_file_of_this_user_and_nowhere_else(stores: Stores, 
     modes = [stat.S_IMODE(path.stat().st_mode) for path in (stores.secrets, folder, folder / "tls.key")]
     assert modes == [0o700, 0o700, 0o600]
     assert keys(stores) == [key]
+    assert not stores.contents.resources[SHOP].private
     line = key.splitlines()[1].encode()
     assert not any(line in file.read_bytes() for file in stores.secrets.parent.glob("mizzen.db*"))
     assert line.decode() not in "".join(change.text for change in await stores.history(SHOP))
@@ -70,6 +73,7 @@ async def test_a_change_that_is_not_made_leaves_what_there_was(stores: Stores, a
     await stores.apply([first])
     second, _ = secret(authority)
     await stores.change(apply=[second], dry_run=True)
+    assert keys(stores) == [key]
     with pytest.raises(StoreError):
         await stores.change(apply=[second, second])
     assert keys(stores) == [key]
@@ -82,8 +86,9 @@ async def test_what_get_has_shown_can_be_applied_again(stores: Stores, authority
     await stores.apply([shown])
     assert keys(stores) == [key]
     (other,) = load(secret(authority)[0].source.text, "f").resources
-    with pytest.raises(StoreError, match="none is kept for this certificate"):
-        await stores.apply([other])
+    for dry_run in (True, False):
+        with pytest.raises(StoreError, match="none is kept for this certificate"):
+            await stores.change(apply=[other], dry_run=dry_run)
 
 
 async def test_the_next_control_plane_finds_them_and_removes_what_a_crash_has_left(
@@ -101,10 +106,47 @@ async def test_the_next_control_plane_finds_them_and_removes_what_a_crash_has_le
 
 async def test_secrets_of_watched_files_are_kept_too(tmp_path: Path, authority: Authority) -> None:
     resource, key = secret(authority)
-    text = resource.source.text.replace("(a private key, which is kept and never shown)", json.dumps(key))
+    text = resource.source.text.replace(KEPT, json.dumps(key))
     assert key.splitlines()[1] in text
     file = tmp_path / "secret.yaml"
     file.write_text(text)
     async with await Stores.open(tmp_path / "mizzen.db", [file]) as stores:
         assert keys(stores) == [key]
         assert stores.contents.watched == {SHOP}
+        assert not stores.contents.resources[SHOP].private
+
+
+async def test_a_key_that_is_not_here_stops_nothing_else_that_files_say(tmp_path: Path, authority: Authority) -> None:
+    (tmp_path / "secret.yaml").write_text(secret(authority)[0].source.text)
+    (tmp_path / "route.yaml").write_text(virtual_service("a"))
+    async with await Stores.open(tmp_path / "mizzen.db", [tmp_path]) as stores:
+        assert [key.kind for key in stores.contents.resources] == ["VirtualService"]
+        (problem,) = errors(stores.contents.problems)
+        assert (problem.code, problem.resource) == ("NoPrivateKey", SHOP)
+        assert problem in stores.file_problems
+
+
+async def test_where_a_key_is_not_here_the_secret_is_as_it_was_in_its_file(
+    tmp_path: Path, authority: Authority
+) -> None:
+    file, database = tmp_path / "secret.yaml", tmp_path / "mizzen.db"
+    resource, key = secret(authority)
+    file.write_text(resource.source.text.replace(KEPT, json.dumps(key)))
+    async with await Stores.open(database, [file]) as stores:
+        before = stores.contents
+    file.write_text(secret(authority)[0].source.text)
+    async with await Stores.open(database, [file]) as stores:
+        assert stores.contents.resources == before.resources
+        assert keys(stores) == [key]
+        assert [problem.code for problem in stores.file_problems] == ["NoPrivateKey"]
+    file.write_text(resource.source.text)
+    async with await Stores.open(database, [file]) as stores:
+        assert keys(stores) == [key]
+        assert not stores.file_problems
+
+
+async def test_two_with_one_certificate_need_its_key_once(stores: Stores, authority: Authority) -> None:
+    resource, key = secret(authority)
+    (shown,) = load(resource.source.text.replace("name: shop", "name: again", 1), "f").resources
+    await stores.apply([shown, resource])
+    assert keys(stores) == [key]
