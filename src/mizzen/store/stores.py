@@ -216,8 +216,10 @@ class Stores:
         }
 
     async def _forget_secrets(self) -> None:
-        """Removes what no Secret holds any more."""
+        """Removes what no Secret holds any more; nothing while there is a Secret that this version of Mizzen cannot read."""
         now = self._sqlite.stored
+        if _holds_secrets(now.broken):
+            return
         try:
             await asyncio.to_thread(self._secrets.collect, [*now.applied.values(), *now.files.values()])
         except OSError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.certificates import Authority
-from tests.unit.store.written import virtual_service
+from tests.unit.store.written import execute, virtual_service
 
 from mizzen.resources.key import Key
 from mizzen.resources.loading import load
@@ -150,3 +150,16 @@ async def test_two_with_one_certificate_need_its_key_once(stores: Stores, author
     (shown,) = load(resource.source.text.replace("name: shop", "name: again", 1), "f").resources
     await stores.apply([shown, resource])
     assert keys(stores) == [key]
+
+
+async def test_keys_of_what_this_version_cannot_read_are_kept(tmp_path: Path, authority: Authority) -> None:
+    database = tmp_path / "mizzen.db"
+    resource, key = secret(authority)
+    async with await Stores.open(database, []) as stores:
+        await stores.apply([resource])
+    execute(database, ["UPDATE resources SET text = replace(text, 'stringData', 'stringDatum')"])
+    async with await Stores.open(database, []) as stores:
+        assert SHOP not in stores.contents.resources
+        assert keys(stores) == [key]
+        await stores.delete([SHOP])
+        assert keys(stores) == []
