@@ -73,6 +73,7 @@ class FileSecrets:
         if any(one.watched for one in self._held):
             self._in_use.set()
         self._drop_unused()
+        self._drop_replaced()
         self.news()
 
     def forget(self, gateway: Gateway) -> None:
@@ -105,10 +106,17 @@ class FileSecrets:
         before = {one: (held.made, held.problem) for one, held in watched.items()}
         changed = {one for one, held in watched.items() if (_look(held).made, held.problem) != before[one]}
         if changed:
+            self._drop_replaced()
             self.news()
             for user in list(self._users.values()):
                 if not changed.isdisjoint(user.secrets):
                     user.changed()
+
+    def _drop_replaced(self) -> None:
+        """Forgets what gateways had under names for which there is something else now: keys that were rotated away."""
+        for user in self._users.values():
+            missing = {one.name for one in user.secrets if not self._held[one].made}
+            user.before = {name: made for name, made in user.before.items() if name in missing}
 
     def _drop_unused(self) -> None:
         used = {one for user in self._users.values() for one in user.secrets}

@@ -133,6 +133,23 @@ def test_where_there_is_nothing_what_was_served_stays_and_is_told_of(authority: 
     assert node.secrets.of(EDGE) == {}
 
 
+def test_what_was_served_is_forgotten_when_there_is_something_in_its_place(authority: Authority) -> None:
+    node, first = Node(), pair(authority)
+    node.want(first)
+    old = node.secrets.of(EDGE)[first.name]
+    late = FileSecret(name=first.name, certificate=f"{first.certificate}.late", key=f"{first.key}.late")
+    node.want(late)
+    assert node.secrets.of(EDGE) == {first.name: old}
+    certificate, key = authority.issue("other")
+    certificate.rename(late.certificate)
+    key.rename(late.key)
+    node.secrets.refresh()
+    assert node.secrets.of(EDGE)[first.name] != old
+    assert not node.secrets._users[EDGE].before
+    node.want(msgspec.structs.replace(pair(authority, "third"), name=first.name))
+    assert not node.secrets._users[EDGE].before
+
+
 def test_two_gateways_have_their_own_under_one_name(authority: Authority) -> None:
     node, first = Node(), pair(authority)
     node.want(first)
