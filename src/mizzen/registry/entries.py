@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from mizzen.mesh.model import Endpoint, Host, Resolution, Service, ServicePort
 from mizzen.mesh.spiffe import SpiffeId
 from mizzen.registry import reports
-from mizzen.registry.processes import RUNNING, instance_endpoint, serving
+from mizzen.registry.processes import endpoints_at, is_endpoint
 from mizzen.registry.selecting import Labelled
 from mizzen.registry.written import written_addresses, written_endpoint
 from mizzen.resources.hosts import is_ip_address, is_wildcard
@@ -130,12 +130,8 @@ class Entries:
             if entry.spec.by_name or is_ip_address(written.address):
                 number = written.ports.get(port.name, target)
                 yield written_endpoint(written, namespace, number, self._trust_domain)
-        for instance in self._selected(entry):
-            if instance.ready and instance.phase == RUNNING:
-                yield from (
-                    instance_endpoint(instance, served, self._trust_domain)
-                    for served in serving(instance.ports, target)
-                )
+        for instance in filter(is_endpoint, self._selected(entry)):
+            yield from endpoints_at(instance, port.number, target, self._trust_domain)
 
     def _written(self, entry: Entry) -> Iterator[tuple[str, WorkloadEntrySpec]]:
         """Yields the addresses that users wrote, each with the namespace of what is there."""

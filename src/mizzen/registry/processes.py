@@ -45,11 +45,7 @@ def build_endpoints(
 ) -> dict[tuple[str, int], tuple[Endpoint, ...]]:
     """Returns the ready endpoints by host and service port; a port that none serves has none."""
     resources = list(resources)
-    ready = Labelled(
-        (instance.namespace, instance.labels, instance)
-        for instance in instances
-        if (instance.ready and instance.phase == RUNNING) or instance.bypassed
-    )
+    ready = Labelled((one.namespace, one.labels, one) for one in instances if is_endpoint(one))
     addresses = written_addresses(resources)
     found: dict[tuple[str, int], tuple[Endpoint, ...]] = {}
     for service in services_in(resources):
@@ -57,59 +53,51 @@ def build_endpoints(
         for port in service.spec.ports:
             target = target_of(port)
             endpoints = [
-                instance_endpoint(instance, served, trust_domain)
-                for instance in members
-                for served in serving(instance.ports, target)
-            ]
-            endpoints += [
-                one for member in members for one in gateway_endpoints(member, port.port, target, trust_domain)
+                endpoint for member in members for endpoint in endpoints_at(member, port.port, target, trust_domain)
             ]
             endpoints += behind_service(written, port, trust_domain)
             found[host_of(service), port.port] = tuple(sorted(endpoints))
     return found
 
 
-def serving(ports: Iterable[reports.InstancePort], target: int | str) -> list[reports.InstancePort]:
-    """Returns the ports that a Service's target means, by number or by name (Kubernetes)."""
-    return [port for port in ports if target in {port.number, port.name}][:1]
+def is_endpoint(instance: reports.Instance) -> bool:
+    """Tells whether calls may go to an instance."""
+    return (instance.ready and instance.phase == RUNNING) or instance.bypassed
 
 
-def instance_endpoint(instance: reports.Instance, port: reports.InstancePort, trust_domain: str) -> Endpoint:
-    return Endpoint(
-        address=instance.address,
-        port=port.inbound,
-        namespace=instance.namespace,
-        workload=instance.workload,
-        labels=labels_of(instance.labels),
-        tls=instance.capture != OUTSIDE and not instance.bypassed,
-        instance=_id(instance),
-        identity=_identity(instance, trust_domain),
-        published=port.published,
-        locality=parse_locality(instance.locality),
-    )
+def endpoints_at(instance: reports.Instance, port: int, target: int | str, trust_domain: str) -> Iterator[Endpoint]:
+    """Yields where a port of a Service leads at an instance: to what its target means there, by number or by name (Kubernetes).
 
-
-def gateway_endpoints(
-    instance: reports.Instance, port: int, target: int | str, trust_domain: str
-) -> Iterator[Endpoint]:
-    """Yields where a port of a Service leads at a gateway: to the servers of Gateways for that port, else for its target.
-
-    In Istio a Gateway's port is one of the Service before the gateway, which listens on that port's target (2.18). Here it
-    listens where its host lets it. What it takes is what its servers say: no mutual TLS but by a DestinationRule.
+    At a gateway it leads to the servers of Gateways for that port, else for its target. In Istio a Gateway's port is one of the
+    Service before the gateway, which listens on that port's target (2.18). Here it listens where its host lets it. What it takes
+    is what its servers say: no mutual TLS but by a DestinationRule.
     """
+    meant = next((one for one in instance.ports if target in {one.number, one.name}), None)
+    if meant:
+        mesh = instance.capture != OUTSIDE and not instance.bypassed
+        yield _endpoint(instance, instance.address, meant.inbound, trust_domain, tls=mesh, published=meant.published)
     with_port = [one for one in instance.sockets if one.number == port and one.local]
     for socket in with_port or [one for one in instance.sockets if one.number == target and one.local]:
         own = socket.bind if socket.bind and not ip_address(socket.bind).is_unspecified else ""
-        yield Endpoint(
-            address=own or instance.mesh_address or instance.address,
-            port=socket.local,
-            namespace=instance.namespace,
-            workload=instance.workload,
-            labels=labels_of(instance.labels),
-            tls=False,
-            instance=_id(instance),
-            identity=_identity(instance, trust_domain),
-        )
+        address = own or instance.mesh_address or instance.address
+        yield _endpoint(instance, address, socket.local, trust_domain, tls=False)
+
+
+def _endpoint(
+    instance: reports.Instance, address: str, port: int, trust_domain: str, *, tls: bool, published: bool = False
+) -> Endpoint:
+    return Endpoint(
+        address=address,
+        port=port,
+        namespace=instance.namespace,
+        workload=instance.workload,
+        labels=labels_of(instance.labels),
+        tls=tls,
+        instance=_id(instance),
+        identity=_identity(instance, trust_domain),
+        published=published,
+        locality=parse_locality(instance.locality),
+    )
 
 
 def build_proxies(

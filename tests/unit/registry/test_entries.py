@@ -3,9 +3,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from tests.support.worlds import instances_of, read, snapshot_of
-from tests.support.written import service, service_entry, workload, workload_entry
+from tests.support.written import (
+    gateway,
+    gateway_workload,
+    server,
+    service,
+    service_entry,
+    workload,
+    workload_entry,
+)
 
 from mizzen.control.views import hosts_of
 from mizzen.mesh.model import Endpoint, Resolution, Service, Snapshot
@@ -99,6 +108,21 @@ def test_an_entry_selects_running_workloads_of_its_namespace() -> None:
     (one,) = made.endpoints[HOST, 9080]
     assert (one.workload, one.namespace, one.port, one.tls) == ("web", "default", 9080, True)
     assert [one.service_account for one in made.services[HOST].identities] == ["web"]
+
+
+def test_what_is_reached_past_its_proxy_is_an_endpoint_of_an_entry_too() -> None:
+    resources = read(service_entry("api", ("HTTP", 9080), workloadSelector={"labels": {"app": "web"}}, **INSIDE))
+    (running,) = instances_of(read(workload("web")))
+    bypassed = msgspec.structs.replace(running, ready=False, phase="Draining", bypassed=True)
+    entries = Entries(resources, [bypassed], "cluster.local")
+    ((one,),) = entries.endpoints(entries.services({})).values()
+    assert (one.workload, one.tls) == ("web", False)
+
+
+def test_an_entry_leads_to_the_servers_of_a_gateway_that_it_selects() -> None:
+    selecting = service_entry("api", workloadSelector={"labels": {"istio": "ingressgateway"}}, **INSIDE)
+    made = world(selecting, gateway_workload(), gateway("edge", server(80)))
+    assert [(one.workload, one.port, one.tls) for one in made.endpoints[HOST, 80]] == [("ingress", 8080, False)]
 
 
 def test_a_host_has_one_owner() -> None:

@@ -8,6 +8,7 @@ from tests.support.worlds import TRUST_DOMAIN, instances_of, read
 from tests.support.written import gateway, gateway_workload, server, service, workload
 
 from mizzen.mesh import model
+from mizzen.mesh.localities import Locality
 from mizzen.mesh.model import Capture, Endpoint, Proxy
 from mizzen.mesh.proxy_kind import ProxyKind
 from mizzen.registry.processes import build_endpoints, build_proxies
@@ -83,6 +84,13 @@ def test_a_gateways_port_is_found_by_the_port_of_its_service_then_by_the_target(
     made = endpoints(way, gateway_workload(), *asked)["ingress.default.svc.cluster.local", 80]
     assert [(one.address, one.port) for one in made] == found
     assert not any(one.tls for one in made)
+
+
+def test_a_gateway_is_where_its_host_is() -> None:
+    way = service("ingress", ("http", 80), selector={"istio": "ingressgateway"})
+    made = endpoints(way, gateway_workload(), gateway("edge", server(80)), locality="eu/a")
+    (one,) = made["ingress.default.svc.cluster.local", 80]
+    assert one.locality == Locality("eu", "a")
 
 
 def test_several_services_and_ports_may_lead_to_one_port() -> None:
