@@ -98,8 +98,8 @@ def name_table(
     }
     named |= {_full_name(service): service for service in services}
     addresses = {name: service.address for name, service in named.items()}
+    seen_by = {name: frozenset(service.export_to) for name, service in named.items() if service.export_to}
     branches = {branch for name in addresses for branch in _branches(name) if _inside(branch, domain)}
-    seen_by = {_full_name(service): frozenset(service.export_to) for service in services if service.export_to}
     return NameTable(
         MappingProxyType(addresses),
         frozenset(branches - addresses.keys()),

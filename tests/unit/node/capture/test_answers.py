@@ -232,6 +232,21 @@ def test_a_name_that_is_not_exported_is_asked_outside() -> None:
     assert not isinstance(answer(query, name_table([private]), Asker("a")), Forward)
 
 
+def test_another_name_of_what_is_not_exported_is_not_known_either() -> None:
+    private = ServiceName(
+        host="my-db.a.svc.cluster.local",
+        name="my-db",
+        namespace="a",
+        address="240.240.0.9",
+        ports=(80,),
+        aliases=("my_db",),
+        export_to=("a",),
+    )
+    table = name_table([private])
+    assert table.knows("my_db.a.svc.cluster.local", Asker("a"))
+    assert not table.knows("my_db.a.svc.cluster.local", Asker("b"))
+
+
 def test_a_name_that_a_sidecar_hides_is_unknown_to_the_instances_that_obey_it() -> None:
     def named(name: str, *ports: int) -> ServiceName:
         host = f"{name}.svc.cluster.local" if "." not in name.removesuffix(".far") else name
