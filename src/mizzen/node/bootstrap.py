@@ -134,7 +134,8 @@ def _node(proxy: BootstrapView) -> base_pb2.Node:
     labels.update(dict(proxy.labels))
     metadata = Struct()
     metadata.update(
-        {
+        proxy.settings.metadata
+        | {
             "NAME": proxy.instance,
             "NAMESPACE": proxy.namespace,
             "WORKLOAD_NAME": proxy.workload,
@@ -146,7 +147,6 @@ def _node(proxy: BootstrapView) -> base_pb2.Node:
             "MIZZEN_VERSION": proxy.version,
         }
         | ({UID_METADATA: proxy.uid} if proxy.uid else {})
-        | proxy.settings.metadata
     )
     metadata.fields["LABELS"].struct_value.CopyFrom(labels)
     region, zone, subzone = proxy.locality

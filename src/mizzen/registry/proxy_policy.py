@@ -36,7 +36,7 @@ def proxy_settings(
         concurrency=start.concurrency,
         env=dict(start.env),
         metadata=dict(start.metadata),
-        bootstrap=tuple(_bootstrap(chosen, {**metadata, **start.metadata}, contexts)),
+        bootstrap=tuple(_bootstrap(chosen, {**start.metadata, **metadata}, contexts)),
     )
 
 

@@ -11,6 +11,24 @@ from mizzen.resources.model import Model, StringMap
 METADATA_PREFIX = "ISTIO_META_"
 """What a variable is called that becomes a part of the metadata of the proxy's node, without this."""
 
+OWN_METADATA: frozenset[str] = frozenset(
+    {
+        "NAME",
+        "NAMESPACE",
+        "WORKLOAD_NAME",
+        "SERVICE_ACCOUNT",
+        "MESH_ID",
+        "TRUST_DOMAIN",
+        "INSTANCE_IPS",
+        "INTERCEPTION_MODE",
+        "LABELS",
+        "MIZZEN_VERSION",
+    }
+)
+"""What Mizzen says there of each proxy, whatever a variable says."""
+TELLING_METADATA: frozenset[str] = frozenset({"UID", "GENERATOR"})
+"""What tells the control plane which proxy asks, and what for."""
+
 
 class ProxySelector(Model):
     match_labels: StringMap = Field(default_factory=dict)

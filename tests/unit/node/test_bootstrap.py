@@ -7,6 +7,8 @@ from pathlib import Path
 from mizzen.mesh.localities import Locality
 from mizzen.mesh.proxy_kind import ProxyKind
 from mizzen.node.bootstrap import BootstrapView, bootstrap, bootstrap_json, node_id
+from mizzen.registry.proxy_settings import ProxySettings
+from mizzen.resources.proxy_config import OWN_METADATA
 
 SIDECAR = BootstrapView(
     instance="reviews-v1-0",
@@ -40,6 +42,15 @@ def test_the_metadata_is_istios() -> None:
         "reviews-v1",
     )
     assert (metadata["SERVICE_ACCOUNT"], metadata["INTERCEPTION_MODE"]) == ("bookinfo-reviews", "REDIRECT")
+
+
+def test_what_users_say_of_a_proxy_takes_nothing_away_from_what_it_is() -> None:
+    said = ProxySettings(metadata={"TEAM": "shelves", "NAME": "other", "UID": "other", "LABELS": "other"})
+    proxy = dataclasses.replace(SIDECAR, uid="1", settings=said)
+    metadata = json.loads(bootstrap_json(proxy))["node"]["metadata"]
+    assert (metadata["TEAM"], metadata["NAME"], metadata["UID"]) == ("shelves", "reviews-v1-0", "1")
+    assert metadata["LABELS"] == {"app": "reviews"}
+    assert metadata.keys() == {"TEAM", "UID", *OWN_METADATA}
 
 
 def test_configuration_comes_over_delta_ads_and_is_waited_for_without_end() -> None:

@@ -54,7 +54,9 @@ def _asked(filters: Iterable[EnvoyFilter]) -> tuple[str, ...]:
 def metadata_of(instance: Instance, snapshot: Snapshot) -> Mapping[str, str]:
     """Returns what a proxy says of an instance, as far as it is text (see :mod:`mizzen.node.bootstrap`)."""
     account = SpiffeId.parse(instance.identity).service_account if instance.identity else ""
+    said = proxy_start(snapshot.proxy_configs, instance.namespace, instance.labels, snapshot.root_namespace).metadata
     return {
+        **said,
         "NAME": instance.id.removesuffix(f".{instance.namespace}"),
         "NAMESPACE": instance.namespace,
         "WORKLOAD_NAME": instance.origin.name,
@@ -63,7 +65,6 @@ def metadata_of(instance: Instance, snapshot: Snapshot) -> Mapping[str, str]:
         "INSTANCE_IPS": instance.address,
         "INTERCEPTION_MODE": "REDIRECT" if instance.capture is Capture.TRANSPARENT else "NONE",
         **({UID_METADATA: instance.uid} if instance.uid else {}),
-        **proxy_start(snapshot.proxy_configs, instance.namespace, instance.labels, snapshot.root_namespace).metadata,
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from mizzen.resources.findings import Finding, warning
 from mizzen.resources.paths import join
-from mizzen.resources.proxy_config import ProxyConfigSpec
+from mizzen.resources.proxy_config import METADATA_PREFIX, OWN_METADATA, TELLING_METADATA, ProxyConfigSpec
 from mizzen.resources.validation import names
 
 
@@ -18,9 +18,20 @@ def proxy_config(spec: ProxyConfigSpec) -> Iterator[Finding]:
     for name in spec.environment_variables:
         if not name or "=" in name or "\0" in name:
             yield Finding(join("spec.environmentVariables", name), f"{name!r} is no name of a variable")
+        elif name.startswith(METADATA_PREFIX):
+            yield from _metadata(join("spec.environmentVariables", name), name.removeprefix(METADATA_PREFIX))
     if spec.image is not None:
         message = "a proxy is the Envoy of Mizzen's own package and has no image"
         yield Finding("spec.image", message, hint="remove it", code="NotImplemented")
+
+
+def _metadata(path: str, name: str) -> Iterator[Finding]:
+    if name in TELLING_METADATA:
+        yield Finding(
+            path, f"by {name} the control plane knows a proxy: it would get no configuration", hint="remove it"
+        )
+    elif name in OWN_METADATA:
+        yield warning(path, f"it has no effect: {name} is what Mizzen itself says of a proxy", "use another name")
 
 
 def _selector(path: str, labels: Mapping[str, str]) -> Iterator[Finding]:

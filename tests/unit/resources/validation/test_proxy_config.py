@@ -7,6 +7,9 @@ from tests.support.written import proxy_config
 
 from mizzen.resources.loading import load
 
+VARIABLES = "spec.environmentVariables"
+TOLD_BY = "by {} the control plane knows a proxy: it would get no configuration"
+
 
 @pytest.mark.parametrize(
     ("spec", "expected"),
@@ -25,6 +28,17 @@ from mizzen.resources.loading import load
         (
             {"environmentVariables": {"A=": "b"}},
             ["error: spec.environmentVariables[A=]: 'A=' is no name of a variable"],
+        ),
+        (
+            {"environmentVariables": {"ISTIO_META_UID": "1", "ISTIO_META_TEAM": "a", "UID": "1"}},
+            [f"error: {VARIABLES}.ISTIO_META_UID: {TOLD_BY.format('UID')}"],
+        ),
+        (
+            {"environmentVariables": {"ISTIO_META_GENERATOR": "grpc", "ISTIO_META_NAME": "a"}},
+            [
+                f"error: {VARIABLES}.ISTIO_META_GENERATOR: {TOLD_BY.format('GENERATOR')}",
+                f"warning: {VARIABLES}.ISTIO_META_NAME: it has no effect: NAME is what Mizzen itself says of a proxy",
+            ],
         ),
         (
             {"image": {"imageType": "debug"}},
