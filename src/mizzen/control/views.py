@@ -7,28 +7,29 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import PurePath
 from typing import Any, TypeVar
 
 import msgspec
 
 from mizzen.control.attachments import Attachments
-from mizzen.mesh.model import Endpoint, Proxy, Service, Snapshot, labels_of, root_namespace
+from mizzen.mesh.model import Endpoint, Proxy, Service, Snapshot, labels_of
 from mizzen.registry.credentials import Credentials
 from mizzen.registry.egress import egress_names
 from mizzen.registry.entries import Entries, automatic_hosts
 from mizzen.registry.gateways import wanted_secrets, wanted_sockets
 from mizzen.registry.processes import build_endpoints, build_proxies
-from mizzen.registry.proxy_policy import proxy_settings
+from mizzen.registry.proxy_policy import proxy_settings, starting_metadata
 from mizzen.registry.proxy_settings import ProxySettings
-from mizzen.registry.reports import Desired, DesiredWorkload, FileSecret, Report, ServiceName, WrittenResource
-from mizzen.registry.services import build_services, host_of, services_in, workloads_in
+from mizzen.registry.reports import Desired, DesiredWorkload, Report, ServiceName, WrittenResource
+from mizzen.registry.services import build_services, host_of, services_in
 from mizzen.resources.destination_rule import DestinationRuleSpec
 from mizzen.resources.envoy_filter import EnvoyFilterSpec
 from mizzen.resources.gateway import GatewaySpec
 from mizzen.resources.key import Key
 from mizzen.resources.mesh_config import MeshConfigSpec
-from mizzen.resources.mesh_config_references import mesh_configs, with_export_defaults
+from mizzen.resources.mesh_config_references import with_export_defaults
 from mizzen.resources.model import Model
 from mizzen.resources.problems import Problem
 from mizzen.resources.proxy_config import ProxyConfigSpec
@@ -44,16 +45,18 @@ from mizzen.store.contents import Contents
 SpecT = TypeVar("SpecT", bound=Model)
 
 # What says how proxies behave, and nothing of what runs.
-_POLICY = (
-    VirtualServiceSpec,
-    DestinationRuleSpec,
-    GatewaySpec,
-    SidecarSpec,
-    EnvoyFilterSpec,
-    ProxyConfigSpec,
-    MeshConfigSpec,
-    RateLimitSpec,
-    SecretSpec,
+_POLICY = frozenset(
+    {
+        VirtualServiceSpec,
+        DestinationRuleSpec,
+        GatewaySpec,
+        SidecarSpec,
+        EnvoyFilterSpec,
+        ProxyConfigSpec,
+        MeshConfigSpec,
+        RateLimitSpec,
+        SecretSpec,
+    }
 )
 
 
@@ -78,6 +81,21 @@ class Inputs:
     dismissed: frozenset[tuple[str, str]] = frozenset()
     secrets: str = ""
 
+    @cached_property
+    def by_type(self) -> Mapping[type[Model], tuple[Resource[Any], ...]]:
+        """The resources by the type of what they say, the oldest first; who sees them is the mesh's default where they do not say
+        it.
+        """
+        found: dict[type[Model], list[Resource[Any]]] = {}
+        ordered = sorted(self.resources.values(), key=lambda resource: (resource.key.kind, resource.age))
+        for one in with_export_defaults(ordered):
+            found.setdefault(type(one.spec), []).append(one)
+        return {kind: tuple(group) for kind, group in found.items()}
+
+    def of(self, kind: type[SpecT]) -> tuple[Resource[SpecT], ...]:
+        """Returns the resources that say something of this type, the oldest first."""
+        return self.by_type.get(kind, ())
+
 
 @dataclass(frozen=True)
 class Running:
@@ -94,7 +112,7 @@ class Running:
 
 def running(inputs: Inputs, before: Running | None = None) -> Running:
     """Returns what runs: the very objects of ``before`` if that was made from the same."""
-    resources = [one for one in _in_order(inputs) if not isinstance(one.spec, _POLICY)]
+    resources = [one for kind, group in inputs.by_type.items() if kind not in _POLICY for one in group]
     report = inputs.report or Report(node="")
     basis = (
         resources,
@@ -121,20 +139,19 @@ def running(inputs: Inputs, before: Running | None = None) -> Running:
 def build_snapshot(inputs: Inputs, version: int, found: Running | None = None) -> Snapshot:
     """Returns the mesh's view of the inputs; ``found`` is what runs (see :func:`running`), if that is known already."""
     found = found or running(inputs)
-    resources = _in_order(inputs)
-    mesh = next(iter(mesh_configs(resources)), None)
+    mesh = next(iter(inputs.of(MeshConfigSpec)), None)
     return Snapshot(
         version=version,
         trust_domain=inputs.trust_domain,
         services=found.services,
         endpoints=found.endpoints,
-        virtual_services=tuple(one for one in resources if isinstance(one.spec, VirtualServiceSpec)),
-        destination_rules=tuple(one for one in resources if isinstance(one.spec, DestinationRuleSpec)),
-        gateways=tuple(_placed(one) for one in resources if isinstance(one.spec, GatewaySpec)),
-        sidecars=_sidecars(inputs),
-        envoy_filters=tuple(one for one in resources if isinstance(one.spec, EnvoyFilterSpec)),
-        proxy_configs=tuple(one for one in resources if isinstance(one.spec, ProxyConfigSpec)),
-        rate_limits=tuple(one for one in resources if isinstance(one.spec, RateLimitSpec)),
+        virtual_services=inputs.of(VirtualServiceSpec),
+        destination_rules=inputs.of(DestinationRuleSpec),
+        gateways=tuple(map(_placed, inputs.of(GatewaySpec))),
+        sidecars=inputs.of(SidecarSpec),
+        envoy_filters=inputs.of(EnvoyFilterSpec),
+        proxy_configs=inputs.of(ProxyConfigSpec),
+        rate_limits=inputs.of(RateLimitSpec),
         proxies=found.proxies,
         registry_only=bool(mesh and mesh.spec.registry_only),
         mesh_config=mesh,
@@ -147,32 +164,19 @@ def _placed(gateway: Resource[GatewaySpec]) -> Resource[GatewaySpec]:
     return dataclasses.replace(gateway, digest=hashlib.sha256(text.encode()).hexdigest()[:16])
 
 
-def _sidecars(inputs: Inputs) -> tuple[Resource[SidecarSpec], ...]:
-    found = (one for one in inputs.resources.values() if isinstance(one.spec, SidecarSpec))
-    return tuple(sorted(found, key=lambda one: one.age))
-
-
-def _in_order(inputs: Inputs) -> list[Resource[Any]]:
-    ordered = sorted(inputs.resources.values(), key=lambda resource: (resource.key.kind, resource.age))
-    return with_export_defaults(ordered)
-
-
 def build_desired(
-    inputs: Inputs,
-    services: Mapping[str, Service],
-    version: int,
-    problems: Iterable[Problem] = (),
-    contents: Contents | None = None,
+    inputs: Inputs, snapshot: Snapshot, problems: Iterable[Problem] = (), contents: Contents | None = None
 ) -> Desired:
-    """Returns what a node should run, and the names that applications may call."""
-    workloads = sorted(workloads_in(inputs.resources.values()), key=lambda workload: workload.key)
-    found = _PolicyOfNodes.of(inputs.resources.values())
+    """Returns what a node should run, and the names that applications may call; ``snapshot`` is made from the same inputs."""
+    workloads = sorted(inputs.of(WorkloadSpec), key=lambda workload: workload.key)
+    credentials = Credentials.of(inputs.of(SecretSpec), inputs.secrets)
+    instances = inputs.report.instances if inputs.report else ()
     return Desired(
-        version=version,
+        version=snapshot.version,
         trust_domain=inputs.trust_domain,
-        workloads=tuple(_desired(workload, inputs, found) for workload in workloads),
-        services=tuple(_name(service) for service in services.values() if service.callable_by_name),
-        egress=egress_names(_sidecars(inputs), inputs.report.instances if inputs.report else (), found.root),
+        workloads=tuple(_desired(workload, inputs, snapshot, credentials) for workload in workloads),
+        services=tuple(_name(service) for service in snapshot.services.values() if service.callable_by_name),
+        egress=egress_names(snapshot.sidecars, instances, snapshot.root_namespace),
         problems=tuple(str(problem) for problem in problems),
         written=_written(contents) if contents else (),
         attachments=inputs.attachments.told(),
@@ -189,39 +193,13 @@ def _written(contents: Contents) -> tuple[WrittenResource, ...]:
     )
 
 
-@dataclass(frozen=True)
-class _PolicyOfNodes:
-    """Policy that nodes have to know, because it is about what they start and open."""
-
-    gateways: tuple[Resource[GatewaySpec], ...]
-    filters: tuple[Resource[EnvoyFilterSpec], ...]
-    configs: tuple[Resource[ProxyConfigSpec], ...]
-    root: str
-
-    @classmethod
-    def of(cls, resources: Iterable[Resource[Any]]) -> _PolicyOfNodes:
-        every = list(resources)
-        return cls(
-            tuple(one for one in every if isinstance(one.spec, GatewaySpec)),
-            tuple(one for one in every if isinstance(one.spec, EnvoyFilterSpec)),
-            tuple(one for one in every if isinstance(one.spec, ProxyConfigSpec)),
-            root_namespace(next(iter(mesh_configs(every)), None)),
-        )
-
-    def settings(self, workload: Resource[WorkloadSpec]) -> ProxySettings:
-        metadata = {
-            "NAMESPACE": workload.namespace,
-            "WORKLOAD_NAME": workload.name,
-            "SERVICE_ACCOUNT": workload.spec.service_account,
-        }
-        labels, is_gateway = labels_of(workload.labels), workload.spec.gateway is not None
-        return proxy_settings(self.configs, self.filters, metadata, labels, is_gateway=is_gateway, root=self.root)
-
-
-def _desired(workload: Resource[WorkloadSpec], inputs: Inputs, policy: _PolicyOfNodes) -> DesiredWorkload:
+def _desired(
+    workload: Resource[WorkloadSpec], inputs: Inputs, snapshot: Snapshot, credentials: Credentials
+) -> DesiredWorkload:
     spec = workload.spec.to_document()
     spec["workingDir"] = str(working_folder(workload.spec, workload.source.file))
-    settings = policy.settings(workload)
+    settings = _settings(workload, snapshot)
+    gateways, rules = (snapshot.gateways, snapshot.destination_rules) if workload.spec.gateway else ((), ())
     return DesiredWorkload(
         namespace=workload.namespace,
         name=workload.name,
@@ -229,20 +207,21 @@ def _desired(workload: Resource[WorkloadSpec], inputs: Inputs, policy: _PolicyOf
         spec=spec,
         labels=dict(workload.labels),
         restarts=inputs.restarts.get((workload.namespace, workload.name), 0),
-        sockets=wanted_sockets(policy.gateways, workload.labels) if workload.spec.gateway else (),
-        secrets=_secrets(workload, inputs) if workload.spec.gateway else (),
+        sockets=wanted_sockets(gateways, workload.labels),
+        secrets=wanted_secrets(gateways, rules, workload, credentials),
         proxy=settings,
     )
 
 
-def _secrets(workload: Resource[WorkloadSpec], inputs: Inputs) -> tuple[FileSecret, ...]:
-    credentials = Credentials.of(inputs.resources.values(), inputs.secrets)
-    rules = _of_kind(inputs, DestinationRuleSpec)
-    return wanted_secrets(_of_kind(inputs, GatewaySpec), rules, workload, credentials)
-
-
-def _of_kind(inputs: Inputs, kind: type[SpecT]) -> list[Resource[SpecT]]:
-    return [one for one in inputs.resources.values() if isinstance(one.spec, kind)]
+def _settings(workload: Resource[WorkloadSpec], snapshot: Snapshot) -> ProxySettings:
+    return proxy_settings(
+        snapshot.proxy_configs,
+        snapshot.envoy_filters,
+        starting_metadata(workload.namespace, workload.name, workload.spec.service_account),
+        labels_of(workload.labels),
+        is_gateway=workload.spec.gateway is not None,
+        root=snapshot.root_namespace,
+    )
 
 
 # Changing these changes how many replicas there are, how they are stopped or who serves them, not what a running one is.

@@ -295,7 +295,7 @@ class World:
             found={key: one for key, one in found.items() if key in unwritten},
             members=members,
             snapshot=snapshot,
-            desired=build_desired(inputs, snapshot.services, self._version, errors(problems), self._contents),
+            desired=build_desired(inputs, snapshot, errors(problems), self._contents),
             report=self._report,
             set_aside=dict(self._set_aside),
             problems=problems,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from mizzen.mesh.model import Sidecar, labels_of
 from mizzen.mesh.sidecars import SidecarIndex
@@ -12,9 +12,11 @@ from mizzen.resources.mesh_config import DEFAULT_ROOT_NAMESPACE
 
 
 def egress_names(
-    sidecars: Iterable[Sidecar], instances: Iterable[Instance], root: str = DEFAULT_ROOT_NAMESPACE
+    sidecars: Collection[Sidecar], instances: Iterable[Instance], root: str = DEFAULT_ROOT_NAMESPACE
 ) -> tuple[EgressNames, ...]:
     """Returns what instances may call that obey a Sidecar with egress listeners; ``sidecars`` come sorted by age."""
+    if not sidecars:
+        return ()
     index = SidecarIndex(sidecars, root)
     obeying: defaultdict[tuple[str, tuple[tuple[int, tuple[str, ...]], ...]], list[str]] = defaultdict(list)
     for one in instances:

@@ -5,7 +5,7 @@ These take effect at the start of an Envoy, so a change replaces the replicas, o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from mizzen.mesh.envoy_filters import is_for_proxy, selected
 from mizzen.mesh.model import EnvoyFilter, Labels, ProxyConfig
@@ -18,9 +18,14 @@ GATEWAY_CONTEXTS = frozenset({"ANY", "GATEWAY"})
 SIDECAR_CONTEXTS = frozenset({"ANY", "SIDECAR_INBOUND", "SIDECAR_OUTBOUND"})
 
 
+def starting_metadata(namespace: str, workload: str, service_account: str) -> dict[str, str]:
+    """Returns what the proxies of all replicas of a workload say of themselves alike."""
+    return {"NAMESPACE": namespace, "WORKLOAD_NAME": workload, "SERVICE_ACCOUNT": service_account}
+
+
 def proxy_settings(
-    configs: Iterable[ProxyConfig],
-    filters: Iterable[EnvoyFilter],
+    configs: Collection[ProxyConfig],
+    filters: Collection[EnvoyFilter],
     metadata: Mapping[str, str],
     labels: Labels,
     *,
@@ -28,6 +33,8 @@ def proxy_settings(
     root: str = DEFAULT_ROOT_NAMESPACE,
 ) -> ProxySettings:
     """Returns the settings for the proxy of a workload; ``metadata`` is what that says of itself in any case."""
+    if not configs and not filters:
+        return ProxySettings()
     namespace = metadata["NAMESPACE"]
     start = proxy_start(configs, namespace, labels, root)
     contexts = GATEWAY_CONTEXTS if is_gateway else SIDECAR_CONTEXTS

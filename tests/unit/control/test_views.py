@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 from tests.support.worlds import TRUST_DOMAIN, instances_of
-from tests.support.written import destination_rule, service, virtual_service, workload
+from tests.support.written import (
+    destination_rule,
+    gateway_workload,
+    mesh_config,
+    service,
+    virtual_service,
+    workload,
+)
 
 from mizzen.control.views import Inputs, build_desired, build_snapshot, hosts_of, running, template_digest
 from mizzen.registry.reports import Desired, DesiredWorkload, Report
@@ -24,7 +31,7 @@ def inputs(*texts: str, file: str = "/world/mesh.yaml", **fields: Any) -> Inputs
 
 
 def desired(given: Inputs, *problems: Problem) -> Desired:
-    return build_desired(given, build_snapshot(given, 1).services, 7, problems)
+    return build_desired(given, build_snapshot(given, 7), problems)
 
 
 def only(*texts: str, **fields: Any) -> DesiredWorkload:
@@ -83,10 +90,17 @@ def test_a_node_is_told_what_is_written_and_which_file_says_it() -> None:
     given = inputs(*WORLD)
     in_file, applied, *_ = keys = list(given.resources)
     contents = Contents(3, given.resources, watched=frozenset(keys) - {applied})
-    found = {one.resource: one for one in build_desired(given, {}, 7, (), contents).written}
+    found = {one.resource: one for one in build_desired(given, build_snapshot(given, 7), (), contents).written}
     assert list(found) == [str(key) for key in keys]
     assert (found[str(in_file)].file, found[str(applied)].file) == ("/world/mesh.yaml", "")
     assert found[str(applied)].digest == given.resources[applied].digest
+
+
+def test_a_gateway_is_told_no_secret_of_a_rule_that_the_mesh_does_not_export_to_it() -> None:
+    tls = {"mode": "SIMPLE", "credentialName": "client"}
+    rule = destination_rule("b", namespace="far", trafficPolicy={"tls": tls})
+    assert [one.name for one in only(gateway_workload(), rule).secrets] == ["kubernetes://client-cacert"]
+    assert not only(gateway_workload(), rule, mesh_config(defaultDestinationRuleExportTo=["."])).secrets
 
 
 def test_a_snapshot_without_a_report_has_services_and_nothing_that_runs() -> None:

@@ -6,7 +6,7 @@ import pytest
 from tests.support.worlds import read
 from tests.support.written import envoy_filter, patch, proxy_config, workload
 
-from mizzen.control.views import Inputs, build_desired
+from mizzen.control.views import Inputs, build_desired, build_snapshot
 from mizzen.registry.proxy_settings import BootstrapPatch, ProxySettings
 from mizzen.registry.reports import DesiredWorkload
 
@@ -15,7 +15,8 @@ RUNTIME = {"layered_runtime": {"layers": [{"name": "mine", "static_layer": {"a":
 
 def desired(*texts: str, **spec: Any) -> DesiredWorkload:
     resources = read(workload("shop", **spec), *texts)
-    (found,) = build_desired(Inputs("cluster.local", {one.key: one for one in resources}), {}, 1).workloads
+    inputs = Inputs("cluster.local", {one.key: one for one in resources})
+    (found,) = build_desired(inputs, build_snapshot(inputs, 1)).workloads
     return found
 
 
