@@ -81,6 +81,8 @@ class World:
         self._refused: dict[Key, list[str]] = {}
         self._changed: dict[Key, int] = {}
         self._running: Running | None = None
+        # All that resources may refer to, as it was last checked, and what was wrong with it.
+        self._checked: tuple[Contents | None, tuple[Any, ...], tuple[Problem, ...]] = (None, (), ())
         self._version = 0
         self._inputs = 0
         self._unremembered: tuple[Problem, ...] = ()
@@ -286,7 +288,7 @@ class World:
         problems = (
             *self._unremembered,
             *self._contents.problems,
-            *(one for one in check_references((members | written).values()) if one.resource not in unwritten),
+            *(one for one in self._references(found, members) if one.resource not in unwritten),
             *rejected,
         )
         return Published(
@@ -300,6 +302,17 @@ class World:
             set_aside=dict(self._set_aside),
             problems=problems,
         )
+
+    def _references(
+        self, found: Mapping[Key, Resource[Any]], members: Mapping[Key, Resource[Any]]
+    ) -> tuple[Problem, ...]:
+        """Returns what is wrong among all that there is; a report that brings nothing new has them as before."""
+        contents, basis, problems = self._checked
+        if contents is not self._contents or basis != (found, members):
+            every = {**members, **found, **self._contents.resources}
+            problems = tuple(check_references(every.values()))
+            self._checked = (self._contents, (found, members), problems)
+        return problems
 
     def _note_changes(self, before: Mapping[Key, Resource[Any]], now: Mapping[Key, Resource[Any]]) -> None:
         for key, resource in now.items():
