@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from mizzen.control.world import World
+from mizzen.resources.envoy_filter import EnvoyFilterSpec
 from mizzen.resources.key import Key
 from mizzen.resources.loading import load_texts
 from mizzen.resources.problems import Problem, errors
+from mizzen.resources.proxy_config import ProxyConfigSpec
 from mizzen.resources.references import check_references
 from mizzen.resources.resource import Resource
 from mizzen.store.history import Action
@@ -25,6 +27,8 @@ class Changed:
     warnings: tuple[Problem, ...] = ()
 
 
+# Of others nobody asks: to know it, all proxies are compiled.
+_MAY_BE_IDLE = (EnvoyFilterSpec, ProxyConfigSpec)
 # How long a node may take to forget a service, in seconds.
 _LONGEST = 5.0
 
@@ -83,7 +87,7 @@ class Changes:
             raise RefusedError(problems)
         outcome = await self._stores.change(apply=resources, dry_run=dry_run)
         version = await self._in_effect(outcome.version)
-        if not dry_run:
+        if not dry_run and any(isinstance(one.spec, _MAY_BE_IDLE) for one in resources):
             problems += [problem for problem in self._idle() if problem.resource in outcome.actions]
         return Changed(version, outcome.actions, tuple(problems))
 

@@ -58,10 +58,11 @@ def routes(
         wanted = {name: request.query_params.get(name, "") for name in ("kind", "namespace", "name")}
         every = {**published.contents.resources, **published.found}
         chosen = [resource for key, resource in every.items() if _matches(key, wanted)]
+        idling = idle()
         return answer(
             {
-                "items": [_item(resource, published, idle()) for resource in chosen],
-                "problems": [problem_to_json(problem) for problem in (*published.problems, *idle())],
+                "items": [_item(resource, published, idling) for resource in chosen],
+                "problems": [problem_to_json(problem) for problem in (*published.problems, *idling)],
             }
         )
 
