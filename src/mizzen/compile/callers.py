@@ -12,7 +12,7 @@ from mizzen.compile.seats import ALONE, Seat
 from mizzen.mesh.destination_rules import selecting
 from mizzen.mesh.model import DestinationRule, Instance, Sidecar, Snapshot
 from mizzen.mesh.narrowing import narrowed_scope
-from mizzen.mesh.rerouting import rerouted
+from mizzen.mesh.rerouting import Rerouting
 from mizzen.mesh.scope import Scope, scope_of
 from mizzen.mesh.sidecars import SidecarIndex
 from mizzen.resources.key import Key
@@ -41,7 +41,7 @@ class Outbounds:
         self._sidecars = SidecarIndex(())
         self._selecting: list[DestinationRule] = []
         self._scopes: dict[_Callers, Scope] = {}
-        self._earlier: tuple[Snapshot, dict[_Callers, Scope]] | None = None
+        self._earlier: tuple[Rerouting, dict[_Callers, Scope]] | None = None
         self._outbound: dict[_Place, Outbound] = {}
         self._stale: dict[_Place, Outbound] = {}
         self._endpoints: dict[tuple[int, Caller], tuple[Outbound, Named]] = {}
@@ -52,7 +52,7 @@ class Outbounds:
         if before is None or not _same_policy(before, snapshot):
             self._selecting = [rule for rule in snapshot.destination_rules if rule.spec.workload_selector]
             # Those that nobody has asked for since the last change are dropped.
-            self._earlier = (before, self._scopes) if before else None
+            self._earlier = (Rerouting(before, snapshot), self._scopes) if before else None
             self._stale, self._outbound, self._scopes = self._outbound, {}, {}
             self._sidecars = SidecarIndex(snapshot.sidecars, snapshot.root_namespace)
 
@@ -95,8 +95,8 @@ class Outbounds:
 
     def _scope_of(self, snapshot: Snapshot, callers: _Callers) -> Scope:
         if self._earlier:
-            before, scopes = self._earlier
-            if (earlier := scopes.get(callers)) and (scope := rerouted(earlier, before, snapshot)):
+            rerouting, scopes = self._earlier
+            if (earlier := scopes.get(callers)) and (scope := rerouting.rerouted(earlier)):
                 return scope
         if callers.sidecar:
             return narrowed_scope(snapshot, callers.namespace, callers.sidecar, callers.chosen)

@@ -18,7 +18,6 @@ from mizzen.compile.resource import CLUSTER, ENDPOINTS, FILTERS, LISTENER, ROUTE
 from mizzen.compile.tcp_routes import build_tcp_route
 from mizzen.mesh.model import Instance, Snapshot
 from mizzen.mesh.rate_limits import limit_of
-from mizzen.resources.delegates import with_delegates
 
 
 class Builder:
@@ -45,9 +44,7 @@ class Builder:
         before, earlier, _ = self._made.get(instance.id, ((), {}, ()))
         if before == basis:
             return earlier
-        views = GatewayViews(
-            instance, outbound, snapshot.gateways, with_delegates(snapshot.virtual_services), snapshot.trust_domain
-        )
+        views = GatewayViews(instance, outbound, snapshot.gateways, snapshot.routing, snapshot.trust_domain)
         made = {
             CLUSTER: {
                 **outbound.clusters,

@@ -9,13 +9,15 @@ loopback ports, are tuples: they compare ten times faster.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple, TypeAlias
 
 from mizzen.mesh.localities import UNPLACED, Locality
 from mizzen.mesh.proxy_kind import ProxyKind
 from mizzen.mesh.spiffe import SpiffeId
+from mizzen.resources.delegates import with_delegates
 from mizzen.resources.destination_rule import DestinationRuleSpec
 from mizzen.resources.envoy_filter import EnvoyFilterSpec
 from mizzen.resources.gateway import GatewaySpec
@@ -257,6 +259,11 @@ class Snapshot:
     proxies: Mapping[str, Proxy] = field(default_factory=dict)
     registry_only: bool = False
     mesh_config: MeshConfig | None = None
+
+    @cached_property
+    def routing(self) -> Sequence[VirtualService]:
+        """The VirtualServices that route something, each with the routes of its delegates, in the same order."""
+        return with_delegates(self.virtual_services)
 
     @property
     def root_namespace(self) -> str:

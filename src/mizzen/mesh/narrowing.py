@@ -14,7 +14,6 @@ from mizzen.mesh.model import Host, Service, ServicePort, Sidecar, Snapshot, Vir
 from mizzen.mesh.rate_limits import limit_servers
 from mizzen.mesh.scope import Elsewhere, PortScope, Scope, ScopedRules, ScopedService, literal_hosts
 from mizzen.mesh.virtual_services import VirtualServiceIndex, host_names
-from mizzen.resources.delegates import with_delegates
 from mizzen.resources.egress_hosts import EgressHosts, egress_hosts
 from mizzen.resources.hosts import resolve
 from mizzen.resources.key import Key
@@ -90,7 +89,7 @@ class _Given:
         self._services = snapshot.services
         self._chosen = chosen
         self._rules = ScopedRules(snapshot, namespace, chosen)
-        self._routes = with_delegates(snapshot.virtual_services)
+        self._routes = snapshot.routing
         self._mesh_config = snapshot.mesh_config
         policy = sidecar.spec.outbound_traffic_policy
         self._registry_only = policy.mode == "REGISTRY_ONLY" if policy else snapshot.registry_only

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
-from mizzen.mesh.model import Host, Snapshot, VirtualService
+from mizzen.mesh.model import Snapshot, VirtualService
 from mizzen.mesh.rate_limits import limit_servers
 from mizzen.mesh.scope import PortScope, Scope, ScopedService
 from mizzen.resources.delegates import delegations
@@ -18,29 +18,42 @@ from mizzen.resources.key import Key
 from mizzen.resources.virtual_service import all_destinations
 
 
-def rerouted(scope: Scope, before: Snapshot, now: Snapshot) -> Scope | None:
-    """Returns a scope in ``now``, made of that in ``before``; None if it has to be made from nothing.
+class Rerouting:
+    """What VirtualServices say in one snapshot otherwise than in the one before; asked for each scope of that."""
 
-    What did not change is the same object as before, which is the scope itself where it has nothing of what changed. The
-    Sidecar that it obeys must be the same.
-    """
-    if before.services is not now.services or before.destination_rules != now.destination_rules:
-        return None
-    if (before.registry_only, before.mesh_config) != (now.registry_only, now.mesh_config):
-        return None
-    if scope.narrowed and _asked(scope, before) != _asked(scope, now):
-        return None
-    changed = _changed(before.virtual_services, now.virtual_services)
-    if changed is None:
-        return None
-    earlier = {rule.key: rule for rule in before.virtual_services if rule.key in changed}
-    if any(_leads_elsewhere(one, earlier, changed) for one in _parts(scope)):
-        return None
-    return _rerouted(scope, changed)
+    def __init__(self, before: Snapshot, now: Snapshot) -> None:
+        self._limits = (before.rate_limits, now.rate_limits)
+        self._changed = (
+            _changed(before.virtual_services, now.virtual_services) if _same_but_routes(before, now) else None
+        )
+        self._earlier = {
+            rule.key: rule for rule in before.virtual_services if self._changed and rule.key in self._changed
+        }
+
+    def rerouted(self, scope: Scope) -> Scope | None:
+        """Returns a scope as it is now; None if it has to be made from nothing.
+
+        What did not change is the same object as before, which is the scope itself where it has nothing of what changed. The
+        Sidecar that it obeys must be the same.
+        """
+        if self._changed is None or (scope.narrowed and self._asks_others(scope.namespace)):
+            return None
+        if any(_leads_elsewhere(one, self._earlier, self._changed) for one in _parts(scope)):
+            return None
+        return _rerouted(scope, self._changed)
+
+    def _asks_others(self, namespace: str) -> bool:
+        before, now = self._limits
+        return before != now and limit_servers(namespace, before) != limit_servers(namespace, now)
 
 
-def _asked(scope: Scope, snapshot: Snapshot) -> frozenset[tuple[Host, int]]:
-    return limit_servers(scope.namespace, snapshot.rate_limits)
+def _same_but_routes(before: Snapshot, now: Snapshot) -> bool:
+    """Tells whether all that scopes are made of is the same, VirtualServices and RateLimits aside."""
+    return (
+        before.services is now.services
+        and before.destination_rules == now.destination_rules
+        and (before.registry_only, before.mesh_config) == (now.registry_only, now.mesh_config)
+    )
 
 
 def _parts(scope: Scope) -> Iterator[Scope]:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from mizzen.mesh.destination_rules import DestinationRuleIndex
 from mizzen.mesh.model import DestinationRule, Host, MeshConfig, Service, Snapshot, VirtualService
 from mizzen.mesh.virtual_services import VirtualServiceIndex
-from mizzen.resources.delegates import with_delegates
 from mizzen.resources.key import Key
 from mizzen.resources.protocols import Protocol
 from mizzen.resources.visibility import visibility
@@ -116,7 +115,7 @@ class PortScope:
 
 def scope_of(snapshot: Snapshot, namespace: str, chosen: frozenset[Key] = frozenset()) -> Scope:
     """Returns what the namespace sees in the snapshot, or those of its workloads that the ``chosen`` DestinationRules select."""
-    routes = VirtualServiceIndex(with_delegates(snapshot.virtual_services), namespace)
+    routes = VirtualServiceIndex(snapshot.routing, namespace)
     rules = ScopedRules(snapshot, namespace, chosen)
     services = [
         rules.scoped(service, routes.claimants(service.host))

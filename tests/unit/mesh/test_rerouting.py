@@ -8,7 +8,7 @@ from tests.support.worlds import read, snapshot_of
 from tests.support.written import destination_rule, mesh_config, service, to, virtual_service, workload
 
 from mizzen.mesh.model import Snapshot
-from mizzen.mesh.rerouting import only_routes_differ, rerouted
+from mizzen.mesh.rerouting import Rerouting, only_routes_differ
 from mizzen.mesh.scope import scope_of
 from mizzen.resources.resource import Resource
 
@@ -53,7 +53,7 @@ def test_other_routes_for_the_same_hosts(changed: str) -> None:
     before = snapshot_of(read(*WORLD))
     earlier = scope_of(before, NAMESPACE)
     now = after(before, changed)
-    made = rerouted(earlier, before, now)
+    made = Rerouting(before, now).rerouted(earlier)
     assert made is not None
     assert made == scope_of(now, NAMESPACE) != earlier
     assert only_routes_differ(made, earlier)
@@ -82,23 +82,23 @@ def test_other_routes_for_the_same_hosts(changed: str) -> None:
 )
 def test_whatever_else_changes_is_looked_at_in_full(changed: str) -> None:
     before = snapshot_of(read(*WORLD))
-    assert rerouted(scope_of(before, NAMESPACE), before, after(before, changed)) is None
+    assert Rerouting(before, after(before, changed)).rerouted(scope_of(before, NAMESPACE)) is None
 
 
 def test_more_or_fewer_of_anything_is_looked_at_in_full() -> None:
     before = snapshot_of(read(*WORLD))
     earlier = scope_of(before, NAMESPACE)
     fewer = dataclasses.replace(before, virtual_services=before.virtual_services[1:])
-    assert rerouted(earlier, before, fewer) is None
+    assert Rerouting(before, fewer).rerouted(earlier) is None
     others = dataclasses.replace(before, services=dict(before.services))
-    assert rerouted(earlier, before, others) is None
-    assert rerouted(earlier, before, dataclasses.replace(before, registry_only=True)) is None
+    assert Rerouting(before, others).rerouted(earlier) is None
+    assert Rerouting(before, dataclasses.replace(before, registry_only=True)).rerouted(earlier) is None
 
 
 def test_nothing_has_changed() -> None:
     before = snapshot_of(read(*WORLD))
     earlier = scope_of(before, NAMESPACE)
-    assert rerouted(earlier, before, before) == earlier
+    assert Rerouting(before, before).rerouted(earlier) == earlier
 
 
 def test_under_another_mesh_config_more_than_routes_may_differ() -> None:
