@@ -53,8 +53,9 @@ async def test_configurations_come_from_the_latest_publication(open_world: OpenW
         assert configs.config(SIDECAR) is None
         async with asyncio.TaskGroup() as tasks:
             changed = tasks.create_task(configs.changed(0))
-            await world._stores.apply(read(*texts))
-            published = await world.included(world.put_report(Report(node="n", instances=instances_of(read(*texts)))))
+            stored = await world._stores.apply(read(*texts))
+            world.put_report(Report(node="n", instances=instances_of(read(*texts))))
+            published = await world.stored(stored)
         config = configs.config(SIDECAR)
         assert config is not None
         assert config.version == published.snapshot.version
