@@ -38,7 +38,7 @@ class Outbounds:
 
     def __init__(self) -> None:
         self._builders = Builders()
-        self._sidecars = SidecarIndex(())
+        self._sidecars = SidecarIndex((), "")
         self._selecting: list[DestinationRule] = []
         self._scopes: dict[_Callers, Scope] = {}
         self._earlier: tuple[Rerouting, dict[_Callers, Scope]] | None = None

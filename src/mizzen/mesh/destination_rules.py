@@ -19,7 +19,7 @@ from mizzen.mesh.model import DestinationRule, Host, Labels, labels_of, selects
 from mizzen.resources.destination_rule import Subset, TrafficPolicy
 from mizzen.resources.hosts import resolve
 from mizzen.resources.key import Key
-from mizzen.resources.mesh_config import DEFAULT_ROOT_NAMESPACE, MeshConfigSpec
+from mizzen.resources.mesh_config import MeshConfigSpec
 from mizzen.resources.visibility import PRIVATE, visibility
 
 
@@ -90,7 +90,7 @@ class DestinationRuleIndex:
         self,
         rules: Sequence[DestinationRule],
         client: str,
-        root: str = DEFAULT_ROOT_NAMESPACE,
+        root: str,
         chosen: Collection[Key] = (),
     ) -> None:
         self._client = client

@@ -8,14 +8,11 @@ import re2  # type: ignore[import-untyped]
 
 from mizzen.mesh.model import EnvoyFilter, Labels, labels_of, selects
 from mizzen.resources.envoy_filter import ProxyMatch
-from mizzen.resources.mesh_config import DEFAULT_ROOT_NAMESPACE
 
 VERSION = "ISTIO_VERSION"
 
 
-def selected(
-    filters: Iterable[EnvoyFilter], namespace: str, labels: Labels, root: str = DEFAULT_ROOT_NAMESPACE
-) -> tuple[EnvoyFilter, ...]:
+def selected(filters: Iterable[EnvoyFilter], namespace: str, labels: Labels, root: str) -> tuple[EnvoyFilter, ...]:
     """Returns the EnvoyFilters for a workload: by priority, then those of the root namespace, then by age."""
     found = [one for one in filters if one.namespace in (namespace, root) and _picks(one, labels)]
     return tuple(sorted(found, key=lambda one: _order(one, root)))

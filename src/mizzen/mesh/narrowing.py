@@ -87,7 +87,6 @@ class _Given:
         self.sidecar = sidecar
         self._namespace = namespace
         self._services = snapshot.services
-        self._chosen = chosen
         self._rules = ScopedRules(snapshot, namespace, chosen)
         self._routes = snapshot.routing
         self._mesh_config = snapshot.mesh_config
@@ -115,7 +114,6 @@ class _Given:
             registry_only=self._registry_only,
             elsewhere=self._elsewhere,
             led=tuple(self._led(routes.rules, services)),
-            chosen=self._chosen,
             narrowed=True,
             mesh_config=self._mesh_config,
         )

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from mizzen.mesh.model import Labels, ProxyConfig, labels_of, selects
-from mizzen.resources.mesh_config import DEFAULT_ROOT_NAMESPACE
 from mizzen.resources.proxy_config import METADATA_PREFIX
 
 
@@ -22,9 +21,7 @@ class ProxyStart:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
-def proxy_start(
-    configs: Iterable[ProxyConfig], namespace: str, labels: Labels, root: str = DEFAULT_ROOT_NAMESPACE
-) -> ProxyStart:
+def proxy_start(configs: Iterable[ProxyConfig], namespace: str, labels: Labels, root: str) -> ProxyStart:
     """Returns what applies to a workload: of the root namespace, over that of its namespace, over that for its labels.
 
     Of each level the oldest counts. What a later level says of the same replaces, variables one by one.
@@ -44,9 +41,7 @@ def proxy_start(
     return ProxyStart(concurrency, env, metadata)
 
 
-def applied_configs(
-    configs: Iterable[ProxyConfig], namespace: str, labels: Labels, root: str = DEFAULT_ROOT_NAMESPACE
-) -> list[ProxyConfig]:
+def applied_configs(configs: Iterable[ProxyConfig], namespace: str, labels: Labels, root: str) -> list[ProxyConfig]:
     """Returns the ProxyConfigs that count for a workload: at most one of each level, the last word last."""
     found: dict[int, ProxyConfig] = {}
     for config in sorted(configs, key=lambda one: one.age):

@@ -52,7 +52,7 @@ class Scope:
     """All that a namespace may call, by host; ``claims`` are the VirtualServices that it sees, in their order of claim.
 
     With ``registry_only`` it may call nothing else; what is for no service goes to ``elsewhere``, if that is given.
-    ``mesh_config`` holds where nothing else is said. ``chosen`` are the DestinationRules that select workloads, and this one's.
+    ``mesh_config`` holds where nothing else is said.
 
     Where a Sidecar narrows it, ``led`` are services that may not be called by their names, but routes or rate limits lead there,
     with the ports that these need; and ``ports`` are those on which other things may be called than on all the others.
@@ -63,7 +63,6 @@ class Scope:
     literal_hosts: tuple[LiteralHost, ...]
     claims: tuple[Key, ...] = ()
     registry_only: bool = False
-    chosen: frozenset[Key] = frozenset()
     mesh_config: MeshConfig | None = None
     elsewhere: Elsewhere | None = None
     led: tuple[ScopedService, ...] = ()
@@ -128,7 +127,6 @@ def scope_of(snapshot: Snapshot, namespace: str, chosen: frozenset[Key] = frozen
         literal_hosts=tuple(literal_hosts(routes, services)),
         claims=tuple(rule.key for rule in routes.rules),
         registry_only=snapshot.registry_only,
-        chosen=chosen,
         mesh_config=snapshot.mesh_config,
     )
 

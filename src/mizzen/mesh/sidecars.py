@@ -6,13 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from mizzen.mesh.model import Labels, Sidecar, labels_of, selects
-from mizzen.resources.mesh_config import DEFAULT_ROOT_NAMESPACE
 
 
 class SidecarIndex:
     """The Sidecars of a mesh by namespace; they come sorted by age."""
 
-    def __init__(self, sidecars: Iterable[Sidecar], root: str = DEFAULT_ROOT_NAMESPACE) -> None:
+    def __init__(self, sidecars: Iterable[Sidecar], root: str) -> None:
         self._root = root
         self._selecting: defaultdict[str, list[tuple[Labels, Sidecar]]] = defaultdict(list)
         self._default: dict[str, Sidecar] = {}

@@ -8,12 +8,9 @@ from collections.abc import Collection, Iterable
 from mizzen.mesh.model import Sidecar, labels_of
 from mizzen.mesh.sidecars import SidecarIndex
 from mizzen.registry.reports import EgressNames, Instance
-from mizzen.resources.mesh_config import DEFAULT_ROOT_NAMESPACE
 
 
-def egress_names(
-    sidecars: Collection[Sidecar], instances: Iterable[Instance], root: str = DEFAULT_ROOT_NAMESPACE
-) -> tuple[EgressNames, ...]:
+def egress_names(sidecars: Collection[Sidecar], instances: Iterable[Instance], root: str) -> tuple[EgressNames, ...]:
     """Returns what instances may call that obey a Sidecar with egress listeners; ``sidecars`` come sorted by age."""
     if not sidecars:
         return ()

@@ -12,7 +12,6 @@ from mizzen.mesh.model import EnvoyFilter, Labels, ProxyConfig
 from mizzen.mesh.proxy_configs import proxy_start
 from mizzen.registry.proxy_settings import BootstrapPatch, ProxySettings
 from mizzen.resources.envoy_filter import ConfigPatch
-from mizzen.resources.mesh_config import DEFAULT_ROOT_NAMESPACE
 
 GATEWAY_CONTEXTS = frozenset({"ANY", "GATEWAY"})
 SIDECAR_CONTEXTS = frozenset({"ANY", "SIDECAR_INBOUND", "SIDECAR_OUTBOUND"})
@@ -30,7 +29,7 @@ def proxy_settings(
     labels: Labels,
     *,
     is_gateway: bool,
-    root: str = DEFAULT_ROOT_NAMESPACE,
+    root: str,
 ) -> ProxySettings:
     """Returns the settings for the proxy of a workload; ``metadata`` is what that says of itself in any case."""
     if not configs and not filters:

@@ -21,7 +21,7 @@ ROUND: dict[str, Any] = {"trafficPolicy": {"loadBalancer": {"simple": "ROUND_ROB
 
 
 def found(*texts: str, client: str = "default", namespace: str = "default", host: str = REVIEWS) -> list[str]:
-    return [rule.name for rule in DestinationRuleIndex(read(*texts), client).lookup(host, namespace)]
+    return [rule.name for rule in DestinationRuleIndex(read(*texts), client, "istio-system").lookup(host, namespace)]
 
 
 def rule(name: str, *, host: str = REVIEWS, **spec: Any) -> str:
@@ -40,7 +40,9 @@ def test_trap_9_the_namespace_of_the_client_then_of_the_service_then_the_root() 
 
 def test_trap_9_nothing_is_inherited_between_levels() -> None:
     rules = DestinationRuleIndex(
-        read(rule("client", namespace="near", subsets=[subset("v1")]), rule("service", **RANDOM)), "near"
+        read(rule("client", namespace="near", subsets=[subset("v1")]), rule("service", **RANDOM)),
+        "near",
+        "istio-system",
     )
     assert merged_policy(rules.lookup(REVIEWS, "default")) is None
 
@@ -115,7 +117,7 @@ def test_trap_3_merging_is_oldest_first() -> None:
     older = rule("b", subsets=[subset("v1", loadBalancer={"simple": "RANDOM"}), subset("v2")])
     younger = rule("a", subsets=[subset("v1"), subset("v3")], **ROUND)
     youngest = rule("c", **RANDOM)
-    rules = DestinationRuleIndex(read(older, younger, youngest), "default").lookup(REVIEWS, "default")
+    rules = DestinationRuleIndex(read(older, younger, youngest), "default", "istio-system").lookup(REVIEWS, "default")
     assert [rule.name for rule in rules] == ["b", "a", "c"]
     subsets = merged_subsets(rules)
     assert [one.name for one in subsets] == ["v1", "v2", "v3"]

@@ -11,7 +11,7 @@ LABELS = (("app", "a"),)
 
 
 def start(*configs: str) -> ProxyStart:
-    return proxy_start(read(*configs), "default", LABELS)
+    return proxy_start(read(*configs), "default", LABELS, "istio-system")
 
 
 def of(name: str, namespace: str = "default", **spec: Any) -> str:

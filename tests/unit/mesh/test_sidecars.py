@@ -38,16 +38,17 @@ WORLD = (
     ],
 )
 def test_trap_3_which_sidecar_a_workload_obeys(namespace: str, labels: dict[str, str], chosen: str) -> None:
-    found = SidecarIndex(snapshot_of(read(*WORLD)).sidecars).of(namespace, labels_of(labels))
+    found = SidecarIndex(snapshot_of(read(*WORLD)).sidecars, "istio-system").of(namespace, labels_of(labels))
     assert found is not None
     assert found.name == chosen
 
 
 def test_without_any_a_workload_obeys_none() -> None:
-    index = SidecarIndex(snapshot_of(read(sidecar("./*"))).sidecars)
+    index = SidecarIndex(snapshot_of(read(sidecar("./*"))).sidecars, "istio-system")
     assert index.of("elsewhere") is None
 
 
 def test_an_empty_selector_selects_all_of_its_namespace() -> None:
-    index = SidecarIndex(snapshot_of(read(sidecar("./*"), sidecar("*/*", name="all", workloadSelector={}))).sidecars)
+    snapshot = snapshot_of(read(sidecar("./*"), sidecar("*/*", name="all", workloadSelector={})))
+    index = SidecarIndex(snapshot.sidecars, "istio-system")
     assert [one.name if (one := index.of(namespace)) else None for namespace in ("default", "far")] == ["all", None]

@@ -25,7 +25,7 @@ TEXTS = (
 
 def test_instances_under_a_sidecar_and_what_its_listeners_select() -> None:
     resources = read(*TEXTS)
-    found = egress_names(snapshot_of(resources).sidecars, instances_of(resources))
+    found = egress_names(snapshot_of(resources).sidecars, instances_of(resources), "istio-system")
     assert found == (
         EgressNames(namespace="default", instances=("web-0", "web-1"), hosts=((0, ("./*",)),)),
         EgressNames(
@@ -39,4 +39,4 @@ def test_instances_under_a_sidecar_and_what_its_listeners_select() -> None:
 
 def test_a_sidecar_without_egress_hides_nothing() -> None:
     resources = read(workload("web"), sidecar(outboundTrafficPolicy={"mode": "REGISTRY_ONLY"}))
-    assert egress_names(snapshot_of(resources).sidecars, instances_of(resources)) == ()
+    assert egress_names(snapshot_of(resources).sidecars, instances_of(resources), "istio-system") == ()
