@@ -10,7 +10,7 @@ import click
 from mizzen.cli import files, kinds
 from mizzen.cli.choosing import Choice
 from mizzen.cli.completing import complete_kind, complete_resource
-from mizzen.cli.options import Wait, connect, mesh_options, namespace_option, wait_options
+from mizzen.cli.options import Wait, connect, mesh_options, namespace_option, unnamed_option, wait_options
 from mizzen.cli.output import Complaint, print_problems
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.command(short_help="Create or change the resources in files.")
 @files.file_option(required=True)
 @files.recursive_option
-@click.option("-n", "--namespace", default="default", help="The namespace of resources that name none.")
+@unnamed_option
 @click.option("--dry-run", is_flag=True, help="Check the files against the running mesh, and change nothing.")
 @wait_options
 @mesh_options

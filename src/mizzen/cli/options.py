@@ -138,6 +138,12 @@ def namespace_option(function: F) -> F:
     return click.option("-n", "--namespace", default="default", help="The namespace (default: default).")(function)
 
 
+def unnamed_option(function: F) -> F:
+    """An option for what is read: in which namespace that is of which nothing says it."""
+    help_text = "The namespace of resources that name none."
+    return click.option("-n", "--namespace", default="default", help=help_text)(function)
+
+
 def output_option(*formats: str) -> Callable[[F], F]:
     return click.option("-o", "--output", type=click.Choice(formats), default=None, help="The form of the answer.")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mizzen.cli import files
-from mizzen.cli.options import output_option
+from mizzen.cli.options import output_option, unnamed_option
 from mizzen.cli.output import as_json, count, print_problems
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command(short_help="Check files, without a mesh.")
 @files.file_option(required=True)
 @files.recursive_option
-@click.option("-n", "--namespace", default="default", help="The namespace of resources that name none.")
+@unnamed_option
 @output_option("json")
 def validate(filenames: tuple[str, ...], recursive: bool, namespace: str, output: str | None) -> None:
     """Check files without a mesh: their YAML, every field, and what they say about each other.

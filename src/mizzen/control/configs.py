@@ -44,7 +44,7 @@ class Configs:
         compiled = self._compiler.compile(proxy, published.snapshot).get(rejection.type_url, {})
         return rejection.resource in compiled and compiled[rejection.resource].version == rejection.version
 
-    def idle_patches(self) -> tuple[Problem, ...]:
+    def idle(self) -> tuple[Problem, ...]:
         """Returns the patches of EnvoyFilters that change nothing now, and the ProxyConfigs that start nothing."""
         published = self._world.published.get()
         if published is None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from mizzen.compile.patches.idle import CODE
-from mizzen.compile.patches.selecting import metadata_of
 from mizzen.mesh.envoy_filters import selected
 from mizzen.mesh.model import EnvoyFilter, Instance, Snapshot
-from mizzen.mesh.proxy_configs import applied_configs
+from mizzen.mesh.proxy_configs import applied_configs, proxy_start
 from mizzen.mesh.proxy_kind import ProxyKind
-from mizzen.registry.proxy_policy import GATEWAY_CONTEXTS, SIDECAR_CONTEXTS, patches_bootstrap
+from mizzen.mesh.spiffe import SpiffeId
+from mizzen.registry.proxy_policy import GATEWAY_CONTEXTS, SIDECAR_CONTEXTS, patches_bootstrap, starting_metadata
 from mizzen.resources.key import Key
 from mizzen.resources.paths import join
 from mizzen.resources.problems import Level, Problem
@@ -56,11 +56,9 @@ def idle_settings(snapshot: Snapshot, written: Collection[Key]) -> Iterator[Prob
 def _starts(one: EnvoyFilter, index: int, served: tuple[Instance, ProxyKind], snapshot: Snapshot) -> bool:
     instance, kind = served
     contexts = GATEWAY_CONTEXTS if kind is ProxyKind.GATEWAY else SIDECAR_CONTEXTS
-    # Replicas are started alike, so what only one of them says of itself does not count.
-    known = metadata_of(instance, snapshot)
-    metadata = {
-        name: value for name, value in known.items() if name not in ("NAME", "INSTANCE_IPS", "INTERCEPTION_MODE")
-    }
-    return bool(selected([one], instance.namespace, instance.labels, snapshot.root_namespace)) and patches_bootstrap(
-        one.spec.config_patches[index], metadata, contexts
-    )
+    if not selected([one], instance.namespace, instance.labels, snapshot.root_namespace):
+        return False
+    account = SpiffeId.parse(instance.identity).service_account
+    own = starting_metadata(instance.namespace, instance.origin.name, account)
+    said = proxy_start(snapshot.proxy_configs, instance.namespace, instance.labels, snapshot.root_namespace).metadata
+    return patches_bootstrap(one.spec.config_patches[index], {**said, **own}, contexts)

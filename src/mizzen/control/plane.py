@@ -71,9 +71,7 @@ async def run(settings: Settings) -> None:
 
             discovery = Discovery(configs, on_rejection=on_rejection)
             running.append(tasks.create_task(_tell(world, discovery.fleet), name="fleet"))
-            await _serve(
-                Parts(settings, stores, world, authority, discovery.fleet, configs.idle_patches), discovery, stop
-            )
+            await _serve(Parts(settings, stores, world, authority, discovery.fleet, configs.idle), discovery, stop)
             for task in running:
                 task.cancel()
 

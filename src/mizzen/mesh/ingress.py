@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mizzen.mesh.model import Capture, InboundPort, Instance, Sidecar
-from mizzen.resources.sidecar import UNIX, IngressListener
+from mizzen.resources.sidecar import UNIX, IngressListener, SidecarPort
 
 _ANY = "0.0.0.0"
 _OWN_ADDRESS = frozenset({_ANY, "[::]"})
@@ -22,25 +22,26 @@ def with_ingress(instance: Instance, sidecar: Sidecar | None) -> Instance:
         return instance
     ports = {port.number: port for port in instance.inbound}
     for listener in sidecar.spec.ingress:
-        if listener.port and (made := _port(listener, ports.get(listener.port.number), instance)):
+        port = listener.port  # refused without one when it was written
+        if port and (made := _port(listener, port, ports.get(port.number), instance)):
             ports[made.number] = made
     return replace(instance, inbound=tuple(ports.values()))
 
 
-def _port(listener: IngressListener, declared: InboundPort | None, instance: Instance) -> InboundPort | None:
+def _port(
+    listener: IngressListener, port: SidecarPort, declared: InboundPort | None, instance: Instance
+) -> InboundPort | None:
     """Returns how a port is served; None for one that is nowhere."""
-    if listener.port is None:  # refused when it was written
-        return None
-    number, explicit = listener.port.number, instance.capture is Capture.EXPLICIT
+    number, explicit = port.number, instance.capture is Capture.EXPLICIT
     if declared is None:
         if explicit and not listener.default_endpoint:
             return None  # the application has been given no such port
-        declared = InboundPort(number, number, number, listener.port.speaks)
+        declared = InboundPort(number, number, number, port.speaks)
     endpoint, application = _endpoint(listener.default_endpoint, declared, instance)
     opened = listener.capture_mode == "NONE" or (explicit and not any(one.number == number for one in instance.inbound))
     return replace(
         declared,
-        protocol=listener.port.speaks,
+        protocol=port.speaks,
         application=application,
         endpoint=endpoint,
         bind=_opened_at(listener.bind, instance) if opened else "",

@@ -185,14 +185,13 @@ class _Agent:
                 self._take(desired)
 
     def _take(self, desired: Desired) -> None:
-        if desired.services != self._services:
+        others = desired.services != self._services
+        if others or desired.egress != self._egress:
             self._services, self._egress = desired.services, desired.egress
             self._capture.update(desired.services, desired.egress)
+        if others:
             self._workloads.refresh()
             self._runs.refresh()
-        elif desired.egress != self._egress:
-            self._egress = desired.egress
-            self._capture.update(desired.services, desired.egress)
         self._workloads.take(desired.workloads)
         self._containers.take(desired)
         self._runs.take(desired)

@@ -6,7 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from mizzen.registry.credentials import Credentials
 from mizzen.registry.reports import FileSecret, GatewaySocket
-from mizzen.resources.credentials import client_secrets, client_settings, server_certificates, server_roots
+from mizzen.resources.credentials import (
+    ASKING,
+    client_secrets,
+    client_settings,
+    server_certificates,
+    server_roots,
+)
 from mizzen.resources.destination_rule import DestinationRuleSpec, concerns
 from mizzen.resources.gateway import (
     GatewaySpec,
@@ -19,8 +25,6 @@ from mizzen.resources.gateway_servers import BoundServer, Opening, merged, selec
 from mizzen.resources.protocols import Protocol
 from mizzen.resources.resource import Resource
 from mizzen.resources.workload import WorkloadSpec
-
-_ASKING = frozenset({"MUTUAL", "OPTIONAL_MUTUAL"})
 
 
 def wanted_sockets(gateways: Iterable[Resource[GatewaySpec]], labels: Mapping[str, str]) -> tuple[GatewaySocket, ...]:
@@ -58,7 +62,7 @@ def _of_files(tls: ServerTLSSettings, file: str) -> Iterator[FileSecret]:
     for pair in tls.pairs:
         certificate, key = certificate_file(pair.server_certificate, file), certificate_file(pair.private_key, file)
         yield FileSecret(name=certificate_secret(pair, file), certificate=certificate, key=key)
-    if tls.ca_certificates and tls.mode in _ASKING:
+    if tls.ca_certificates and tls.mode in ASKING:
         roots, crl = certificate_file(tls.ca_certificates, file), tls.ca_crl and certificate_file(tls.ca_crl, file)
         yield FileSecret(name=roots_secret(tls, file), roots=roots, crl=crl)
 

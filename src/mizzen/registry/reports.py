@@ -116,8 +116,9 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ``egress`` is about instances that may not call all of them. ``problems`` are what is wrong with watched files or was
     rejected by Envoy, in words: the node tells them where the mesh was started, since nobody gave a command that could
     answer with them. ``written`` are all resources, for the same reason: the node tells which edits of watched files have
-    come into force. ``attachments_version`` counts the changes of ``attachments``. ``look`` grows with each time that a user asks which containers there are. ``dismissed`` are
-    services, by namespace and name, that runs offered which have ended, and that users do not want any more.
+    come into force. ``attachments_version`` counts the changes of ``attachments``. ``look`` grows with each time that a user
+    asks which containers there are. ``dismissed`` are services, by namespace and name, that runs offered which have ended, and
+    that users do not want any more.
     """
 
     version: int
@@ -168,12 +169,12 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ``proxies`` names the proxies that serve it: itself (``<name>.<namespace>``) for a sidecar, which is what none means,
     or the proxy of its node; both while it changes from one to the other. ``closing`` is the one of them that is to go: it
     takes nothing new, and finishes what it has. ``bypassed`` says that it is reached past its proxy, in plaintext: it was not a
-    member before it was ready, or is one no more. ``netns`` is the path of its network namespace,
-    for a proxy that is outside it. Whose ``capture`` is ``none`` is outside the mesh, has no proxy and speaks plaintext.
-    ``networks`` are the subnets from which other members of the mesh call it, in CIDR form, where calls from elsewhere may
-    reach its published ports; ``gateways`` are addresses in them that stand for such callers.
-    A ``gateway`` has no application, and listens on ``sockets``; members of the mesh call it at ``mesh_address``. ``locality``
-    is where it is (``region/zone/subzone``), "" if its node does not know.
+    member before it was ready, or is one no more. ``netns`` is the path of its network namespace, for a proxy that is outside
+    it. Whose ``capture`` is ``none`` is outside the mesh, has no proxy and speaks plaintext. ``networks`` are the subnets from
+    which other members of the mesh call it, in CIDR form, where calls from elsewhere may reach its published ports;
+    ``gateways`` are addresses in them that stand for such callers. A ``gateway`` has no application, and listens on
+    ``sockets``; members of the mesh call it at ``mesh_address``. ``locality`` is where it is (``region/zone/subzone``), "" if
+    its node does not know.
     """
 
     name: str

@@ -50,9 +50,8 @@ def build_services(
 ) -> dict[str, Service]:
     """Returns the services by host, in order.
 
-    Their identities are those of the Workloads and WorkloadEntries that they pick, of replicas that still run with an
-    earlier one, and of
-    the containers that were ``found`` behind what they pick, running or not.
+    Their identities are those of the Workloads and WorkloadEntries that they pick, of replicas that still run with an earlier
+    one, and of the containers that were ``found`` behind what they pick, running or not.
     """
     resources, found = list(resources), list(found)
     accounts = Labelled(

@@ -15,7 +15,8 @@ from mizzen.resources.secret import ROOTS_SUFFIX
 
 SCHEME = "kubernetes://"
 _ENDING = frozenset({"SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL"})
-_ASKING = frozenset({"MUTUAL", "OPTIONAL_MUTUAL"})
+ASKING: frozenset[str] = frozenset({"MUTUAL", "OPTIONAL_MUTUAL"})
+"""The modes in which a server asks for certificates of clients."""
 
 
 def secret_of(written: str) -> str:
@@ -49,7 +50,7 @@ def server_certificates(tls: ServerTLSSettings) -> tuple[tuple[str, str], ...]:
 
 def server_roots(tls: ServerTLSSettings) -> tuple[str, str] | None:
     """Returns the field that names the Secret whose authorities certify clients, and its name; None without any."""
-    if tls.mode not in _ASKING:
+    if tls.mode not in ASKING:
         return None
     if tls.ca_cert_credential_name:
         return ("caCertCredentialName", secret_of(tls.ca_cert_credential_name))
