@@ -27,7 +27,7 @@ def test_each_file_fits_to_the_services(file: Path) -> None:
 
 def test_the_readme_says_how_to_apply_each() -> None:
     said = re.findall(r"^    mizzen apply --wait -f examples/gateways/networking/(.+)$", _readme(), re.MULTILINE)
-    assert sorted(said) == [file.name for file in FILES]
+    assert sorted({*said}) == [file.name for file in FILES]
 
 
 def _readme() -> str:
