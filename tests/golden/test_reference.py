@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 from tests.support.reference import FOLDER, described, fields, index, models, page, page_name, read_deviations
 
-from mizzen.resources.kinds import Kind
+from mizzen.resources.kinds import NETWORKING, Kind
 
 DEVIATIONS = read_deviations()
 ISTIO: dict[str, dict[str, list[str]]] = yaml.safe_load(Path(__file__).with_name("istio_fields.yaml").read_text())
@@ -24,6 +25,13 @@ def _check(path: Path, text: str) -> None:
 @pytest.mark.parametrize("kind", described(), ids=lambda kind: kind.kind)
 def test_each_kind_has_a_page(kind: Kind) -> None:
     _check(FOLDER / page_name(kind), page(kind, DEVIATIONS.get(kind.kind, {})))
+
+
+@pytest.mark.parametrize("kind", described(), ids=lambda kind: kind.kind)
+def test_the_links_of_a_page_lead_to_its_headings(kind: Kind) -> None:
+    text = page(kind, DEVIATIONS.get(kind.kind, {}))
+    headings = {heading.lower() for heading in re.findall(r"^## (.+)$", text, re.MULTILINE)}
+    assert set(re.findall(r"\(#(.+?)\)", text)) - headings == set()
 
 
 def test_the_index() -> None:
@@ -61,4 +69,4 @@ def test_every_field_of_istio_is_there(kind: Kind) -> None:
 
 def test_all_kinds_for_traffic_are_compared() -> None:
     assert set(ISTIO) <= {kind.kind for kind in described()}
-    assert {"VirtualService", "DestinationRule", "Gateway", "ServiceEntry", "WorkloadEntry"} <= set(ISTIO)
+    assert {kind.kind for kind in described() if kind.group == NETWORKING} | {"MeshConfig"} <= set(ISTIO)

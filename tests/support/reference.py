@@ -73,7 +73,9 @@ def models(model: type[Model], *, refused: bool = False) -> list[type[Model]]:
 def fields(model: type[Model]) -> Iterator[Field]:
     """Yields the fields of one model."""
     for name, info in model.model_fields.items():
-        yield Field(model.__name__, info.alias or name, _takes(info), _refused(_marks(info)))
+        refused = _refused(_marks(info))
+        # What a field would take that is refused as a whole has no heading on the page.
+        yield Field(model.__name__, info.alias or name, _takes(info, linked=refused != "all"), refused)
 
 
 def page(kind: Kind, notes: Mapping[str, str]) -> str:
@@ -163,27 +165,27 @@ def _refused(marks: Collection[Later]) -> str:
     return "; ".join(parts)
 
 
-def _takes(info: FieldInfo) -> str:
-    kind = "duration" if all(part in info.metadata for part in _DURATION) else _type(info.annotation)
+def _takes(info: FieldInfo, *, linked: bool) -> str:
+    kind = "duration" if all(part in info.metadata for part in _DURATION) else _type(info.annotation, linked=linked)
     given = info.default
     return f"{kind}; default `{given}`" if given and isinstance(given, str | int | float) else kind
 
 
-def _type(annotation: Any) -> str:
+def _type(annotation: Any, *, linked: bool) -> str:
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return "duration" if args[1:] == _DURATION else _type(args[0])
+        return "duration" if args[1:] == _DURATION else _type(args[0], linked=linked)
     if origin in (Union, types.UnionType):
         given = [arg for arg in args if arg is not types.NoneType]
-        return " or ".join(_type(arg) for arg in given)
+        return " or ".join(_type(arg, linked=linked) for arg in given)
     if origin is Literal:
         return ", ".join(f"`{value}`" for value in args if value != "")
     if origin is tuple:
-        return f"list of {_type(args[0])}"
+        return f"list of {_type(args[0], linked=linked)}"
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        return f"map of text to {_type(args[1])}"
+        return f"map of text to {_type(args[1], linked=linked)}"
     if isinstance(annotation, type) and issubclass(annotation, Model):
-        return f"[{annotation.__name__}](#{annotation.__name__.lower()})"
+        return f"[{annotation.__name__}](#{annotation.__name__.lower()})" if linked else annotation.__name__
     return _SCALARS.get(annotation, "anything")
 
 
