@@ -158,9 +158,8 @@ def completed(mesh: Mesh, version: str) -> int:
     instance = mesh.instance("productpage-v1")
     proxy = instance["proxies"][-1]
     name = rf"outbound.9080.{version}.reviews.default.svc.cluster.local.upstream_rq_completed$"
-    found = mesh.get(f"/v1/proxies/{proxy}/admin/stats", format="json", filter=name)["stats"]
-    own = [one for one in found if not mesh.one_proxy or f".{instance['name']}." in one["name"]]
-    return int(sum(one["value"] for one in own))
+    found = mesh.stats(proxy, name)
+    return sum(count for name, count in found.items() if not mesh.one_proxy or f".{instance['name']}." in name)
 
 
 def test_a_cors_preflight_is_answered_by_the_callers_proxy(bookinfo: Mesh) -> None:

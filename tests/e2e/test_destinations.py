@@ -121,7 +121,7 @@ class World:
         try:
             yield
         finally:
-            self.mesh.cli("delete", "--wait", "-f", "-", input="".join(texts))
+            self.mesh.delete("-f", "-", text="".join(texts))
 
 
 def _workload(name: str, app: str, place: str, folder: Path) -> str:

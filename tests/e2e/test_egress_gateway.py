@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,13 +73,8 @@ class Town:
         (gateway,) = (
             one for one in self.mesh.get("/v1/workloads")["items"] if one["workload"] == "istio-egressgateway"
         )
-        connection = http.client.HTTPConnection("envoy")
-        connection.sock = socket.socket(socket.AF_UNIX)
-        connection.sock.connect(gateway["admin"])
-        connection.request("GET", "/stats?format=json&filter=upstream_cx_total|ssl.handshake")
-        found = json.loads(connection.getresponse().read())["stats"]
-        connection.close()
-        return {one["name"]: one["value"] for one in found if "name" in one}
+        proxy = f"{gateway['name']}.{gateway['namespace']}"
+        return self.mesh.stats(proxy, "upstream_cx_total|ssl.handshake")
 
 
 @pytest.fixture(scope="module")

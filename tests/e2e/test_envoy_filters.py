@@ -69,13 +69,14 @@ def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
 
 
 @contextlib.contextmanager
-def applied(mesh: Mesh, text: str) -> Iterator[str]:
-    """Applies an EnvoyFilter by the name ``it`` while the context lasts; gives what the command said."""
-    done = mesh.apply_text(text)
+def applied(mesh: Mesh, text: str, *, kind: str = "envoyfilter", name: str = "it", check: bool = True) -> Iterator[str]:
+    """Has one resource, or none if it is refused, while the context lasts; gives what the command said."""
+    done = mesh.apply_text(text, check=check)
     try:
+        assert check or done.returncode != 0
         yield done.stdout + done.stderr
     finally:
-        mesh.cli("delete", "envoyfilter", "it", "--wait")
+        mesh.delete(kind, name, *([] if check else ["--ignore-not-found"]))
 
 
 Answer = tuple[int, Mapping[str, str], str]
@@ -237,8 +238,7 @@ def test_a_compressor_in_a_gateway(mesh: Mesh) -> None:
 
 def at_gateway(mesh: Mesh) -> Mapping[str, str]:
     """Returns the headers of an answer that a client outside gets."""
-    (found,) = (one for one in mesh.get("/v1/workloads")["items"] if one["workload"] == "ingress")
-    url = f"http://127.0.0.1:{next(one['local'] for one in found['sockets'] if one['number'] == 80)}/"
+    url = f"http://127.0.0.1:{mesh.gateway_port(80)}/"
     with mesh.at_host():
         import urllib.request
 
@@ -264,19 +264,18 @@ def test_what_envoy_rejects_has_this_one_set_aside(mesh: Mesh) -> None:
         "HTTP_FILTER", "INSERT_BEFORE", lua("function envoy_on_request("), context=INBOUND, listener=BEFORE_ROUTER
     )
     good = patch("CLUSTER", "MERGE", {"connect_timeout": "3s"}, context=OUTBOUND)
-    mesh.apply_text(envoy_filter("good", good))
-    refused = mesh.apply_text(envoy_filter("it", broken, **SHOP), check=False)
-    assert refused.returncode != 0
-    assert "EnvoyFilter default/it" in refused.stdout + refused.stderr
-    assert "script load error" in refused.stdout + refused.stderr
-    conditions = {
-        one["metadata"]["name"]: one["status"]["conditions"][0]["status"]
-        for one in mesh.get("/v1/resources", kind="EnvoyFilter")["items"]
-    }
-    assert conditions == {"good": "True", "it": "False"}
-    assert statuses(mesh) == [200]
-    for name in ("it", "good"):
-        mesh.cli("delete", "envoyfilter", name, "--wait")
+    with (
+        applied(mesh, envoy_filter("good", good), name="good"),
+        applied(mesh, envoy_filter("it", broken, **SHOP), check=False) as said,
+    ):
+        assert "EnvoyFilter default/it" in said
+        assert "script load error" in said
+        conditions = {
+            one["metadata"]["name"]: one["status"]["conditions"][0]["status"]
+            for one in mesh.get("/v1/resources", kind="EnvoyFilter")["items"]
+        }
+        assert conditions == {"good": "True", "it": "False"}
+        assert statuses(mesh) == [200]
 
 
 def test_a_patch_that_changes_nothing_is_told(mesh: Mesh) -> None:
@@ -292,9 +291,12 @@ def test_how_a_proxy_is_started(mesh: Mesh) -> None:
     first = _shop(mesh)
     variables = {"SHOP_PROXY": "yes", "ISTIO_META_ISTIO_VERSION": "1.29.0"}
     picked: dict[str, Any] = {"selector": {"matchLabels": {"app": "shop"}}}
-    mesh.apply_text(proxy_config("it", concurrency=2, environmentVariables=variables, **picked))
+    config = proxy_config("it", concurrency=2, environmentVariables=variables, **picked)
     runtime = {"layered_runtime": {"layers": [{"name": "mine", "static_layer": {"mine": True}}]}}
-    with applied(mesh, envoy_filter("it", patch("BOOTSTRAP", "MERGE", runtime), **SHOP)):
+    with (
+        applied(mesh, config, kind="proxyconfig"),
+        applied(mesh, envoy_filter("it", patch("BOOTSTRAP", "MERGE", runtime), **SHOP)),
+    ):
         eventually(lambda: "mine" in _bootstrap(mesh), "a replica has taken the place of the first one")
         eventually(lambda: _shop(mesh)["ready"] and _shop(mesh)["uid"] != first["uid"], "it is ready")
         process = Path("/proc", str(_shop(mesh)["proxyPid"]))
@@ -306,7 +308,6 @@ def test_how_a_proxy_is_started(mesh: Mesh) -> None:
         versioned = patch("CLUSTER", "MERGE", {"connect_timeout": "3s"}, proxy={"proxyVersion": r"^1\.29"})
         said = mesh.apply_text(envoy_filter("it", versioned, **SHOP))
         assert "changes nothing" not in said.stdout + said.stderr
-    mesh.cli("delete", "proxyconfig", "it", "--wait")
 
 
 def _shop(mesh: Mesh) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import socket
@@ -36,10 +35,7 @@ class Town:
         self.mesh.apply(self.folder / "networking" / f"{name}.yaml")
 
     def port(self, number: int) -> int:
-        """Returns where a port of the gateway is on this host."""
-        facts = json.loads(self.mesh.cli("status", "-o", "json").stdout)
-        (found,) = (one for one in facts["instances"] if one["workload"] == "ingress" and one["phase"] == "Running")
-        return int(next(one["local"] for one in found["sockets"] if one["number"] == number))
+        return self.mesh.gateway_port(number)
 
 
 @pytest.fixture(scope="module", params=CAPTURES)

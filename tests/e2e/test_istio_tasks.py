@@ -7,7 +7,6 @@ examples/tasks/README.md says where.
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import subprocess
 from collections import Counter
@@ -52,7 +51,7 @@ class Town:
     def _delete(self, *names: str) -> None:
         documents = [one for name in names for one in yaml.safe_load_all((EXAMPLE / f"{name}.yaml").read_text())]
         once = {(one["kind"], one["metadata"]["name"]): one for one in documents}
-        self.mesh.cli("delete", "--wait", "-f", "-", input=yaml.safe_dump_all(once.values()))
+        self.mesh.delete("-f", "-", text=yaml.safe_dump_all(once.values()))
 
     def sent(self, url: str, *options: str) -> Counter[str]:
         """Calls from the client as the READMEs do; returns how often there was which answer."""
@@ -61,9 +60,7 @@ class Town:
 
     def port(self, number: int) -> int:
         """Returns where a port of the gateway is on this host."""
-        facts = json.loads(self.mesh.cli("status", "-o", "json").stdout)
-        (found,) = (one for one in facts["instances"] if one["workload"] == "istio-ingressgateway")
-        return int(next(one["local"] for one in found["sockets"] if one["number"] == number))
+        return self.mesh.gateway_port(number, "istio-ingressgateway")
 
     def give(self, name: str, *, mutual: bool = False) -> None:
         """Applies a host's certificate as the task's Secret for it."""
@@ -136,8 +133,7 @@ def _overflowed(town: Town) -> int:
     """Returns how many requests the client's proxy has refused because too many waited."""
     name = r"outbound.8000..httpbin.default.svc.cluster.local.upstream_rq_pending_overflow$"
     (proxy,) = (one["id"] for one in town.mesh.get("/v1/proxies")["items"] if one["id"].startswith("curl-"))
-    found = town.mesh.get(f"/v1/proxies/{proxy}/admin/stats", format="json", filter=name)["stats"]
-    return int(sum(one["value"] for one in found))
+    return sum(town.mesh.stats(proxy, name).values())
 
 
 def test_mirroring(town: Town) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -94,36 +93,19 @@ def test_a_web_socket_and_a_stream_outlive_a_hundred_changes_and_no_request_fail
     """Of routes, faults, retries and subsets; from each kind of proxy to the other."""
     pairs = [("client-sidecar-0", "server-node"), ("client-node-0", "server-sidecar")]
     with contextlib.ExitStack() as stack:
-        held = [stack.enter_context(holding(mesh, *pair)) for pair in pairs]
+        held = [stack.enter_context(protocols.holding(mesh, *pair)) for pair in pairs]
         urls = [(client, f"http://{server}:{protocols.PORTS['http-plain']}/") for client, server in pairs]
         loads = [stack.enter_context(mesh.load(client, url, 100.0)) for client, url in urls]
         for number in range(CHANGES):
             server = pairs[number % 2][1]
             changed = protocols.route(server, 100 + number, 1 + number % 3, number % 50)
-            apply(mesh, small.joined(changed, subsets(server, number)))
+            mesh.change(small.joined(changed, subsets(server, number)))
         for one in held:
             out, err = one.communicate("", timeout=60)
             assert one.returncode == 0, err
             assert json.loads(out) == {"before": ["before", "before"], "after": ["after", "after"]}
     for load in loads:
         load.assert_nothing_failed(at_least=200)
-
-
-@contextlib.contextmanager
-def holding(mesh: Mesh, client: str, server: str) -> Iterator[subprocess.Popen[str]]:
-    """Holds a WebSocket and a gRPC stream open."""
-    process = subprocess.Popen(
-        mesh.command(*protocols.asking(client), "--hold", server),
-        env=mesh.environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        assert process.stderr
-        assert process.stderr.readline() == "open\n"
-        yield process
 
 
 def subsets(host: str, number: int) -> str:
@@ -135,12 +117,3 @@ spec:
   host: {host}
   subsets: [{{name: v{number}, labels: {{app: {host}}}}}]
 """
-
-
-def apply(mesh: Mesh, text: str) -> None:
-    with mesh.client() as client:
-        response = client.post("/v1/resources/apply", json={"files": [{"name": "test.yaml", "text": text}]})
-        response.raise_for_status()
-        version = response.json()["version"]
-        acknowledged = client.get(f"/v1/versions/{version}", params={"timeout": 30}).json()
-    assert (acknowledged["pending"], acknowledged["rejected"]) == ([], [])

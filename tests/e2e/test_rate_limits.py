@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -54,7 +53,7 @@ def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
 def limited(mesh: Mesh) -> Iterator[Mesh]:
     yield mesh
     for one in mesh.get("/v1/resources", kind="RateLimit")["items"]:
-        mesh.cli("delete", "ratelimit", one["metadata"]["name"], "--wait")
+        mesh.delete("ratelimit", one["metadata"]["name"])
 
 
 def limit(
@@ -148,10 +147,8 @@ def test_at_a_gateway_by_route_and_by_client(limited: Mesh) -> None:
 
 
 def at_gateway(mesh: Mesh, path: str, count: int) -> dict[int, int]:
-    facts = json.loads(mesh.cli("status", "-o", "json").stdout)
-    (found,) = (one for one in facts["instances"] if one["workload"] == "ingress" and one["phase"] == "Running")
-    visitor = Visitor(Path("nobody"))
-    return dict(Counter(visitor.get(found["sockets"][0]["local"], HOST, path).status for _ in range(count)))
+    visitor, where = Visitor(Path("nobody")), mesh.gateway_port(80)
+    return dict(Counter(visitor.get(where, HOST, path).status for _ in range(count)))
 
 
 def test_a_server_that_counts_for_all(limited: Mesh) -> None:
@@ -181,17 +178,7 @@ def test_who_gets_no_answer_lets_through_or_refuses(limited: Mesh) -> None:
 
 
 def test_no_connection_ends_when_a_limit_comes_changes_or_goes(limited: Mesh) -> None:
-    held = subprocess.Popen(
-        limited.command(*protocols.asking("client-0"), "--hold", "server"),
-        env=limited.environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with held, contextlib.ExitStack() as stack:
-        assert held.stderr
-        assert held.stderr.readline() == "open\n"
+    with protocols.holding(limited, "client-0", "server") as held, contextlib.ExitStack() as stack:
         url = f"http://server:{protocols.PORTS['http-plain']}/"
         load = stack.enter_context(limited.load("client-0", url, 100.0))
         for number in range(5):

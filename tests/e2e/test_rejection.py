@@ -75,7 +75,7 @@ def on_v1(mesh: Mesh) -> Iterator[None]:
     """Before each test reviews go to v1; after it nothing of it is left."""
     mesh.apply_text(to_version("v1"))
     yield
-    mesh.cli("delete", "virtualservice", "reviews", "ratings", "--ignore-not-found", "--wait")
+    mesh.delete("virtualservice", "reviews", "ratings", "--ignore-not-found")
     assert problems(mesh) == []
 
 

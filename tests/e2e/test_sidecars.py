@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import httpx2
 import pytest
 from tests.support.meshes import Mesh, running
 from tests.support.polling import eventually
@@ -86,7 +85,7 @@ def _nothing_is_left(mesh: Mesh) -> Iterator[None]:
     for kind in ("sidecar", "virtualservice"):
         for item in json.loads(mesh.cli("get", kind, "-A", "-o", "json").stdout)["items"]:
             name, namespace = item["metadata"]["name"], item["metadata"]["namespace"]
-            mesh.cli("delete", kind, name, "-n", namespace, "--wait")
+            mesh.delete(kind, name, "-n", namespace)
 
 
 def fetched(mesh: Mesh, client: str, url: str, *, proxy: str = "", host: str = "") -> str:
@@ -177,10 +176,7 @@ def test_where_the_application_is(mesh: Mesh, endpoint: str, words: str) -> None
 
 def updates(mesh: Mesh, instance: str) -> dict[str, int]:
     """Returns how many responses of each kind an instance's Envoy has taken."""
-    (found,) = (one for one in mesh.get("/v1/workloads")["items"] if one["name"] == instance)
-    with httpx2.Client(transport=httpx2.HTTPTransport(uds=found["admin"]), base_url="http://envoy") as admin:
-        given = admin.get("/stats", params={"filter": "(update_success|config_reload)$", "format": "json"}).json()
-    return {one["name"]: one["value"] for one in given["stats"] if "name" in one}
+    return mesh.stats(f"{instance}.default", "(update_success|config_reload)$")
 
 
 def test_a_change_outside_its_scope_reaches_no_proxy(mesh: Mesh) -> None:

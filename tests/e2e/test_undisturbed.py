@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.e2e.conftest import RUNTIMES
@@ -64,33 +63,21 @@ def two_replicas(text: str) -> str:
     return "\n---\n".join(documents)
 
 
-def apply(mesh: Mesh, text: str) -> dict[str, Any]:
-    """Applies by the API and waits for every proxy; a command for each of many changes would measure Python's start."""
-    with mesh.client() as client:
-        response = client.post("/v1/resources/apply", json={"files": [{"name": "test.yaml", "text": text}]})
-        response.raise_for_status()
-        version = response.json()["version"]
-        acknowledged: dict[str, Any] = client.get(f"/v1/versions/{version}", params={"timeout": 30}).json()
-    assert acknowledged["pending"] == []
-    assert acknowledged["rejected"] == []
-    return acknowledged
-
-
 def test_fifty_changes_of_weights(mesh: Mesh) -> None:
     with mesh.load(CALLER, REVIEWS) as load:
         for number in range(50):
-            apply(mesh, split(number * 37 % 101))
+            mesh.change(split(number * 37 % 101))
     load.assert_nothing_failed(at_least=50)
     assert set(load.result["versions"]) >= {"v1", "v3"}
 
 
 def test_kill_9_of_the_control_plane_and_its_restart(mesh: Mesh) -> None:
-    apply(mesh, split(50))
+    mesh.change(split(50))
     before = {proxy["id"]: proxy for proxy in mesh.get("/v1/proxies")["items"]}
     with mesh.load(CALLER, REVIEWS) as load:
         mesh.kill_control()
         after = {proxy["id"]: proxy for proxy in mesh.get("/v1/proxies")["items"]}
-        apply(mesh, split(40))
+        mesh.change(split(40))
     load.assert_nothing_failed(at_least=100)
     assert after.keys() == before.keys()
     sent = {name: state["sent"] for proxy in after.values() for name, state in proxy["types"].items()}
@@ -121,7 +108,7 @@ def test_rotation_of_all_certificates(mesh: Mesh) -> None:
 def test_rolling_restart_of_a_workload_with_two_replicas(mesh: Mesh) -> None:
     if mesh.of_containers:
         pytest.skip("the engine starts and stops containers; tests/e2e/containers has them come and go")
-    apply(mesh, split(100))
+    mesh.change(split(100))
     names = {one["name"] for one in mesh.get("/v1/workloads")["items"] if one["workload"] == "reviews-v1"}
     with mesh.load(CALLER, REVIEWS) as load:
         mesh.cli("restart", "reviews-v1")
@@ -136,7 +123,7 @@ def test_a_change_of_the_kind_of_proxy_and_back(mesh: Mesh, workload: str) -> No
     """Of the one that is called, and of the caller, which keeps its connections."""
     if mesh.capture == "explicit":
         pytest.skip("a node's proxy needs transparent capture")
-    apply(mesh, split(100))
+    mesh.change(split(100))
     other, own = ("sidecar", "node") if mesh.one_proxy else ("node", "sidecar")
     # Its connections to the proxy that goes are closed when they are idle.
     with mesh.load(CALLER, REVIEWS, 200.0, "--again") as load:

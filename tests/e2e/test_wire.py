@@ -65,8 +65,7 @@ def namespace(mesh: Mesh) -> str:
 def stats(mesh: Mesh, workload: str, ending: str) -> int:
     """Adds up what the Envoy of a workload has counted under names with this ending."""
     (proxy,) = mesh.instance(workload)["proxies"]
-    answer = mesh.get(f"/v1/proxies/{proxy}/admin/stats", format="json", filter=ending)
-    return sum(one["value"] for one in answer["stats"] if one.get("name", "").endswith(ending))
+    return sum(count for name, count in mesh.stats(proxy, ending).items() if name.endswith(ending))
 
 
 @pytest.mark.privileged

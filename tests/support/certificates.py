@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
+import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -57,6 +58,17 @@ class Authority:
         file = self.folder / "crl.pem"
         file.write_bytes(built.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM))
         return file
+
+
+def secret(
+    authority: Authority, name: str = "shop", *, holds: str = "tls.crt tls.key", namespace: str = "default"
+) -> str:
+    """Returns a Secret with a new certificate for a shop; ``holds`` are the names in it."""
+    certificate, key = (path.read_text() for path in authority.issue("shop"))
+    all_of_them = {"tls.crt": certificate, "tls.key": key, "ca.crt": authority.root.read_text()}
+    metadata = {"name": name, "namespace": namespace}
+    data = {one: all_of_them[one] for one in holds.split()}
+    return yaml.safe_dump({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data})
 
 
 def _builder(subject: x509.Name, key: ec.EllipticCurvePublicKey, issuer: x509.Name) -> x509.CertificateBuilder:

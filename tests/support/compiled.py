@@ -14,6 +14,9 @@ from mizzen.stubs.envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssign
 from mizzen.stubs.envoy.config.listener.v3.listener_pb2 import Listener
 from mizzen.stubs.envoy.config.route.v3.route_components_pb2 import Route, VirtualHost
 from mizzen.stubs.envoy.config.route.v3.route_pb2 import RouteConfiguration
+from mizzen.stubs.envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
+    HttpConnectionManager,
+)
 
 
 class Compiled:
@@ -46,6 +49,21 @@ def compiled(*texts: str, proxy: str = "client-0.default", capture: str = "trans
     """Compiles a sidecar in the world of these resources."""
     snapshot = snapshot_of(read(*texts), capture)
     return Compiled(Compiler().compile(snapshot.proxies[proxy], snapshot))
+
+
+def managers(listener: Listener) -> list[HttpConnectionManager]:
+    """Returns the connection managers of a listener, in the order of its filter chains."""
+    return [
+        HttpConnectionManager.FromString(one.typed_config.value)
+        for chain in [*listener.filter_chains, listener.default_filter_chain]
+        for one in chain.filters
+        if one.typed_config.Is(HttpConnectionManager.DESCRIPTOR)
+    ]
+
+
+def every_manager(given: Compiled) -> dict[str, HttpConnectionManager]:
+    """Returns the connection managers of a proxy by the statistics' prefix, which names the routes."""
+    return {one.stat_prefix: one for listener in given.listeners.values() for one in managers(listener)}
 
 
 def grpc_client(namespace: str = "default") -> Proxy:

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,9 @@ from click.testing import CliRunner
 from tests.support import containers
 from tests.support.applications import bookinfo_containers
 from tests.support.containers import Engine
+from tests.support.loads import Load, command_of, running_load
 from tests.support.polling import eventually
+from tests.support.processes import child_of
 
 from mizzen.cli.application import application
 from mizzen.settings import Settings
@@ -62,7 +65,7 @@ class Mesh:
         (found,) = (one for one in self.get("/v1/workloads")["items"] if one["name"] == name)
         return dict(found)
 
-    def at_host(self) -> contextlib.AbstractContextManager[None]:
+    def at_host(self) -> AbstractContextManager[None]:
         """Moves this thread to where the mesh runs, while the context lasts."""
         return self.engine.host.entered() if self.engine else contextlib.nullcontext()
 
@@ -92,18 +95,32 @@ class Mesh:
 
     def apply(self, *files: Path) -> str:
         """Applies files and waits until every proxy has acknowledged them."""
-        return self._apply(*(part for file in files for part in ("-f", str(file)))).stdout
+        return self._here("apply", "--wait", *(part for file in files for part in ("-f", str(file)))).stdout
 
     def apply_text(self, text: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return self._apply("-f", "-", text=text, check=check)
+        return self._here("apply", "--wait", "-f", "-", text=text, check=check)
 
-    def _apply(self, *options: str, text: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
+    def delete(self, *what: str, text: str = "") -> None:
+        """Deletes resources, as `mizzen delete` is told them, and waits as :meth:`apply` does."""
+        self._here("delete", "--wait", *what, text=text)
+
+    def _here(self, *arguments: str, text: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
         # The same command line, here: hundreds of tests begin so, and a process would cost each as much as the change.
-        arguments = ["apply", "--wait", *options]
-        done = CliRunner().invoke(application, arguments, input=text, env=self.environment)
+        env = {**dict.fromkeys(name for name in os.environ if name.startswith("MIZZEN_")), **self.environment}
+        done = CliRunner().invoke(application, arguments, input=text, env=env, catch_exceptions=False)
         if check:
             assert done.exit_code == 0, f"mizzen {' '.join(arguments)}: {done.exit_code}\n{done.output}"
         return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
+
+    def change(self, text: str) -> dict[str, Any]:
+        """Applies by the API and waits for every proxy; a command for each of many changes would measure Python's start."""
+        with self.client() as client:
+            response = client.post("/v1/resources/apply", json={"files": [{"name": "test.yaml", "text": text}]})
+            response.raise_for_status()
+            version = response.json()["version"]
+            acknowledged: dict[str, Any] = client.get(f"/v1/versions/{version}", params={"timeout": 30}).json()
+        assert (acknowledged["pending"], acknowledged["rejected"]) == ([], [])
+        return acknowledged
 
     def get(self, path: str, **query: Any) -> Any:
         with self.client() as client:
@@ -111,21 +128,34 @@ class Mesh:
             response.raise_for_status()
             return response.json()
 
+    def stats(self, proxy: str, pattern: str) -> dict[str, int]:
+        """Returns what the Envoy of a proxy has counted, by the names in which the regular expression is found."""
+        found = self.get(f"/v1/proxies/{proxy}/admin/stats", format="json", filter=pattern)["stats"]
+        return {one["name"]: one["value"] for one in found if "name" in one}
+
+    def gateway_port(self, number: int, workload: str = "ingress") -> int:
+        """Returns where a port of a gateway is on its host, where a new one is a moment after it was acknowledged."""
+
+        def local() -> int:
+            # By the command, which takes as long as a proxy that has to open the port.
+            instances = json.loads(self.cli("status", "-o", "json").stdout)["instances"]
+            (found,) = (one for one in instances if one["workload"] == workload and one["phase"] == "Running")
+            return next((int(one["local"]) for one in found["sockets"] if one["number"] == number), 0)
+
+        return eventually(local, f"the gateway {workload} has port {number}")
+
     def client(self) -> httpx2.Client:
         transport = httpx2.HTTPTransport(uds=str(self.settings.api_socket), verify=False)
         return httpx2.Client(transport=transport, base_url="http://mizzen", timeout=60)
 
-    @contextlib.contextmanager
-    def load(self, workload: str, url: str, rate: float = 200.0, *options: str) -> Iterator[Load]:
+    def load(self, workload: str, url: str, rate: float = 200.0, *options: str) -> AbstractContextManager[Load]:
         """Sends requests from beside a workload while the context lasts."""
-        with running_load(self, workload, url, "--rate", str(rate), *options) as load:
-            yield load
+        return running_load(self, workload, url, "--rate", str(rate), *options)
 
     def send(self, workload: str, url: str, count: int, rate: float = 1000.0, *options: str) -> dict[str, Any]:
         """Sends ``count`` requests from beside a workload; returns what came back."""
-        command = load_command(workload, url, "--count", str(count), "--rate", str(rate), *options)
-        result: dict[str, Any] = json.loads(self.cli(*command).stdout)
-        return result
+        command = command_of(workload, url, "--count", str(count), "--rate", str(rate), *options)
+        return dict(json.loads(self.cli(*command).stdout))
 
     def answers(self) -> bool:
         """Whether the control plane takes connections now."""
@@ -143,70 +173,16 @@ class Mesh:
 
     def _knows(self, connected: set[str], other_than: int) -> bool:
         try:
-            if self.control_pid() in {None, other_than} or not self._answers():
+            if self.control_pid() in {None, other_than} or not self.answers():
                 return False
             proxies = self.get("/v1/proxies")["items"]
         except (AssertionError, httpx2.HTTPError):  # away, or starting
             return False
         return connected <= {proxy["id"] for proxy in proxies if proxy["connected"]}
 
-    def _answers(self) -> bool:
-        # The client leaves a socket open when there is nobody to connect to.
-        with socket.socket(socket.AF_UNIX) as probe:
-            return probe.connect_ex(str(self.settings.api_socket)) == 0
-
     def control_pid(self) -> int | None:
         """The process of the control plane (the node's child that runs the module), or None between two."""
-        for folder in Path("/proc").iterdir():
-            if folder.name.isdigit() and _is_control(folder, self.process.pid):
-                return int(folder.name)
-        return None
-
-
-def _is_control(folder: Path, parent: int) -> bool:
-    try:
-        status = (folder / "stat").read_text().rpartition(")")[2].split()
-        return int(status[1]) == parent and b"mizzen.control" in (folder / "cmdline").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-@dataclass
-class Load:
-    """Load that runs; ``result`` is there when its context has ended."""
-
-    process: subprocess.Popen[str]
-    result: dict[str, Any] = field(default_factory=dict)
-
-    def assert_nothing_failed(self, at_least: int) -> None:
-        assert self.result["failures"] == [], self.result
-        assert self.result["statuses"] == {"200": self.result["sent"]}, self.result
-        assert self.result["sent"] >= at_least, self.result
-
-
-def load_command(workload: str, url: str, *options: str) -> list[str]:
-    return ["exec", workload, "--", sys.executable, str(ROOT / "tests" / "support" / "load.py"), url, *options]
-
-
-@contextlib.contextmanager
-def running_load(mesh: Mesh, workload: str, url: str, *options: str) -> Iterator[Load]:
-    process = subprocess.Popen(
-        mesh.command(*load_command(workload, url, *options)),
-        env=mesh.environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    load = Load(process)
-    try:
-        assert process.stderr
-        assert process.stderr.readline().strip() == "started"
-        yield load
-    finally:
-        out, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
-    load.result = json.loads(out)
+        return child_of(self.process.pid, "mizzen.control")
 
 
 def environment(state_dir: Path) -> dict[str, str]:

@@ -24,6 +24,15 @@ def with_variable(name: str, value: str) -> dict[int, str]:
     return found
 
 
+def child_of(parent: int, word: str) -> int | None:
+    """Returns the living child of a process that has a word in its command line, or None."""
+    for folder in Path("/proc").iterdir():
+        status = _read(folder / "stat").rpartition(b")")[2].split() if folder.name.isdigit() else []
+        if status and int(status[1]) == parent and word.encode() in _read(folder / "cmdline"):
+            return int(folder.name)
+    return None
+
+
 def _read(file: Path) -> bytes:
     """Returns what a file of /proc holds: nothing for a process that has ended, or has nothing to say any more."""
     try:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from tests.support import small
@@ -78,6 +81,23 @@ spec:
 def asking(client: str) -> list[str]:
     """Begins the command line for :mod:`tests.support.asking` beside a client."""
     return ["exec", client, "--", sys.executable, str(SUPPORT / "asking.py")]
+
+
+@contextlib.contextmanager
+def holding(mesh: Mesh, client: str, server: str) -> Iterator[subprocess.Popen[str]]:
+    """Holds a WebSocket and a gRPC stream open."""
+    process = subprocess.Popen(
+        mesh.command(*asking(client), "--hold", server),
+        env=mesh.environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stderr
+        assert process.stderr.readline() == "open\n"
+        yield process
 
 
 def told(mesh: Mesh, client: str, server: str) -> dict[str, dict[str, Any]]:

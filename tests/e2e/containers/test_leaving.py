@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from tests.support import small
 from tests.support.containers import Engine, engine
-from tests.support.meshes import Load, running
+from tests.support.loads import Load
+from tests.support.meshes import running
 from tests.support.polling import eventually
 
 pytestmark = [

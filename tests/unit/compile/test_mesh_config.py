@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.support.compiled import Compiled, compiled
+from tests.support.compiled import Compiled, compiled, managers
 from tests.support.worlds import read
 from tests.support.written import (
     destination_rule,
@@ -21,7 +21,6 @@ from mizzen.compile.pools import HTTP_OPTIONS
 from mizzen.compile.resource import CLUSTER
 from mizzen.compile.retries import DEFAULT_CONDITIONS, NEVER_SENT_CONDITIONS
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
-from mizzen.stubs.envoy.config.listener.v3.listener_pb2 import Listener
 from mizzen.stubs.envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
 )
@@ -128,16 +127,6 @@ def test_a_mesh_may_repeat_only_what_was_never_sent() -> None:
     assert retried(own, **unsent) == (NEVER_SENT_CONDITIONS, 1)
     own = virtual_service("reviews", to("reviews", retries={"attempts": 1, "retryOn": "5xx"}))
     assert retried(own, **unsent) == ("5xx", 1)
-
-
-def managers(listener: Listener) -> list[HttpConnectionManager]:
-    found = []
-    for chain in listener.filter_chains:
-        for one in chain.filters:
-            manager = HttpConnectionManager()
-            if one.typed_config.Unpack(manager):
-                found.append(manager)
-    return found
 
 
 @pytest.mark.parametrize(

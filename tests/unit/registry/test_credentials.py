@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from tests.support.certificates import Authority
+from tests.support.certificates import Authority, secret
 from tests.support.worlds import read
 from tests.support.written import destination_rule, gateway, gateway_workload, server
 
@@ -21,16 +20,6 @@ WITHOUT = "there is no Secret shop in namespace default"
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("pki"))
-
-
-def secret(
-    authority: Authority, name: str = "shop", *, holds: str = "tls.crt tls.key", namespace: str = "default"
-) -> str:
-    certificate, key = (path.read_text() for path in authority.issue("shop"))
-    all_of_them = {"tls.crt": certificate, "tls.key": key, "ca.crt": authority.root.read_text()}
-    metadata = {"name": name, "namespace": namespace}
-    data = {one: all_of_them[one] for one in holds.split()}
-    return yaml.safe_dump({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data})
 
 
 def wanted(*texts: str) -> dict[str, FileSecret]:

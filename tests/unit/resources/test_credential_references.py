@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import yaml
-from tests.support.certificates import Authority
+from tests.support.certificates import Authority, secret
 from tests.support.worlds import read
 from tests.support.written import destination_rule, gateway, gateway_workload, server
 
@@ -17,16 +16,6 @@ from mizzen.resources.problems import Problem
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("pki"))
-
-
-def secret(
-    authority: Authority, name: str = "shop", *, holds: str = "tls.crt tls.key", namespace: str = "default"
-) -> str:
-    certificate, key = (path.read_text() for path in authority.issue("shop"))
-    all_of_them = {"tls.crt": certificate, "tls.key": key, "ca.crt": authority.root.read_text()}
-    data = {one: all_of_them[one] for one in holds.split()}
-    metadata = {"name": name, "namespace": namespace}
-    return yaml.safe_dump({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data})
 
 
 def problems(*texts: str) -> list[Problem]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.support.compiled import Compiled, compiled
+from tests.support.compiled import Compiled, compiled, every_manager
 from tests.support.written import (
     envoy_filter,
     gateway,
@@ -18,7 +18,6 @@ from tests.support.written import (
     virtual_service,
     workload,
 )
-from tests.unit.compile.patches.test_stage import every_manager
 
 WORLD = (
     service("shop"),

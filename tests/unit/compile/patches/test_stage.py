@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from tests.support.compiled import Compiled, all_proxies, compiled
+from tests.support.compiled import Compiled, all_proxies, compiled, every_manager, managers
 from tests.support.worlds import NODE_PROXY, read, snapshot_of
 from tests.support.written import (
     envoy_filter,
@@ -28,7 +28,6 @@ from mizzen.compile.rate_limits import is_slot
 from mizzen.compile.resource import CLUSTER, FILTERS, LISTENER, ROUTES
 from mizzen.mesh.model import Snapshot
 from mizzen.resources.key import Key
-from mizzen.stubs.envoy.config.listener.v3.listener_pb2 import Listener
 from mizzen.stubs.envoy.config.route.v3.route_components_pb2 import VirtualHost
 from mizzen.stubs.envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
@@ -64,21 +63,6 @@ def named(name: str) -> dict[str, Any]:
 def world(*patches: Mapping[str, Any], capture: str = "transparent", **spec: Any) -> Compiled:
     proxy = NODE_PROXY if capture == "node" else "shop-0.default"
     return compiled(*WORLD, envoy_filter("it", *patches, **spec), proxy=proxy, capture=capture)
-
-
-def managers(listener: Listener) -> dict[str, HttpConnectionManager]:
-    """Returns the connection managers of a listener by the statistics' prefix, which names the routes."""
-    found = [
-        HttpConnectionManager.FromString(one.typed_config.value)
-        for chain in [*listener.filter_chains, listener.default_filter_chain]
-        for one in chain.filters
-        if one.typed_config.Is(HttpConnectionManager.DESCRIPTOR)
-    ]
-    return {manager.stat_prefix: manager for manager in found}
-
-
-def every_manager(given: Compiled) -> dict[str, HttpConnectionManager]:
-    return {name: one for listener in given.listeners.values() for name, one in managers(listener).items()}
 
 
 def filter_names(given: Compiled) -> dict[str, list[str]]:
@@ -181,7 +165,7 @@ def test_a_node_proxy_has_it_at_the_seats_of_the_workloads_that_are_selected() -
     assert with_lua(given) == {"outbound_shop-0.default/80;"}
     insert = patch("HTTP_FILTER", "INSERT_BEFORE", LUA, context=INBOUND, listener=at(sub=ROUTER))
     given = world(insert, capture="node", workloadSelector={"labels": {"app": "shop"}})
-    found = {name for name, one in given.listeners.items() if any("lua" in str(m) for m in managers(one).values())}
+    found = {name for name, one in given.listeners.items() if any("lua" in str(m) for m in managers(one))}
     # Neighbours come in by another listener, and not past the filter.
     assert found == {"shop-0.default/virtualInbound", "shop-0.default/inside_8080"}
 
