@@ -28,6 +28,7 @@ from mizzen.compile.rate_limits import is_slot
 from mizzen.compile.resource import CLUSTER, FILTERS, LISTENER, ROUTES
 from mizzen.mesh.model import Snapshot
 from mizzen.resources.key import Key
+from mizzen.stubs.envoy.config.listener.v3.listener_pb2 import Listener
 from mizzen.stubs.envoy.config.route.v3.route_components_pb2 import VirtualHost
 from mizzen.stubs.envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
@@ -146,7 +147,7 @@ def test_a_port_that_a_sidecar_opens_is_inbound(capture: str) -> None:
 
     def has_lua(context: str, **listener: Any) -> bool:
         match = {"context": context, "listener": at(sub=ROUTER, **listener)}
-        (manager,) = managers(found(patch("HTTP_FILTER", "INSERT_BEFORE", LUA, **match))).values()
+        (manager,) = managers(found(patch("HTTP_FILTER", "INSERT_BEFORE", LUA, **match)))
         return any(one.name == "lua" for one in manager.http_filters)
 
     assert has_lua(INBOUND)
