@@ -9,6 +9,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,8 +21,8 @@ from mizzen.node.capture.entering import in_namespace
 ResultT = TypeVar("ResultT")
 
 HOST = "www.example.com"
-# Of a block that is for tests of networks (RFC 2544): nobody else has it.
-_ADDRESS = "198.18.53.1"
+# Of a block that is for tests of networks (RFC 2544). Tests that run at once have one each.
+_ADDRESSES = tuple(f"198.18.53.{number}" for number in range(1, 255))
 # Not 127.0.0.1, for which no proxy is asked.
 _LOOPBACK = "127.0.53.1"
 
@@ -106,12 +107,24 @@ def _server(address: str, netns: str) -> Iterator[http.server.ThreadingHTTPServe
 
 @contextlib.contextmanager
 def _address(netns: str) -> Iterator[str]:
-    own = (f"{_ADDRESS}/32", "dev", "lo")
-    _inside(netns, lambda: subprocess.run(["ip", "address", "replace", *own], check=True))
+    """Has an address on the loopback device that nobody else has there, while the context lasts."""
+    address = next(one for one in _ADDRESSES if _inside(netns, partial(_added, one)))
     try:
-        yield _ADDRESS
+        yield address
     finally:
-        _inside(netns, lambda: subprocess.run(["ip", "address", "delete", *own], check=True))
+        _inside(netns, lambda: subprocess.run(_ip("delete", address), check=True))
+
+
+def _added(address: str) -> bool:
+    """Adds an address; False if it is there already."""
+    done = subprocess.run(_ip("add", address), check=False, capture_output=True, text=True)
+    there = "File exists" in done.stderr
+    assert there or done.returncode == 0, done.stderr
+    return not there
+
+
+def _ip(how: str, address: str) -> list[str]:
+    return ["ip", "address", how, f"{address}/32", "dev", "lo"]
 
 
 def _inside(netns: str, work: Callable[[], ResultT]) -> ResultT:
