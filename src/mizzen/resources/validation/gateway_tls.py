@@ -8,7 +8,7 @@ from mizzen.resources.findings import Finding, warning
 from mizzen.resources.gateway import CIPHERS, Server, ServerTLSSettings, TLSCertificate
 from mizzen.resources.model import alias_of
 from mizzen.resources.paths import join
-from mizzen.resources.validation import names
+from mizzen.resources.validation.secret import secret_name
 
 _FILES = ("server_certificate", "private_key", "ca_certificates", "ca_crl")
 _SECRETS = ("credential_name", "credential_names", "ca_cert_credential_name")
@@ -78,7 +78,7 @@ def _secrets(path: str, tls: ServerTLSSettings) -> Iterator[Finding]:
     named += [(join("credentialNames", at), one) for at, one in enumerate(tls.credential_names)]
     for field, written in named:
         if written or field not in {"credentialName", "caCertCredentialName"}:
-            yield from names.secret_name(f"{path}.{field}", written)
+            yield from secret_name(f"{path}.{field}", written)
 
 
 def _files(path: str, tls: ServerTLSSettings) -> Iterator[Finding]:

@@ -13,7 +13,6 @@ from typing import Any, cast
 
 import re2  # type: ignore[import-untyped]
 
-from mizzen.resources.credentials import secret_of
 from mizzen.resources.findings import Finding
 from mizzen.resources.hosts import is_ip_address
 from mizzen.resources.paths import join
@@ -71,13 +70,6 @@ def domain(path: str, host: str) -> Iterator[Finding]:
     elif labels[-1].isdigit() and not is_ip_address(host):
         message = f"domain name {host!r} invalid (top level domain {labels[-1]!r} cannot be all-numeric)"
         yield Finding(path, message)
-
-
-def secret_name(path: str, written: str) -> Iterator[Finding]:
-    """Checks the name by which a certificate in a Secret is meant."""
-    if not is_dns_subdomain(secret_of(written)):
-        hint = "a Secret is looked for in the gateway's own namespace, by its name alone"
-        yield Finding(path, f"{written!r} is no name of a Secret", hint=hint)
 
 
 def host_or_address(path: str, host: str) -> Iterator[Finding]:

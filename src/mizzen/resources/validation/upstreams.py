@@ -9,6 +9,7 @@ from mizzen.resources.findings import Finding, warning
 from mizzen.resources.model import alias_of
 from mizzen.resources.paths import join
 from mizzen.resources.validation import names
+from mizzen.resources.validation.secret import secret_name
 
 
 def outlier_detection(path: str, given: OutlierDetection | None) -> Iterator[Finding]:
@@ -80,7 +81,7 @@ def _tls_fields(path: str, given: ClientTLSSettings) -> Iterator[Finding]:
                 f"{path}.{alias}", f"{value!r} is no absolute path", hint="proxies run in a folder of their own"
             )
     if given.credential_name:
-        yield from names.secret_name(f"{path}.credentialName", given.credential_name)
+        yield from secret_name(f"{path}.credentialName", given.credential_name)
     for index, name in enumerate(given.subject_alt_names):
         if given.mode == "ISTIO_MUTUAL" and not name.startswith("spiffe://"):
             hint = "write `spiffe://<trust domain>/ns/<namespace>/sa/<service account>`"
