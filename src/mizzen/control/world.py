@@ -17,7 +17,8 @@ from typing import Any
 import structlog
 
 from mizzen.control.attachments import Attachments
-from mizzen.control.rejections import SetAside, culprits, in_force
+from mizzen.control.rejections import Rejections, SetAside
+from mizzen.control.remembering import Memory
 from mizzen.control.views import Inputs, Running, build_desired, build_snapshot, hosts_of, running
 from mizzen.latest import Latest
 from mizzen.mesh.model import Snapshot
@@ -29,7 +30,7 @@ from mizzen.resources.key import Key
 from mizzen.resources.problems import Problem, errors
 from mizzen.resources.references import check_references
 from mizzen.resources.resource import Resource
-from mizzen.store.contents import Contents, StoreError
+from mizzen.store.contents import Contents
 from mizzen.store.stores import Stores
 from mizzen.xds.status import Rejection
 
@@ -37,10 +38,6 @@ log = structlog.get_logger(__name__)
 
 _QUIET = 0.002
 _LONGEST = 0.1
-_SECTION = "control"
-# How long until what the database did not take is offered again, in seconds.
-_RETRY = 5.0
-_KEPT_REFUSED = 50
 
 
 @dataclass(frozen=True)
@@ -76,18 +73,14 @@ class World:
         self._attachments = Attachments(all_containers=all_containers)
         self._look = 0
         self._dismissed: frozenset[tuple[str, str]] = frozenset()
-        self._set_aside: dict[Key, SetAside] = {}
-        # The digests of all generations of a resource that were refused, for as long as the resource is there.
-        self._refused: dict[Key, list[str]] = {}
-        self._changed: dict[Key, int] = {}
+        self._rejections = Rejections(stores.previous)
+        self._memory = Memory(stores, self._touch)
         self._running: Running | None = None
         # All that resources may refer to, as it was last checked, and what was wrong with it.
         self._checked: tuple[Contents | None, tuple[Any, ...], tuple[Problem, ...]] = (None, (), ())
         self._version = 0
         self._inputs = 0
-        self._unremembered: tuple[Problem, ...] = ()
         self._dirty = asyncio.Event()
-        self._rejections: asyncio.Queue[Rejection] = asyncio.Queue()
 
     @classmethod
     async def open(cls, stores: Stores, trust_domain: str, *, all_containers: bool = False) -> World:
@@ -96,15 +89,13 @@ class World:
         ``all_containers`` makes all containers members of the mesh that no attachment keeps outside.
         """
         world = cls(stores, trust_domain, all_containers=all_containers)
-        remembered = await stores.section(_SECTION)
+        remembered = await world._memory.recall()
         world._version = int(remembered.get("snapshot") or 0)
         world._addresses = dict(remembered.get("addresses") or {})
         world._restarts = {(namespace, name): int(count) for namespace, name, count in remembered.get("restarts") or ()}
         proxies, version = remembered.get("attachments") or ({}, 0)
         world._attachments = Attachments(proxies, version, all_containers)
-        world._refused = {Key(*key): list(digests) for key, digests in remembered.get("refused") or ()}
-        for entry in remembered.get("set_aside") or ():
-            await world._restore(SetAside(key=Key(*entry.pop("key")), **entry))
+        await world._rejections.restore(remembered)
         return world
 
     @property
@@ -112,15 +103,12 @@ class World:
         """Whether nothing was ever published from this state directory."""
         return self._version == 0
 
-    async def _restore(self, aside: SetAside) -> None:
-        self._set_aside[aside.key] = dataclasses.replace(aside, good=await self._good(aside.key))
-
     async def run(self) -> None:
         """Publishes for ever. Run it in a TaskGroup."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow_stores(), name="world: stores")
             tasks.create_task(self._publish(), name="world: publish")
-            tasks.create_task(self._remember(), name="world: remember")
+            tasks.create_task(self._memory.keep(self.published, self._remembered), name="world: remember")
             tasks.create_task(self._handle_rejections(), name="world: rejections")
 
     def put_report(self, report: Report) -> int:
@@ -168,48 +156,21 @@ class World:
 
     def reject(self, rejection: Rejection) -> None:
         """Takes a proxy's rejection; what it is about is set aside soon after."""
-        self._rejections.put_nowait(rejection)
+        self._rejections.put(rejection)
 
     async def _handle_rejections(self) -> None:
         while True:
-            rejection = await self._rejections.get()
-            try:
-                await self._set_culprits_aside(rejection)
-            finally:
-                self._rejections.task_done()
+            if await self._rejections.settle_next(self._judged):
+                self._touch()
+
+    def _judged(self) -> tuple[Mapping[Key, Resource[Any]], int] | None:
+        published = self.published.get()
+        return (published.contents.resources, published.snapshot.version) if published else None
 
     async def rejections(self) -> Published:
         """Returns the first publication in which every rejection that came before is dealt with."""
-        await self._rejections.join()
+        await self._rejections.settled()
         return await self.included(self._inputs)
-
-    async def _set_culprits_aside(self, rejection: Rejection) -> None:
-        published = self.published.get()
-        if published is None or rejection.superseded:  # what the proxy gets next it will judge by itself
-            return
-        for resource in culprits(rejection, published.contents.resources, self._changed):
-            refused = self._refused.setdefault(resource.key, [])
-            aside = self._set_aside.get(resource.key)
-            if aside and aside.digest == resource.digest:
-                if aside.decided >= rejection.snapshot or aside.good is None:
-                    continue  # another proxy, or the same of another of its resources, says what is known already
-                # What stands in its place is refused as well: the generation before that is next.
-                refused.append(aside.good.digest)
-            else:
-                refused.append(resource.digest)
-            self._set_aside[resource.key] = SetAside(
-                key=resource.key,
-                digest=resource.digest,
-                proxy=rejection.proxy,
-                type_url=rejection.type_url,
-                xds_resource=rejection.resource,
-                snapshot=rejection.snapshot,
-                decided=published.snapshot.version,
-                message=rejection.message,
-                good=await self._good(resource.key),
-            )
-            log.warning("set aside", resource=str(resource.key), proxy=rejection.proxy, envoy=rejection.message)
-            self._touch()
 
     async def included(self, number: int) -> Published:
         """Returns the first publication that contains the input of this number."""
@@ -220,11 +181,6 @@ class World:
         """Returns the first publication that contains this version of the stores."""
         published = await self.published.until(lambda value: value is not None and value.contents.version >= version)
         return _known(published)
-
-    async def _good(self, key: Key) -> Resource[Any] | None:
-        """Returns the latest generation of a resource that no proxy has refused."""
-        refused = self._refused.get(key, ())
-        return next((one for one in await self._stores.previous(key) if one.digest not in refused), None)
 
     def _touch(self) -> int:
         self._inputs += 1
@@ -261,7 +217,7 @@ class World:
         found = found_services(self._report) if self._report else {}
         members = found_workloads(self._report, self._contents.resources) if self._report else {}
         written = {**found, **self._contents.resources}
-        effective, self._set_aside = in_force(written, self._set_aside.values())
+        effective = self._rejections.in_force(written)
         self._addresses = allocate(self._addresses, hosts_of(effective.values()))
         inputs = Inputs(
             self._trust_domain,
@@ -282,11 +238,11 @@ class World:
             snapshot = dataclasses.replace(snapshot, version=self._version)
         else:
             snapshot = before.snapshot
-        self._note_changes(before.contents.resources if before else {}, written)
+        self._rejections.note_changes(before.contents.resources if before else {}, written, self._version)
         unwritten = found.keys() - self._contents.resources.keys()
-        rejected = [aside.problem(written[key]) for key, aside in self._set_aside.items()]
+        rejected = [aside.problem(written[key]) for key, aside in self._rejections.standing.items()]
         problems = (
-            *self._unremembered,
+            *self._memory.problems,
             *self._contents.problems,
             *(one for one in self._references(found, members) if one.resource not in unwritten),
             *rejected,
@@ -299,7 +255,7 @@ class World:
             snapshot=snapshot,
             desired=build_desired(inputs, snapshot, errors(problems), self._contents),
             report=self._report,
-            set_aside=dict(self._set_aside),
+            set_aside=self._rejections.standing,
             problems=problems,
         )
 
@@ -314,75 +270,21 @@ class World:
             self._checked = (self._contents, (found, members), problems)
         return problems
 
-    def _note_changes(self, before: Mapping[Key, Resource[Any]], now: Mapping[Key, Resource[Any]]) -> None:
-        for key, resource in now.items():
-            if key not in before or before[key].digest != resource.digest:
-                self._changed[key] = self._version
-        for key in before.keys() - now.keys():
-            self._changed.pop(key, None)
-            self._refused.pop(key, None)
-
-    async def _remember(self) -> None:
-        """Keeps what the next control plane must know, always the latest; the last of it when this one ends, if it can."""
-        kept: dict[str, Any] = {}
-        try:
-            async for published in self.published:
-                if changes := self._unkept(published, kept):
-                    await self._write(changes)
-                    kept.update(changes)
-        finally:
-            if changes := self._unkept(self.published.get(), kept):
-                try:
-                    await self._stores.write_section(_SECTION, changes)
-                except StoreError as error:
-                    log.error("state not remembered", error=str(error))  # noqa: TRY400 - no bug
-
-    def _unkept(self, published: Published | None, kept: Mapping[str, Any]) -> dict[str, Any]:
+    def _remembered(self) -> dict[str, Any]:
+        """Returns what the next control plane must know, as JSON has it: nothing before anything is published."""
+        published = self.published.get()
         if published is None:
             return {}
-        wanted: dict[str, Any] = {
+        return {
             "snapshot": published.snapshot.version,
             "addresses": self._addresses,
             "restarts": [[namespace, name, count] for (namespace, name), count in self._restarts.items()],
             "attachments": [dict(self._attachments.proxies), self._attachments.version],
-            "set_aside": [_remembered(aside) for aside in published.set_aside.values()],
-            "refused": [[list(key), digests[-_KEPT_REFUSED:]] for key, digests in self._refused.items()],
+            **self._rejections.remembered(),
         }
-        return {name: value for name, value in wanted.items() if kept.get(name) != value}
-
-    async def _write(self, changes: Mapping[str, Any]) -> None:
-        """Writes to the database, as soon as it takes it: on a full disk the mesh goes on, and says so."""
-        while True:
-            try:
-                await self._stores.write_section(_SECTION, changes)
-            except StoreError as error:
-                log.error("state not remembered", error=str(error), retry_seconds=_RETRY)  # noqa: TRY400 - no bug
-                self._tell_unremembered((*error.problems, _not_remembered()))
-                await asyncio.sleep(_RETRY)
-            else:
-                self._tell_unremembered(())
-                return
-
-    def _tell_unremembered(self, problems: tuple[Problem, ...]) -> None:
-        if problems != self._unremembered:
-            self._unremembered = problems
-            self._touch()
-
-
-def _not_remembered() -> Problem:
-    return Problem(
-        code="StateNotRemembered",
-        message="the mesh goes on, but if its control plane ends now, the next one does not know its latest state",
-        hint=f"this is tried again every {_RETRY:.0f} s",
-    )
 
 
 def _known(published: Published | None) -> Published:
     if published is None:  # `until` was asked for one
         raise RuntimeError("nothing is published")
     return published
-
-
-def _remembered(aside: SetAside) -> dict[str, Any]:
-    fields = {field.name: getattr(aside, field.name) for field in dataclasses.fields(aside) if field.name != "good"}
-    return fields | {"key": list(aside.key)}
