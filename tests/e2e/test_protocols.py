@@ -53,7 +53,8 @@ def test_http2_without_an_upgrade_is_found_as_well_and_its_trailers_pass(told: d
     assert told["undeclared gRPC"] == {"reply": "good day", "route": "mesh", "trailer": "last"}
 
 
-def test_trap_31_a_server_that_speaks_first_on_an_undeclared_port_is_heard_after_a_second(
+@pytest.mark.trap(31)
+def test_a_server_that_speaks_first_on_an_undeclared_port_is_heard_after_a_second(
     told: dict[str, dict[str, Any]],
 ) -> None:
     late, declared = told["undeclared server first"], told["declared server first"]

@@ -148,8 +148,9 @@ def test_a_forward_proxy_for_what_it_selects(mesh: Mesh, client: str) -> None:
     expect(mesh, client, "http://near/", "200 near")
 
 
+@pytest.mark.trap(21)
 @pytest.mark.parametrize("client", CLIENTS)
-def test_trap_21_unknown_hosts_where_only_known_ones_may_be_called(mesh: Mesh, client: str) -> None:
+def test_unknown_hosts_where_only_known_ones_may_be_called(mesh: Mesh, client: str) -> None:
     mesh.apply_text(sidecar("./*", outboundTrafficPolicy={}))
     expect(mesh, client, "http://near/", "502", host="www.example.com")
     expect(mesh, client, "http://near/", "200 near")

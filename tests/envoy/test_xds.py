@@ -289,6 +289,7 @@ async def test_updated_cluster_does_not_warm_for_long(mesh: Mesh, ports: dict[st
     assert await get(mesh.port) == (200, "a")
 
 
+@pytest.mark.trap(43)
 async def test_cluster_without_endpoints_is_acknowledged_and_answers_503(mesh: Mesh) -> None:
     progress = await mesh.set([cluster("none")], [], routes("r", ("none", 1)))
     assert progress.synced == (PROXY,)

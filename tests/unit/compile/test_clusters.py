@@ -54,7 +54,8 @@ def pool(**http: Any) -> dict[str, Any]:
     return {"connectionPool": {"http": http}}
 
 
-def test_trap_18_without_a_pool_nothing_is_limited() -> None:
+@pytest.mark.trap(18)
+def test_without_a_pool_nothing_is_limited() -> None:
     made = cluster()
     (limits,) = made.circuit_breakers.thresholds
     values = (limits.max_connections, limits.max_pending_requests, limits.max_requests, limits.max_retries)
@@ -63,13 +64,15 @@ def test_trap_18_without_a_pool_nothing_is_limited() -> None:
     assert made.type == Cluster.EDS
 
 
-def test_trap_18_zero_is_the_default_and_no_limit() -> None:
+@pytest.mark.trap(18)
+def test_zero_is_the_default_and_no_limit() -> None:
     made = cluster(connectionPool={"tcp": {"maxConnections": 0}, "http": {"maxRetries": 0}})
     (limits,) = made.circuit_breakers.thresholds
     assert (limits.max_connections.value, limits.max_retries.value) == (UNLIMITED, UNLIMITED)
 
 
-def test_trap_17_the_panic_threshold_is_zero() -> None:
+@pytest.mark.trap(17)
+def test_the_panic_threshold_is_zero() -> None:
     assert cluster().common_lb_config.HasField("healthy_panic_threshold")
     assert cluster().common_lb_config.healthy_panic_threshold.value == 0
 
@@ -129,6 +132,7 @@ def test_the_idle_timeout_of_tcp_is_for_http_where_http_has_none() -> None:
 # --- which HTTP
 
 
+@pytest.mark.trap(22)
 @pytest.mark.parametrize(
     ("port", "http", "spoken", "alpn"),
     [
@@ -172,7 +176,8 @@ def test_a_port_that_is_not_http_has_no_http_options() -> None:
 # --- mutual TLS
 
 
-def test_trap_24_endpoints_choose_and_the_server_must_be_who_stands_behind_the_service() -> None:
+@pytest.mark.trap(24)
+def test_endpoints_choose_and_the_server_must_be_who_stands_behind_the_service() -> None:
     made = world().clusters[NAME]
     assert [match.name for match in made.transport_socket_matches] == ["tlsMode-istio", "tlsMode-disabled"]
     context = tls(made)
@@ -210,13 +215,15 @@ def test_there_is_a_cluster_for_every_port_and_subset() -> None:
     assert made.clusters[f"outbound|9090|v2|{REVIEWS}"].lb_policy == Cluster.LEAST_REQUEST
 
 
-def test_trap_12_the_inbound_cluster_obeys_the_pool_of_its_own_services_rule() -> None:
+@pytest.mark.trap(12)
+def test_the_inbound_cluster_obeys_the_pool_of_its_own_services_rule() -> None:
     made = inbound(connectionPool={"tcp": {"maxConnections": 3}}, loadBalancer={"simple": "RANDOM"})
     assert made.circuit_breakers.thresholds[0].max_connections.value == 3
     assert made.lb_policy == Cluster.LEAST_REQUEST
 
 
-def test_trap_12_and_10_with_the_settings_of_the_services_port() -> None:
+@pytest.mark.trap(12, 10)
+def test_with_the_settings_of_the_services_port() -> None:
     ports = [{"port": {"number": 9080}, "connectionPool": {"tcp": {"maxConnections": 4}}}]
     made = inbound(connectionPool={"tcp": {"maxConnections": 3}}, portLevelSettings=ports)
     assert made.circuit_breakers.thresholds[0].max_connections.value == 4
@@ -230,7 +237,8 @@ def test_the_clients_protocol_goes_all_the_way() -> None:
     assert codec(inbound(**pool(useClientProtocol=True))) == "client's"
 
 
-def test_trap_32_on_purpose_the_application_is_reached_on_loopback() -> None:
+@pytest.mark.trap(32)
+def test_on_purpose_the_application_is_reached_on_loopback() -> None:
     (endpoint,) = world(proxy="reviews-0.default").clusters["inbound|9080||"].load_assignment.endpoints[0].lb_endpoints
     assert endpoint.endpoint.address.socket_address.address == "127.0.0.1"
 

@@ -224,8 +224,9 @@ def test_namespaces_that_nobody_asks_for_are_forgotten() -> None:
     }
 
 
+@pytest.mark.trap(43)
 @pytest.mark.parametrize("capture", CAPTURES)
-def test_trap_43_every_cluster_has_endpoints_and_every_listener_its_routes(capture: str) -> None:
+def test_every_cluster_has_endpoints_and_every_listener_its_routes(capture: str) -> None:
     for resources in all_proxies(Compiler(), snapshot(read(*WORLD), capture, not_ready="mongo-0")).values():
         assert {name for name in resources[CLUSTER] if name.startswith("outbound")} == set(resources[ENDPOINTS])
         bodies = b"".join(one.body for one in resources[LISTENER].values())

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from mizzen.compile.endpoints import build_endpoints, endpoints_view
 from mizzen.mesh.model import Endpoint
 from mizzen.stubs.envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
@@ -19,11 +21,13 @@ def test_a_subset_has_the_endpoints_with_all_its_labels() -> None:
     assert endpoints_view("c", (V1, V2), ()).endpoints == (V1, V2)
 
 
-def test_trap_43_a_cluster_without_endpoints_has_an_empty_assignment() -> None:
+@pytest.mark.trap(43)
+def test_a_cluster_without_endpoints_has_an_empty_assignment() -> None:
     assert built() == ClusterLoadAssignment(cluster_name="c")
 
 
-def test_trap_24_mutual_tls_is_decided_for_each_endpoint() -> None:
+@pytest.mark.trap(24)
+def test_mutual_tls_is_decided_for_each_endpoint() -> None:
     first, second = built(V1, V2).endpoints[0].lb_endpoints
     assert first.metadata.filter_metadata["envoy.transport_socket_match"]["tlsMode"] == "istio"
     assert not second.metadata.filter_metadata

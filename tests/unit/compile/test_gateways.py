@@ -65,6 +65,7 @@ def test_grpc_web_is_translated_where_a_server_says_so(protocol: str, translated
     assert ("envoy.filters.http.grpc_web" in [one.name for one in manager.http_filters]) is translated
 
 
+@pytest.mark.trap(4)
 def test_virtual_services_for_one_host_are_merged_by_age_and_what_takes_all_is_last() -> None:
     made = at_gateway(
         gateway("edge", server()),

@@ -61,7 +61,8 @@ def test_all_redirected_connections_come_in_on_15001_and_unknown_ones_go_through
     assert TcpProxy.FromString(unknown.value).cluster == "PassthroughCluster"
 
 
-def test_trap_33_http_services_share_a_listener_for_each_port() -> None:
+@pytest.mark.trap(33)
+def test_http_services_share_a_listener_for_each_port() -> None:
     made = world(service("ratings"), service("web", ("http", 80))).listeners
     assert {"0.0.0.0_9080", "0.0.0.0_80"} <= made.keys()
     manager = taker(made["0.0.0.0_9080"], HttpConnectionManager)
@@ -69,7 +70,8 @@ def test_trap_33_http_services_share_a_listener_for_each_port() -> None:
     assert made["0.0.0.0_9080"].bind_to_port.value is False
 
 
-def test_trap_33_a_tcp_service_has_a_listener_of_its_own_at_its_address() -> None:
+@pytest.mark.trap(33)
+def test_a_tcp_service_has_a_listener_of_its_own_at_its_address() -> None:
     made = world()
     (name,) = [name for name in made.listeners if name.endswith("_27017")]
     assert name.startswith("240.240.")
@@ -96,13 +98,15 @@ def test_an_undeclared_port_has_a_listener_of_its_own_that_tells_requests_from_b
     assert [one.name for one in rest.filters] == [f"{ODD}:9080"]
 
 
-def test_trap_31_who_says_nothing_on_an_undeclared_port_waits_for_a_second_and_not_for_ever() -> None:
+@pytest.mark.trap(31)
+def test_who_says_nothing_on_an_undeclared_port_waits_for_a_second_and_not_for_ever() -> None:
     made = world(service("odd", ("odd", 9080))).listeners
     (listener,) = [one for name, one in made.items() if name.startswith("240.240.") and name.endswith("_9080")]
     assert (listener.listener_filters_timeout.seconds, listener.continue_on_listener_filters_timeout) == (1, True)
 
 
-def test_trap_33_requests_and_bytes_on_one_port_are_told_apart() -> None:
+@pytest.mark.trap(33)
+def test_requests_and_bytes_on_one_port_are_told_apart() -> None:
     made = world(service_entry("all", ("TCP", 9080), hosts=["all.example.com"]))
     listener = made.listeners["0.0.0.0_9080"]
     assert taker(listener, HttpConnectionManager).rds.route_config_name == "9080"
@@ -215,6 +219,7 @@ def test_inbound_has_a_listener_for_each_port_where_nothing_is_redirected() -> N
     assert not http.filter_chains[0].HasField("filter_chain_match")
 
 
+@pytest.mark.trap(22)
 @pytest.mark.parametrize("capture", ["transparent", "explicit"])
 def test_inbound_takes_mutual_tls_of_its_trust_domain_and_nothing_else(capture: str) -> None:
     for listener in inbound(capture):
@@ -241,6 +246,7 @@ def route_of_inbound(port: str) -> Any:
     return manager, manager.route_config.virtual_hosts[0].routes[0].route
 
 
+@pytest.mark.trap(15)
 def test_before_the_application_there_is_no_timeout_and_hardly_a_retry() -> None:
     manager, action = route_of_inbound("http")
     assert action.timeout.ToMilliseconds() == 0

@@ -56,7 +56,8 @@ def test_a_region_fails_over_to_the_one_that_is_named() -> None:
     assert priorities(elsewhere, "us/a", "ap/a") == {"us/a": 0, "ap/a": 0}
 
 
-def test_trap_16_failover_needs_outlier_detection() -> None:
+@pytest.mark.trap(16)
+def test_failover_needs_outlier_detection() -> None:
     assert spread(detects=False, failover=[{"from": "eu", "to": "us"}]) is None
     assert spread(detects=False, failoverPriority=["a"]) is None
 
@@ -133,7 +134,8 @@ def test_each_caller_prefers_its_own_place() -> None:
     assert order(compiled(*WORLD, rule, proxy="far-0.default")) == [("us", 0), ("eu", 1)]
 
 
-def test_trap_16_without_outlier_detection_places_are_alike() -> None:
+@pytest.mark.trap(16)
+def test_without_outlier_detection_places_are_alike() -> None:
     setting = {"failover": [{"from": "eu", "to": "us"}]}
     rule = destination_rule("reviews", trafficPolicy={"loadBalancer": {"localityLbSetting": setting}})
     assert order(compiled(*WORLD, rule)) == [("eu", 0), ("us", 0)]

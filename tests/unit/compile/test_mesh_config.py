@@ -112,7 +112,8 @@ def retried(*texts: str, **mesh: Any) -> tuple[str, int]:
     return policy.retry_on.removesuffix(",retriable-headers"), policy.num_retries.value
 
 
-def test_trap_14_the_meshs_policy_of_retries_takes_the_place_of_the_default() -> None:
+@pytest.mark.trap(14)
+def test_the_meshs_policy_of_retries_takes_the_place_of_the_default() -> None:
     assert retried() == (DEFAULT_CONDITIONS, 2)
     assert retried(defaultHttpRetryPolicy={"attempts": 5, "retryOn": "5xx"}) == ("5xx", 5)
     assert retried(defaultHttpRetryPolicy={"attempts": 0}) == ("", 0)

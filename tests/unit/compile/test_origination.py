@@ -154,6 +154,7 @@ def test_a_gateway_has_what_a_secret_holds() -> None:
     assert simple.combined_validation_context.validation_context_sds_secret_config.name == "kubernetes://shop-cacert"
 
 
+@pytest.mark.trap(13)
 @pytest.mark.parametrize("mode", ["SIMPLE", "MUTUAL"])
 def test_a_sidecar_for_which_a_rule_names_a_secret_speaks_to_nobody(mode: str) -> None:
     """Trap 13: a credentialName at a sidecar makes plaintext in Istio, and nobody is told."""

@@ -54,3 +54,12 @@ def test_failures_to_connect_are_counted_apart_if_asked_for(failures: int | None
     assert made.HasField("enforcing_consecutive_local_origin_failure") == enforced
     assert made.consecutive_local_origin_failure.value == (failures or 0)
     assert made.HasField("enforcing_local_origin_success_rate")
+
+
+@pytest.mark.trap(17, 18)
+def test_shares_of_zero_are_the_default() -> None:
+    """Envoy's of ejected endpoints, which is 10 %, and no panic."""
+    made = cluster(maxEjectionPercent=0, minHealthPercent=0)
+    assert not made.outlier_detection.HasField("max_ejection_percent")
+    assert made.common_lb_config.HasField("healthy_panic_threshold")
+    assert made.common_lb_config.healthy_panic_threshold.value == 0

@@ -53,18 +53,21 @@ def selecting(name: str, app: str = "client", **spec: Any) -> str:
     return destination_rule(name, workloadSelector={"matchLabels": {"app": app}}, **spec)
 
 
-def test_trap_11_a_rule_for_some_workloads_comes_first_and_for_them_alone() -> None:
+@pytest.mark.trap(11)
+def test_a_rule_for_some_workloads_comes_first_and_for_them_alone() -> None:
     rules = (destination_rule("reviews", trafficPolicy=ROUND), selecting("younger"))
     assert world(*rules).clusters[REVIEWS].lb_policy == Cluster.RANDOM
     assert world(*rules, proxy="other-0.default").clusters[REVIEWS].lb_policy == Cluster.ROUND_ROBIN
 
 
-def test_trap_11_such_a_rule_is_never_exported() -> None:
+@pytest.mark.trap(11)
+def test_such_a_rule_is_never_exported() -> None:
     rule = selecting("reviews")
     assert world(rule, proxy="stranger-0.elsewhere").clusters[REVIEWS].lb_policy == Cluster.LEAST_REQUEST
 
 
-def test_trap_11_such_a_rule_is_for_what_goes_out() -> None:
+@pytest.mark.trap(11)
+def test_such_a_rule_is_for_what_goes_out() -> None:
     rule = selecting("reviews", "reviews", trafficPolicy=LIMITED)
     made = world(rule, proxy="reviews-0.default")
     limits = {

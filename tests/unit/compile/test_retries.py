@@ -12,7 +12,8 @@ from mizzen.compile.retries import (
 from mizzen.resources.virtual_service import HTTPRetry
 
 
-def test_trap_14_the_default_does_not_retry_503() -> None:
+@pytest.mark.trap(14)
+def test_the_default_does_not_retry_503() -> None:
     policy = outbound_retries(None)
     assert policy is not None
     assert policy.retry_on == DEFAULT_CONDITIONS + ",retriable-headers"
@@ -24,7 +25,8 @@ def test_trap_14_the_default_does_not_retry_503() -> None:
     assert [one.name for one in policy.retry_host_predicate] == ["envoy.retry_host_predicates.previous_hosts"]
 
 
-def test_trap_14_no_attempts_is_no_policy() -> None:
+@pytest.mark.trap(14)
+def test_no_attempts_is_no_policy() -> None:
     assert outbound_retries(HTTPRetry(attempts=0)) is None
 
 

@@ -33,7 +33,8 @@ def headers(options: Any) -> list[tuple[str, str, bool]]:
 # --- timeouts
 
 
-def test_trap_15_the_timeout_is_always_explicit() -> None:
+@pytest.mark.trap(15)
+def test_the_timeout_is_always_explicit() -> None:
     action = route(route=[one()]).route
     assert action.HasField("timeout")
     assert action.timeout.ToMilliseconds() == 0
@@ -196,6 +197,7 @@ def test_headers_are_for_redirects_and_direct_responses_too() -> None:
 # --- mirrors
 
 
+@pytest.mark.trap(19)
 @pytest.mark.parametrize(
     ("rule", "expected"),
     [
@@ -216,7 +218,7 @@ def test_headers_are_for_redirects_and_direct_responses_too() -> None:
         ),
     ],
 )
-def test_trap_19_an_absent_percentage_mirrors_all(rule: dict[str, Any], expected: dict[str, int]) -> None:
+def test_an_absent_percentage_mirrors_all(rule: dict[str, Any], expected: dict[str, int]) -> None:
     policies = route(route=[one()], **rule).route.request_mirror_policies
     assert {one.cluster: one.runtime_fraction.default_value.numerator for one in policies} == expected
     # As Istio has it: the copy has the host of the original, and is no part of its trace.

@@ -42,6 +42,7 @@ def test_a_route_without_either_has_nothing_to_say_to_filters() -> None:
 # --- faults
 
 
+@pytest.mark.trap(19)
 @pytest.mark.parametrize(
     ("delay", "millionths"),
     [
@@ -52,7 +53,7 @@ def test_a_route_without_either_has_nothing_to_say_to_filters() -> None:
         ({"fixedDelay": "7s"}, 0),
     ],
 )
-def test_trap_19_an_absent_percentage_delays_nothing(delay: dict[str, Any], millionths: int) -> None:
+def test_an_absent_percentage_delays_nothing(delay: dict[str, Any], millionths: int) -> None:
     made = fault(delay=delay)
     assert made is not None
     assert made.delay.fixed_delay.ToSeconds() == 7
@@ -65,6 +66,13 @@ def test_an_abort_with_a_status_of_http() -> None:
     assert made is not None
     assert (made.abort.http_status, made.abort.percentage.numerator) == (418, 500_000)
     assert not made.HasField("delay")
+
+
+@pytest.mark.trap(19)
+def test_an_abort_without_a_percentage_hits_nothing() -> None:
+    made = fault(abort={"httpStatus": 503})
+    assert made is not None
+    assert (made.abort.http_status, made.abort.percentage.numerator) == (503, 0)
 
 
 def test_an_abort_with_a_status_of_grpc() -> None:

@@ -38,7 +38,8 @@ def test_without_a_virtual_service_a_service_has_one_route() -> None:
     assert route.decorator.operation == f"{REVIEWS}:9080/*"
 
 
-def test_trap_6_generation_stops_at_the_first_catch_all() -> None:
+@pytest.mark.trap(6)
+def test_generation_stops_at_the_first_catch_all() -> None:
     assert clusters(V1, V2) == SUBSETS[:1]
     assert clusters({**V1, "match": [{"uri": {"prefix": "/"}}, {"uri": {"prefix": "/b"}}]}, V2) == SUBSETS[:1]
     assert clusters({**V1, "match": [{"uri": {"prefix": "/a"}}]}, V2) == SUBSETS
@@ -65,7 +66,8 @@ def test_conditions_on_the_source_are_decided_here(match: dict[str, Any], applie
     assert clusters({**V1, "match": [match]}, V2) == (SUBSETS[:1] if applies else SUBSETS[1:])
 
 
-def test_trap_7_gateways_in_a_match_switch_conditions_on_the_source_off() -> None:
+@pytest.mark.trap(7)
+def test_gateways_in_a_match_switch_conditions_on_the_source_off() -> None:
     match = {"gateways": ["mesh"], "sourceLabels": {"app": "nobody"}, "sourceNamespace": "nowhere"}
     assert clusters({**V1, "match": [match]}, V2) == SUBSETS[:1]
 
@@ -85,7 +87,8 @@ def test_of_two_virtual_services_the_first_that_has_a_route_routes() -> None:
     assert routed(older, younger, stranger, proxy="stranger-0.default").cluster_of("9080", HOST) == SUBSETS[1:]
 
 
-def test_trap_1_destinations_are_named_from_the_rules_namespace() -> None:
+@pytest.mark.trap(1)
+def test_destinations_are_named_from_the_rules_namespace() -> None:
     far = virtual_service("a", to("ratings"), hosts=[REVIEWS], namespace="far")
     assert routed(far).cluster_of("9080", HOST) == [outbound("ratings.far.svc.cluster.local")]
     assert clusters(to("ratings.far")) == [outbound("ratings.far")]
@@ -131,7 +134,8 @@ def test_clusters_are_not_looked_up_and_large_direct_responses_are_allowed() -> 
 # --- virtual hosts
 
 
-def test_trap_34_names_of_a_service_carry_no_port_and_depend_on_the_caller() -> None:
+@pytest.mark.trap(34)
+def test_names_of_a_service_carry_no_port_and_depend_on_the_caller() -> None:
     near = routed()
     (host,) = [one for one in near.routes["9080"].virtual_hosts if one.name == HOST]
     assert near.routes["9080"].ignore_port_in_host_matching
@@ -149,7 +153,8 @@ def test_hosts_that_nobody_knows_go_on_to_where_they_were_going() -> None:
     assert last.routes[0].route.timeout.ToMilliseconds() == 0
 
 
-def test_trap_5_a_literal_host_is_served_on_port_80_alone() -> None:
+@pytest.mark.trap(5)
+def test_a_literal_host_is_served_on_port_80_alone() -> None:
     literal = virtual_service("a", to("reviews"), hosts=["api.example.com"])
     made = routed(literal, service("web", ("http", 80)))
     assert list(made.hosts("80")["api.example.com:80"].domains) == ["api.example.com"]

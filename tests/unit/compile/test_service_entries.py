@@ -161,11 +161,12 @@ def test_in_a_shared_proxy_names_are_read_only_on_ports_that_need_it() -> None:
     assert named["0.0.0.0_90"] == 90
 
 
+@pytest.mark.trap(21)
 @pytest.mark.parametrize(
     ("mode", "host", "cluster"),
     [("ALLOW_ANY", "allow_any", "PassthroughCluster"), ("REGISTRY_ONLY", "block_all", "BlackHoleCluster")],
 )
-def test_trap_21_what_is_no_service_goes_where_the_mesh_allows(mode: str, host: str, cluster: str) -> None:
+def test_what_is_no_service_goes_where_the_mesh_allows(mode: str, host: str, cluster: str) -> None:
     config = mesh_config(outboundTrafficPolicy={"mode": mode})
     made = world(config)
     (route,) = made.hosts("80")[host].routes

@@ -194,6 +194,7 @@ def test_one_that_has_run_gives_the_same_as_a_new_one(capture: str) -> None:
         assert all_proxies(compiler, snapshot) == all_proxies(Compiler(), snapshot)
 
 
+@pytest.mark.trap(12)
 @pytest.mark.parametrize(
     ("pools", "expected"),
     [
@@ -205,7 +206,7 @@ def test_one_that_has_run_gives_the_same_as_a_new_one(capture: str) -> None:
         ({"port": 4, "whole": 2}, 2),
     ],
 )
-def test_trap_12_whose_connection_pool_an_inbound_cluster_has(pools: dict[str, int], expected: int) -> None:
+def test_whose_connection_pool_an_inbound_cluster_has(pools: dict[str, int], expected: int) -> None:
     def pool(most: int) -> dict[str, Any]:
         return {"connectionPool": {"tcp": {"maxConnections": most}}}
 
@@ -301,7 +302,8 @@ def test_a_port_that_is_opened_takes_no_place_of_services_on_it(bind: dict[str, 
     assert not opened.HasField("bind_to_port")
 
 
-def test_trap_21_what_nobody_knows_goes_nowhere_or_to_the_egress_proxy() -> None:
+@pytest.mark.trap(21)
+def test_what_nobody_knows_goes_nowhere_or_to_the_egress_proxy() -> None:
     proxy = {"host": "far.far.svc.cluster.local", "port": {"number": 9081}}
     cases = {
         "PassthroughCluster": {"mode": "ALLOW_ANY"},

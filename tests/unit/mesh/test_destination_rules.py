@@ -28,7 +28,8 @@ def rule(name: str, *, host: str = REVIEWS, **spec: Any) -> str:
     return destination_rule(name, host=host, **spec)
 
 
-def test_trap_9_the_namespace_of_the_client_then_of_the_service_then_the_root() -> None:
+@pytest.mark.trap(9)
+def test_the_namespace_of_the_client_then_of_the_service_then_the_root() -> None:
     client = rule("client", namespace="near")
     service = rule("service", namespace="default")
     root = rule("root", namespace="istio-system")
@@ -38,7 +39,8 @@ def test_trap_9_the_namespace_of_the_client_then_of_the_service_then_the_root() 
     assert found(rule("elsewhere", namespace="elsewhere"), client="near") == []
 
 
-def test_trap_9_nothing_is_inherited_between_levels() -> None:
+@pytest.mark.trap(9)
+def test_nothing_is_inherited_between_levels() -> None:
     rules = DestinationRuleIndex(
         read(rule("client", namespace="near", subsets=[subset("v1")]), rule("service", **RANDOM)),
         "near",
@@ -47,7 +49,8 @@ def test_trap_9_nothing_is_inherited_between_levels() -> None:
     assert merged_policy(rules.lookup(REVIEWS, "default")) is None
 
 
-def test_trap_9_a_client_in_the_root_namespace_has_only_private_rules_of_its_own() -> None:
+@pytest.mark.trap(9)
+def test_a_client_in_the_root_namespace_has_only_private_rules_of_its_own() -> None:
     public = rule("public", namespace="istio-system")
     private = rule("private", namespace="istio-system", exportTo=["."])
     service = rule("service")
@@ -68,7 +71,8 @@ def test_the_most_specific_host_of_a_namespace_wins() -> None:
     assert found(wide, host="ratings.far.svc.cluster.local", namespace="far") == ["wide"]
 
 
-def test_trap_1_a_name_with_a_dot_is_not_short() -> None:
+@pytest.mark.trap(1)
+def test_a_name_with_a_dot_is_not_short() -> None:
     assert found(rule("a", host="reviews.default")) == []
     assert found(rule("a", host="reviews", namespace="near"), client="near") == []
 
@@ -113,7 +117,8 @@ def test_rules_for_one_host_are_merged_if_the_younger_is_exported_as_far(
     assert found(rule("a", exportTo=first), rule("b", exportTo=second), client=client) == merged
 
 
-def test_trap_3_merging_is_oldest_first() -> None:
+@pytest.mark.trap(3)
+def test_merging_is_oldest_first() -> None:
     older = rule("b", subsets=[subset("v1", loadBalancer={"simple": "RANDOM"}), subset("v2")])
     younger = rule("a", subsets=[subset("v1"), subset("v3")], **ROUND)
     youngest = rule("c", **RANDOM)
@@ -136,7 +141,8 @@ POOL = {"tcp": {"maxConnections": 1}}
 LB = {"simple": "RANDOM"}
 
 
-def test_trap_10_settings_of_a_port_stand_alone() -> None:
+@pytest.mark.trap(10)
+def test_settings_of_a_port_stand_alone() -> None:
     whole = policy(loadBalancer=LB, connectionPool=POOL, portLevelSettings=[{"port": {"number": 80}, "tls": None}])
     alone = policy_for_port(whole, 80)
     assert alone is not None
@@ -145,7 +151,8 @@ def test_trap_10_settings_of_a_port_stand_alone() -> None:
     assert policy_for_port(None, 80) is None
 
 
-def test_trap_10_a_subset_overrides_whole_blocks_and_keeps_the_others() -> None:
+@pytest.mark.trap(10)
+def test_a_subset_overrides_whole_blocks_and_keeps_the_others() -> None:
     base = policy(loadBalancer=LB, connectionPool={"tcp": {"maxConnections": 1}, "http": {"maxRetries": 3}})
     merged = effective_policy(base, policy(connectionPool={"tcp": {"maxConnections": 2}}), 80)
     assert merged is not None
@@ -156,7 +163,8 @@ def test_trap_10_a_subset_overrides_whole_blocks_and_keeps_the_others() -> None:
     assert merged.connection_pool.tcp.max_connections == 2
 
 
-def test_trap_10_settings_of_a_subsets_port_replace_all_four_blocks() -> None:
+@pytest.mark.trap(10)
+def test_settings_of_a_subsets_port_replace_all_four_blocks() -> None:
     base = policy(loadBalancer=LB, connectionPool=POOL)
     override = policy(portLevelSettings=[{"port": {"number": 80}, "connectionPool": {"tcp": {"maxConnections": 2}}}])
     on_port, on_other = effective_policy(base, override, 80), effective_policy(base, override, 81)
@@ -166,7 +174,8 @@ def test_trap_10_settings_of_a_subsets_port_replace_all_four_blocks() -> None:
     assert on_other.load_balancer == base.load_balancer
 
 
-def test_trap_10_a_subset_is_laid_over_the_rules_settings_of_the_port() -> None:
+@pytest.mark.trap(10)
+def test_a_subset_is_laid_over_the_rules_settings_of_the_port() -> None:
     base = policy(loadBalancer=LB, portLevelSettings=[{"port": {"number": 80}, "connectionPool": POOL}])
     merged = effective_policy(base, policy(loadBalancer={"simple": "ROUND_ROBIN"}), 80)
     assert merged is not None

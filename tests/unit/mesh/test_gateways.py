@@ -39,6 +39,7 @@ def test_common_hosts(served: str, wanted: list[str], common: list[str]) -> None
     assert common_hosts(rule, bound) == common
 
 
+@pytest.mark.trap(3)
 def test_a_host_is_bound_by_all_gateways_that_lead_to_it_and_rules_are_in_the_order_of_their_age() -> None:
     found = bindings(
         servers(gateway("one", server(80, "*.example.com")), gateway("two", server(80, "a.example.com"))),

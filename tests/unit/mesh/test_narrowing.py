@@ -147,6 +147,7 @@ def test_a_forward_proxy_takes_requests_for_ports_that_declare_no_protocol() -> 
     assert ports(found.ports[0].scope.services) == {"plain": [9000], "web": [80]}
 
 
+@pytest.mark.trap(20)
 @pytest.mark.parametrize(
     ("spec", "texts", "expected"),
     [
@@ -160,7 +161,7 @@ def test_a_forward_proxy_takes_requests_for_ports_that_declare_no_protocol() -> 
         ({"outboundTrafficPolicy": {}}, [], True),
     ],
 )
-def test_trap_20_an_empty_outbound_traffic_policy_is_registry_only(
+def test_an_empty_outbound_traffic_policy_is_registry_only(
     spec: dict[str, Any], texts: list[str], expected: bool
 ) -> None:
     assert scope(sidecar("./*", **spec), *texts).registry_only is expected

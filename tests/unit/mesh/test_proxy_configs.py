@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from tests.support.worlds import read
 from tests.support.written import proxy_config
 
@@ -26,6 +27,7 @@ def test_without_any_a_proxy_starts_as_ever() -> None:
     assert start() == ProxyStart(None, {}, {})
 
 
+@pytest.mark.trap(40)
 def test_a_proxy_config_for_a_workload_ranks_above_its_namespace_and_that_above_the_root() -> None:
     root = of("r", "istio-system", concurrency=1, **env(A="root", B="root", C="root"))
     own = of("own", concurrency=2, **env(B="namespace", C="namespace"))
@@ -34,6 +36,7 @@ def test_a_proxy_config_for_a_workload_ranks_above_its_namespace_and_that_above_
     assert start(root) == ProxyStart(1, {"A": "root", "B": "root", "C": "root"}, {})
 
 
+@pytest.mark.trap(3)
 def test_of_a_level_the_oldest_counts() -> None:
     assert start(of("z", concurrency=1), of("a", concurrency=2)).concurrency == 1
 

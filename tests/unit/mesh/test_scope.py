@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from tests.support.worlds import read, snapshot_of
 from tests.support.written import destination_rule, service, to, virtual_service, workload
 
@@ -22,7 +23,8 @@ def test_every_service_stands_with_its_policy() -> None:
     ] == [("ratings", [], ["ratings"]), ("reviews", ["reviews"], [])]
 
 
-def test_trap_5_hosts_that_no_service_has_are_served_on_port_80() -> None:
+@pytest.mark.trap(5)
+def test_hosts_that_no_service_has_are_served_on_port_80() -> None:
     assert literal(scope(virtual_service("a", to("b"), hosts=["api.example.com"]))) == [("api.example.com", 80, ["a"])]
 
 

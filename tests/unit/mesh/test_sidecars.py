@@ -23,6 +23,7 @@ WORLD = (
 )
 
 
+@pytest.mark.trap(3)
 @pytest.mark.parametrize(
     ("namespace", "labels", "chosen"),
     [
@@ -37,7 +38,7 @@ WORLD = (
         ("istio-system", {}, "root"),
     ],
 )
-def test_trap_3_which_sidecar_a_workload_obeys(namespace: str, labels: dict[str, str], chosen: str) -> None:
+def test_which_sidecar_a_workload_obeys(namespace: str, labels: dict[str, str], chosen: str) -> None:
     found = SidecarIndex(snapshot_of(read(*WORLD)).sidecars, "istio-system").of(namespace, labels_of(labels))
     assert found is not None
     assert found.name == chosen

@@ -26,6 +26,7 @@ def rule(name: str, *hosts: str, **spec: Any) -> str:
     return virtual_service(name, to("reviews"), hosts=list(hosts), **spec)
 
 
+@pytest.mark.trap(1, 2)
 @pytest.mark.parametrize(
     ("host", "namespace", "found"),
     [
@@ -40,11 +41,12 @@ def rule(name: str, *hosts: str, **spec: Any) -> str:
         ("*.other.svc.cluster.local", "other", False),
     ],
 )
-def test_trap_1_and_2_which_hosts_are_meant(host: str, namespace: str, found: bool) -> None:
+def test_which_hosts_are_meant(host: str, namespace: str, found: bool) -> None:
     assert owners(index(rule("a", host, namespace=namespace))) == (["a"] if found else [])
 
 
-def test_trap_2_a_suffix_needs_no_label_boundary_but_something_before_it() -> None:
+@pytest.mark.trap(2)
+def test_a_suffix_needs_no_label_boundary_but_something_before_it() -> None:
     rules = index(rule("a", "*.example.com"))
     assert owners(rules, "x.y.example.com") == ["a"]
     assert owners(rules, "example.com") == []
@@ -59,7 +61,8 @@ def test_the_most_specific_host_wins_over_age() -> None:
     assert owners(rules, "ratings.far.svc.cluster.local") == ["wide"]
 
 
-def test_trap_3_and_4_the_oldest_comes_first_and_nothing_is_merged() -> None:
+@pytest.mark.trap(3, 4)
+def test_the_oldest_comes_first_and_nothing_is_merged() -> None:
     assert owners(index(rule("b", "reviews"), rule("a", "reviews"))) == ["b", "a"]
 
 
@@ -68,6 +71,7 @@ def test_of_wildcards_only_the_oldest_of_the_most_specific_counts() -> None:
     assert owners(rules) == ["b"]
 
 
+@pytest.mark.trap(3)
 def test_of_one_age_the_name_decides() -> None:
     younger, older = read(rule("b", "reviews"), rule("a", "reviews"))
     rules = VirtualServiceIndex([younger.stamped(1), older.stamped(1)], "default")

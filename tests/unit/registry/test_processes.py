@@ -62,6 +62,7 @@ def test_a_service_without_workloads_or_without_a_selector_has_no_endpoints() ->
     assert endpoints(service("a", selector={}), workload("a")) == {(HOST, 9080): ()}
 
 
+@pytest.mark.trap(35)
 @pytest.mark.parametrize(
     ("port", "servers", "found"),
     [

@@ -66,6 +66,7 @@ def test_where_no_gateway_runs_nothing_is_missed(authority: Authority) -> None:
     assert problems(secure()) == []
 
 
+@pytest.mark.trap(13)
 def test_sidecars_have_no_secrets(authority: Authority) -> None:
     (problem,) = problems(rule(mode="SIMPLE"), secret(authority, holds="ca.crt"))
     assert (problem.code, problem.level) == ("NoCredentialAtSidecars", "warning")

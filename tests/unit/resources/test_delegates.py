@@ -26,6 +26,7 @@ def matches(root: list[dict[str, Any]], delegate: list[dict[str, Any]]) -> list[
 A, B, AB = {"uri": {"prefix": "/a"}}, {"uri": {"prefix": "/b"}}, {"uri": {"prefix": "/a/b"}}
 
 
+@pytest.mark.trap(8)
 @pytest.mark.parametrize(
     ("root", "delegate", "expected"),
     [
@@ -63,6 +64,7 @@ def test_matches_are_joined(
     assert matches(root, delegate) == expected
 
 
+@pytest.mark.trap(8)
 @pytest.mark.parametrize(
     ("root", "delegate"),
     [
@@ -82,13 +84,15 @@ def test_matches_are_joined(
         ({"withoutHeaders": {"x": {"exact": "1"}}}, {"withoutHeaders": {"x": {"exact": "2"}}}),
         ({"queryParams": {"x": {"exact": "1"}}}, {"queryParams": {"x": {"exact": "2"}}}),
         ({"method": {"exact": "GET"}}, {"method": {"exact": "PUT"}}),
+        ({"gateways": ["a"]}, {"gateways": ["b"]}),
     ],
 )
 def test_matches_that_do_not_fit(root: dict[str, Any], delegate: dict[str, Any]) -> None:
     assert matches([root], [delegate]) is None
 
 
-def test_trap_8_one_match_that_fits_none_takes_the_whole_route_away() -> None:
+@pytest.mark.trap(8)
+def test_one_match_that_fits_none_takes_the_whole_route_away() -> None:
     assert matches([A], [AB, B]) is None
 
 
@@ -107,8 +111,9 @@ ACTIONS: dict[str, tuple[Any, Any]] = {
 }
 
 
+@pytest.mark.trap(8)
 @pytest.mark.parametrize("name", ACTIONS)
-def test_trap_8_what_a_route_does_is_the_delegates_word_as_a_whole_or_the_roots(name: str) -> None:
+def test_what_a_route_does_is_the_delegates_word_as_a_whole_or_the_roots(name: str) -> None:
     root, own = (route(**{name: value}) for value in ACTIONS[name])
     assert merged(root, own) == own
     assert merged(root, route()) == root

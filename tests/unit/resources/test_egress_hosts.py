@@ -36,6 +36,7 @@ def test_services(hosts: list[str], host: str, namespace: str, selected: bool) -
     assert egress_hosts(tuple(hosts), "shop").service(host, namespace) is selected
 
 
+@pytest.mark.trap(2)
 @pytest.mark.parametrize(
     ("hosts", "routed", "selected"),
     [
@@ -51,5 +52,5 @@ def test_services(hosts: list[str], host: str, namespace: str, selected: bool) -
         (["~/*"], ["a.com"], False),
     ],
 )
-def test_trap_2_virtual_services_are_selected_both_ways(hosts: list[str], routed: list[str], selected: bool) -> None:
+def test_virtual_services_are_selected_both_ways(hosts: list[str], routed: list[str], selected: bool) -> None:
     assert egress_hosts(tuple(hosts), "shop").virtual_service(routed, "shop") is selected

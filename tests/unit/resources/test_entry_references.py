@@ -75,7 +75,8 @@ def test_one_takes_all_connections_to_a_port() -> None:
     ]
 
 
-def test_trap_33_requests_and_bytes_on_one_port_are_told_apart_and_that_is_said() -> None:
+@pytest.mark.trap(33)
+def test_requests_and_bytes_on_one_port_are_told_apart_and_that_is_said() -> None:
     (warned, *_) = check_references(read(service_entry("all", ("TCP", 90)), service("web", ("http", 90))))
     assert (warned.level, warned.code) == (Level.WARNING, "IST0134")
     assert (

@@ -72,6 +72,7 @@ def conflicts(*servers: dict[str, Any]) -> list[str]:
     return [problem.message for problem in check_references(read(*SHOP, *gateways)) if problem.level == "error"]
 
 
+@pytest.mark.trap(35)
 def test_servers_that_cannot_share_a_port_are_an_error_of_the_later_one() -> None:
     passing = server(80, "a.example.com", protocol="TLS", tls={"mode": "PASSTHROUGH"})
     assert conflicts(server(80), server(80)) == []

@@ -13,6 +13,7 @@ EXACT = st.lists(LABELS, min_size=1, max_size=4).map(".".join)
 HOSTS = st.one_of(EXACT, EXACT.map("*.".__add__), EXACT.map("*".__add__), st.just("*"))
 
 
+@pytest.mark.trap(1)
 @pytest.mark.parametrize(
     ("host", "expected"),
     [
@@ -32,6 +33,7 @@ def test_only_names_without_a_dot_are_short(host: str, expected: Any) -> None:
     assert hosts.resolve(host, "bookinfo") == expected
 
 
+@pytest.mark.trap(2)
 @pytest.mark.parametrize(
     ("one", "other", "expected"),
     [

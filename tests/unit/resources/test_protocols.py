@@ -5,6 +5,7 @@ import pytest
 from mizzen.resources.protocols import Protocol, declared_protocol, protocol_of
 
 
+@pytest.mark.trap(31)
 @pytest.mark.parametrize(
     ("name", "app_protocol", "protocol"),
     [
@@ -34,18 +35,20 @@ from mizzen.resources.protocols import Protocol, declared_protocol, protocol_of
         ("http", "", Protocol.HTTP),
     ],
 )
-def test_trap_31_app_protocol_beats_the_name(name: str, app_protocol: str | None, protocol: Protocol | None) -> None:
+def test_app_protocol_beats_the_name(name: str, app_protocol: str | None, protocol: Protocol | None) -> None:
     assert declared_protocol(name, app_protocol) == protocol
 
 
+@pytest.mark.trap(31)
 @pytest.mark.parametrize("number", [25, 53, 3306, 27017, 22, 4222])
-def test_trap_31_where_servers_are_known_to_speak_first_a_port_is_tcp(number: int) -> None:
+def test_where_servers_are_known_to_speak_first_a_port_is_tcp(number: int) -> None:
     assert protocol_of(number, "db") is Protocol.TCP
     assert protocol_of(number, "") is Protocol.TCP
     assert protocol_of(number, "http") is Protocol.HTTP
 
 
-def test_trap_31_any_other_port_without_a_protocol_is_found_out() -> None:
+@pytest.mark.trap(31)
+def test_any_other_port_without_a_protocol_is_found_out() -> None:
     assert protocol_of(9080, "web") is Protocol.UNDECLARED
     assert protocol_of(9080, "http", "example.com/own") is Protocol.UNDECLARED
 

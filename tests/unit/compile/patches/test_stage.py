@@ -371,6 +371,7 @@ LISTENER_VALUE = {
 }
 
 
+@pytest.mark.trap(42)
 @pytest.mark.parametrize(("context", "added"), [("ANY", True), (OUTBOUND, True), (INBOUND, True), ("GATEWAY", False)])
 def test_envoyfilter_listener_add_any_context_is_for_outbound(context: str, added: bool) -> None:
     given = world(patch("LISTENER", "ADD", LISTENER_VALUE, context=context))
@@ -563,6 +564,7 @@ def adding(name: str, namespace: str = "default", **spec: Any) -> str:
     return envoy_filter(name, patch("HTTP_FILTER", "ADD", named(name), context=INBOUND), namespace=namespace, **spec)
 
 
+@pytest.mark.trap(42)
 def test_envoyfilter_ordering_is_priority_before_namespace() -> None:
     assert order(adding("own"), adding("root", "istio-system")) == ["root", "own"]
     assert order(adding("own", priority=-1), adding("root", "istio-system")) == ["own", "root"]

@@ -12,6 +12,7 @@ from mizzen.resources.mesh_config_references import mesh_configs
 from mizzen.resources.references import check_references
 
 
+@pytest.mark.trap(20)
 @pytest.mark.parametrize(
     ("spec", "registry_only", "problems"),
     [
@@ -21,7 +22,7 @@ from mizzen.resources.references import check_references
         ({"outboundTrafficPolicy": {}}, True, ["warning spec.outboundTrafficPolicy"]),
     ],
 )
-def test_trap_20_a_policy_without_a_mode_is_the_strict_one(
+def test_a_policy_without_a_mode_is_the_strict_one(
     spec: dict[str, Any], registry_only: bool, problems: list[str]
 ) -> None:
     loaded = load(mesh_config(**spec), "f")
@@ -101,3 +102,25 @@ def test_a_mesh_has_one() -> None:
     (problem,) = check_references(resources)
     assert (problem.code, str(problem.resource)) == ("SeveralMeshConfigs", "MeshConfig default/a")
     assert mesh_configs(resources)[0].name == "b"
+
+
+@pytest.mark.trap(41)
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("defaultConfig", {"proxyMetadata": {"A": "b"}}),
+        ("extensionProviders", [{"name": "a"}]),
+        ("trustDomainAliases", ["old.example"]),
+    ],
+)
+def test_fields_that_istio_merges_instead_of_replacing_are_refused(field: str, value: Any) -> None:
+    (problem,) = load(mesh_config(**{field: value}), "f").problems
+    assert (problem.level, problem.code, problem.path) == ("error", "NotImplemented", f"spec.{field}")
+
+
+@pytest.mark.trap(41)
+def test_a_mesh_config_is_written_anew_as_a_whole() -> None:
+    """What the one before it said holds no longer, and of two none is laid over the other."""
+    resources = read(mesh_config("older", connectTimeout="1s"), mesh_config("younger", outboundTrafficPolicy={}))
+    counting = mesh_configs(resources)[0].spec
+    assert (counting.connect_timeout, counting.registry_only) == (1.0, False)

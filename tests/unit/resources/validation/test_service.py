@@ -86,3 +86,10 @@ def test_what_is_not_implemented_is_an_error(field: str, path: str) -> None:
 def test_udp_is_not_implemented() -> None:
     loaded = service("ports: [{port: 53, protocol: UDP}]")
     assert [problem.path for problem in loaded.problems] == ["spec.ports[0].protocol"]
+
+
+@pytest.mark.trap(16)
+def test_what_would_make_places_count_without_outlier_detection_is_refused() -> None:
+    """In Istio a Service's ``trafficDistribution`` does."""
+    (one,) = service("ports: [{port: 80, name: http}]\nselector: {app: a}\ntrafficDistribution: PreferClose").problems
+    assert (one.code, one.level, one.path) == ("NotImplemented", "error", "spec.trafficDistribution")

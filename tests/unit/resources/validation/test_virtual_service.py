@@ -533,3 +533,12 @@ def test_a_full_virtual_service_has_no_problem() -> None:
         """)
     assert said(loaded) == []
     assert len(loaded.resources) == 1
+
+
+@pytest.mark.trap(14)
+@pytest.mark.parametrize(
+    ("retries", "valid"), [("perTryTimeout: 2s", False), ("attempts: 0", True), ("attempts: 2", True)]
+)
+def test_retries_need_attempts_and_none_switch_them_off(retries: str, valid: bool) -> None:
+    found = said(http(ROUTE + f"retries: {{{retries}}}"))
+    assert (not any("attempts are set to 0" in one for one in found)) == valid
