@@ -104,15 +104,12 @@ def _excludes(root: HTTPMatchRequest, delegate: HTTPMatchRequest) -> bool:
         any(_differ(getattr(root, name), getattr(delegate, name)) for name in _STRINGS)
         or any(_differ_in_some(getattr(root, name), getattr(delegate, name)) for name in _MAPPINGS)
         or root.ignore_uri_case != delegate.ignore_uri_case
-        or _contradicts(root.port, delegate.port)
-        or _contradicts(root.source_namespace, delegate.source_namespace)
+        or bool(root.port and delegate.port and root.port != delegate.port)
+        # As in Istio the delegate has to say it too: to say nothing is to ask for callers of all namespaces.
+        or bool(root.source_namespace and root.source_namespace != delegate.source_namespace)
         or any(root.source_labels.get(name, value) != value for name, value in delegate.source_labels.items())
         or bool(root.gateways and not set(delegate.gateways) <= set(root.gateways))
     )
-
-
-def _contradicts(root: object, delegate: object) -> bool:
-    return bool(root and delegate and root != delegate)
 
 
 def _differ_in_some(root: Mapping[str, StringMatch], delegate: Mapping[str, StringMatch]) -> bool:

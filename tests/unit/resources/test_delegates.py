@@ -51,7 +51,7 @@ A, B, AB = {"uri": {"prefix": "/a"}}, {"uri": {"prefix": "/b"}}, {"uri": {"prefi
         ),
         (
             [{"sourceLabels": {"a": "1"}, "sourceNamespace": "n"}],
-            [{"sourceLabels": {"b": "2"}}],
+            [{"sourceLabels": {"b": "2"}, "sourceNamespace": "n"}],
             [{"sourceLabels": {"a": "1", "b": "2"}, "sourceNamespace": "n"}],
         ),
         ([{"name": "root", **A}], [{"name": "own", **AB}], [{"name": "root-own", **AB}]),
@@ -78,6 +78,7 @@ def test_matches_are_joined(
         (A, {**AB, "ignoreUriCase": True}),
         ({"port": 80}, {"port": 81}),
         ({"sourceNamespace": "a"}, {"sourceNamespace": "b"}),
+        ({"sourceNamespace": "a"}, A),
         ({"sourceLabels": {"a": "1"}}, {"sourceLabels": {"a": "2"}}),
         ({"headers": {"x": {"exact": "1"}}}, {"headers": {"x": {"exact": "2"}}}),
         ({"headers": {"x": {}}}, {"headers": {"x": {"exact": "2"}}}),
