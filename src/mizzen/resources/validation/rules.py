@@ -36,6 +36,8 @@ from mizzen.resources.virtual_service import VirtualServiceSpec
 from mizzen.resources.workload import WorkloadSpec
 from mizzen.resources.workload_entry import WorkloadEntrySpec
 
+_PROXY_CONFIG = "proxy.istio.io/config"
+
 
 def validate(spec: Model, namespace: str) -> Iterator[Finding]:
     """Yields what the rules of its kind have to say about the specification of a resource in ``namespace``."""
@@ -86,3 +88,7 @@ def validate_metadata(metadata: ObjectMeta, spec: Model) -> Iterator[Finding]:
     yield from names.labels("metadata.labels", metadata.labels)
     for key in metadata.annotations:
         yield from names.label_key(join("metadata.annotations", key), key)
+    if isinstance(spec, WorkloadSpec) and _PROXY_CONFIG in metadata.annotations:
+        message = f"the annotation {_PROXY_CONFIG} is part of Istio's API but not implemented"
+        hint = "write a ProxyConfig whose `selector` picks this workload; in Istio it ranks above the annotation"
+        yield Finding(join("metadata.annotations", _PROXY_CONFIG), message, hint=hint, code="NotImplemented")

@@ -148,3 +148,14 @@ def test_a_full_workload_is_read_with_kubernetes_defaults() -> None:
         1,
         3,
     )
+
+
+@pytest.mark.trap(40)
+def test_the_annotation_that_ranks_between_proxy_configs_is_refused_with_what_to_write_instead() -> None:
+    text = (
+        "apiVersion: mizzen.dev/v1alpha1\nkind: Workload\n"
+        "metadata: {name: a, annotations: {proxy.istio.io/config: 'concurrency: 4'}}\nspec: {command: [a]}\n"
+    )
+    (one,) = load(text, "f").problems
+    assert (one.level, one.path) == ("error", "metadata.annotations[proxy.istio.io/config]")
+    assert "ProxyConfig" in one.hint
