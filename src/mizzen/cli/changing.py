@@ -23,19 +23,29 @@ if TYPE_CHECKING:
 @files.recursive_option
 @unnamed_option
 @click.option("--dry-run", is_flag=True, help="Check the files against the running mesh, and change nothing.")
+@click.option(
+    "--force", is_flag=True, help="Apply also what conflicts with other resources, leads nowhere or has no effect."
+)
 @wait_options
 @mesh_options
 def apply(
-    choice: Choice, filenames: tuple[str, ...], recursive: bool, namespace: str, dry_run: bool, wait: Wait
+    choice: Choice,
+    filenames: tuple[str, ...],
+    recursive: bool,
+    namespace: str,
+    dry_run: bool,
+    force: bool,
+    wait: Wait,
 ) -> None:
     """Create or change the resources in files.
 
-    All of them are taken, or none. A change is live when every proxy concerned has acknowledged it; --wait returns
+    All of them are taken, or none. Two owners of a host, a route to a host or subset that there is not and a rule that no
+    request reaches are refused, unless with --force. A change is live when every proxy concerned has acknowledged it; --wait returns
     then, and fails with Envoy's words where a proxy refuses it.
     """
     texts = files.read(filenames, recursive=recursive)
     with connect(choice) as client:
-        changed = client.apply(texts, namespace=namespace, dry_run=dry_run)
+        changed = client.apply(texts, namespace=namespace, dry_run=dry_run, force=force)
         _finish(client, changed, wait, dry_run=dry_run)
 
 

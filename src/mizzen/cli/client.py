@@ -52,10 +52,12 @@ class Client:
         query = {"kind": kind, "namespace": namespace, "name": name}
         return self._ask(answers.Listing, "/v1/resources", {key: value for key, value in query.items() if value})
 
-    def apply(self, files: Mapping[str, str], *, namespace: str = "default", dry_run: bool = False) -> answers.Changed:
+    def apply(
+        self, files: Mapping[str, str], *, namespace: str = "default", dry_run: bool = False, force: bool = False
+    ) -> answers.Changed:
         """Applies the texts of files; ``namespace`` is for resources that name none."""
         sent = [{"name": name, "text": text} for name, text in files.items()]
-        body = {"files": sent, "namespace": namespace, "dryRun": dry_run}
+        body = {"files": sent, "namespace": namespace, "dryRun": dry_run, "force": force}
         return self._tell(answers.Changed, "/v1/resources/apply", body)
 
     def delete(self, keys: list[answers.Key], *, force: bool = False) -> answers.Changed:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mizzen.control.world import World
 from mizzen.resources.envoy_filter import EnvoyFilterSpec
 from mizzen.resources.key import Key
 from mizzen.resources.loading import load_texts
-from mizzen.resources.problems import Problem, errors
+from mizzen.resources.problems import Level, Problem, errors
 from mizzen.resources.proxy_config import ProxyConfigSpec
 from mizzen.resources.references import check_references
 from mizzen.resources.resource import Resource
@@ -49,6 +49,25 @@ def _still_needed() -> Problem:
     )
 
 
+def _may_be_forced() -> Problem:
+    return Problem(
+        code="Refused",
+        message="nothing was applied: it does not go with what is there, or has no effect",
+        hint="correct it, apply what it needs in the same command or before, or repeat it with --force",
+    )
+
+
+def judged(problems: Iterable[Problem], unchanged: Collection[Key], *, force: bool) -> list[Problem]:
+    """Returns what is wrong of a change as it counts: with what is in vain as an error, or with ``force`` all as warnings.
+
+    What was in vain in a resource that stays as it was is not held against the change.
+    """
+    given = list(problems)
+    if force:
+        return [replace(one, level=Level.WARNING) if one.level is Level.ERROR else one for one in given]
+    return [replace(one, level=Level.ERROR) if one.in_vain and one.resource not in unchanged else one for one in given]
+
+
 def _offered_again(key: Key) -> Problem:
     return Problem(code="ReadOnly", message="it is still there: a run has begun that offers it again", resource=key)
 
@@ -57,6 +76,15 @@ def new_problems(before: Mapping[Key, Resource[Any]], after: Mapping[Key, Resour
     """Returns what is wrong among the resources after a change and was not before."""
     known = set(check_references(before.values()))
     return [problem for problem in check_references(after.values()) if problem not in known]
+
+
+def _aged(resources: Sequence[Resource[Any]], before: Mapping[Key, Resource[Any]]) -> dict[Key, Resource[Any]]:
+    """Returns resources by key, as old as a store is going to have them: it is the younger of two that does not go with the other."""
+    youngest = max((one.created for one in before.values()), default=0)
+    return {
+        one.key: one.stamped(before[one.key].created if one.key in before else youngest + number)
+        for number, one in enumerate(resources, start=1)
+    }
 
 
 class Changes:
@@ -69,22 +97,31 @@ class Changes:
         self._idle = idle
 
     async def apply(
-        self, files: Sequence[tuple[str, str]], *, namespace: str = "default", dry_run: bool = False
+        self,
+        files: Sequence[tuple[str, str]],
+        *,
+        namespace: str = "default",
+        dry_run: bool = False,
+        force: bool = False,
     ) -> Changed:
         """Applies all resources in the texts, or none. Raises :class:`RefusedError` and StoreError.
 
-        ``namespace`` is for resources that name none.
+        ``namespace`` is for resources that name none. With ``force`` what is right by itself is applied although it does not
+        go with other resources, or has no effect; what is wrong then is in the warnings.
         """
         loaded = load_texts(files, default_namespace=namespace)
         resources, problems = loaded.resources, list(loaded.problems)
         if not resources and not errors(problems):
             problems.append(Problem(code="NothingToApply", message="there are no resources in what was given"))
         before = self._known()
-        after = {**before, **{resource.key: resource for resource in resources}}
-        # Among problems of the whole, mistakes in what was read come first: they may be the cause of the others.
-        problems += [] if errors(problems) else new_problems(before, after)
+        after = {**before, **_aged(resources, before)}
+        # Mistakes in what was read come first: they may be the cause of those among resources.
         if errors(problems):
             raise RefusedError(problems)
+        unchanged = {one.key for one in resources if one.key in before and before[one.key].digest == one.digest}
+        problems = judged([*problems, *new_problems(before, after)], unchanged, force=force)
+        if errors(problems):
+            raise RefusedError([*problems, _may_be_forced()])
         outcome = await self._stores.change(apply=resources, dry_run=dry_run)
         version = await self._in_effect(outcome.version)
         if not dry_run and any(isinstance(one.spec, _MAY_BE_IDLE) for one in resources):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from mizzen.resources.delegates import delegations, merged
 from mizzen.resources.paths import join
@@ -60,4 +61,5 @@ def _routes_that_do_not_fit(rule: _Rule, path: str, route: HTTPRoute, found: _Ru
                 f"this route is never used: its match does not fit that of {rule.key} at {rule.source.position(path)}"
             )
             hint = "each match of a delegate must be within one of those that lead to it"
-            yield found.problem(USELESS, join("spec.http", index), message, hint, Level.WARNING)
+            problem = found.problem(USELESS, join("spec.http", index), message, hint, Level.WARNING)
+            yield replace(problem, in_vain=True)

@@ -160,13 +160,20 @@ def _check(
 def _problem(finding: Finding, kind: Kind | None, key: Key | None, places: dict[str, Place]) -> Problem:
     return Problem(
         code=finding.code or _usual_code(kind, finding.level),
-        message=finding.message,
+        message=_with_other(finding, places),
         level=finding.level,
         position=_position(finding, places),
         resource=key,
         path=finding.path.removeprefix("spec.") if kind and kind.flat else finding.path,
         hint=finding.hint,
+        in_vain=finding.in_vain,
     )
+
+
+def _with_other(finding: Finding, places: Mapping[str, Place]) -> str:
+    """Returns the message, with the place of the other field that it is about."""
+    place = places.get(finding.other) if finding.other else None
+    return f"{finding.message}; see {place.key}" if place else finding.message
 
 
 def _usual_code(kind: Kind | None, level: Level) -> str:

@@ -38,7 +38,9 @@ class Problem:
     """One thing that is wrong, where, and what to do about it.
 
     ``code`` is stable and searchable (``UnknownField``, or an Istio message code such as ``IST0101``); ``path`` is the
-    field (``spec.http[0].route[1].weight``); ``hint`` says what to do.
+    field (``spec.http[0].route[1].weight``); ``hint`` says what to do. ``in_vain`` marks a warning of what nobody can have
+    meant, a route to a host that is not there or a rule that no request reaches: a file may hold it, for what it needs may come
+    with another one, but a change of the mesh that would make it so is refused.
     """
 
     code: str
@@ -48,6 +50,7 @@ class Problem:
     resource: Key | None = None
     path: str = ""
     hint: str = ""
+    in_vain: bool = False
 
     def __str__(self) -> str:
         where = f"{self.position}: " if self.position else ""

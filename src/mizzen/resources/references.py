@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mizzen.resources import hosts
@@ -191,7 +191,8 @@ def _unknown_host(resource: Resource[Any], path: str, host: str, world: _World, 
         shown = near.name if same else hosts.resolve(near.name, near.namespace)
         elsewhere = f"`{name}` is in namespace {near.namespace}: write `{shown}`"
         hint = elsewhere if near.name == name and not same else f"did you mean `{shown}`?"
-    return resource.problem(code, path, f"host not found: no Service is {host}", hint, Level.WARNING)
+    problem = resource.problem(code, path, f"host not found: no Service is {host}", hint, Level.WARNING)
+    return replace(problem, in_vain=True)
 
 
 def _destination_port(

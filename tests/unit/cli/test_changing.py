@@ -23,8 +23,19 @@ def test_apply_prints_what_kubectl_prints_and_sends_absolute_names(api: FakeApi,
     api.on("POST /v1/resources/apply", CHANGED)
     assert out("apply", "-f", "reviews.yaml") == "virtualservice.networking.istio.io/reviews configured\n"
     assert api.bodies("POST /v1/resources/apply") == [
-        {"files": [{"name": str(file), "text": file.read_text()}], "namespace": "default", "dryRun": False}
+        {
+            "files": [{"name": str(file), "text": file.read_text()}],
+            "namespace": "default",
+            "dryRun": False,
+            "force": False,
+        }
     ]
+
+
+def test_apply_may_be_forced(api: FakeApi, file: Path) -> None:
+    api.on("POST /v1/resources/apply", CHANGED)
+    out("apply", "-f", "reviews.yaml", "--force")
+    assert api.bodies("POST /v1/resources/apply")[0]["force"] is True
 
 
 def test_what_names_no_namespace_may_be_given_one(api: FakeApi, file: Path) -> None:

@@ -57,11 +57,13 @@ async def test_a_service_entry_says_which_addresses_its_hosts_have(api: Api) -> 
 async def test_a_change_that_is_refused_says_where(api: Api) -> None:
     bad = virtual_service("a", to("a", "v9"))
     refused = await api.post("/v1/resources/apply", {"files": [*FILES["files"], {"name": "b.yaml", "text": bad}]}, 422)
-    (problem,) = refused["problems"]
-    assert problem["code"] == "IST0101"
+    problem, last = refused["problems"]
+    assert (problem["code"], last["code"]) == ("IST0101", "Refused")
     assert problem["position"]["file"] == "b.yaml"
     assert problem["resource"] == {"kind": "VirtualService", "namespace": "default", "name": "a"}
     assert (await api.get("/v1/resources"))["items"] == []
+    forced = {"files": [*FILES["files"], {"name": "b.yaml", "text": bad}], "force": True}
+    assert [one["code"] for one in (await api.post("/v1/resources/apply", forced))["warnings"]] == ["IST0101"]
 
 
 async def test_a_dry_run_changes_nothing(api: Api) -> None:

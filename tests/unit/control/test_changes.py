@@ -68,10 +68,49 @@ async def test_nothing_to_apply_is_refused(open_world: OpenWorld) -> None:
         assert await refused(world, ("empty.yaml", "")) == ["NothingToApply"]
 
 
-async def test_a_route_to_an_unknown_subset_is_refused(open_world: OpenWorld) -> None:
+SUBSETS = ("rule.yaml", destination_rule("a", subsets=[subset("v1")]))
+AGAIN = ("c.yaml", virtual_service("again", to("a"), hosts=["a"]))
+DANGLING = ("c.yaml", virtual_service("a", to("a", "v2")))
+LOST = ("c.yaml", virtual_service("a", to("gone")))
+LOST_RULE = ("c.yaml", destination_rule("gone"))
+UNREACHED = ("c.yaml", virtual_service("a", to("a"), to("a")))
+
+
+@pytest.mark.parametrize(
+    ("there", "applied", "code", "where", "other"),
+    [
+        pytest.param([A, B], AGAIN, "IST0109", "c.yaml:9:5", "b.yaml:9:5", id="two owners of a host"),
+        pytest.param([A, SUBSETS], DANGLING, "IST0101", "c.yaml:14:17", "rule.yaml:9:3", id="a dangling subset"),
+        pytest.param([A], LOST, "IST0101", "c.yaml:13:15", "", id="a route to a host that is not there"),
+        pytest.param([A], LOST_RULE, "IST0174", "c.yaml:8:9", "", id="a rule for a host that is not there"),
+        pytest.param([A], UNREACHED, "IST0130", "c.yaml:14:5", "c.yaml:11:5", id="a rule that no request reaches"),
+    ],
+)
+async def test_what_cannot_be_meant_is_refused_with_both_lines_unless_it_is_forced(
+    open_world: OpenWorld, there: list[tuple[str, str]], applied: tuple[str, str], code: str, where: str, other: str
+) -> None:
     async with open_world(report=NOBODY) as world:
-        await changes(world).apply([A])
-        assert await refused(world, ("b.yaml", virtual_service("a", to("a", "v1")))) == ["IST0101"]
+        await changes(world).apply(there)
+        before = world._stores.contents
+        with pytest.raises(RefusedError) as caught:
+            await changes(world).apply([applied])
+        assert world._stores.contents == before
+        problem, last = caught.value.problems
+        assert (problem.code, problem.level, str(problem.position)) == (code, "error", where)
+        assert other in problem.message
+        assert "--force" in last.hint
+        done = await changes(world).apply([applied], force=True)
+        assert [(one.code, one.level) for one in done.warnings] == [(code, "warning")]
+        assert set(done.actions.values()) <= {"created", "configured"}
+        again = await changes(world).apply([applied])
+        assert list(again.actions.values()) == ["unchanged"]
+
+
+async def test_what_is_wrong_by_itself_cannot_be_forced(open_world: OpenWorld) -> None:
+    async with open_world(report=NOBODY) as world:
+        with pytest.raises(RefusedError) as caught:
+            await changes(world).apply([("a.yaml", virtual_service("a", {"rout": []}))], force=True)
+        assert "Refused" not in [problem.code for problem in caught.value.problems]
 
 
 async def test_what_was_wrong_before_is_not_held_against_a_change(open_world: OpenWorld) -> None:

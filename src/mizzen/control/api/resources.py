@@ -37,6 +37,7 @@ class _Apply(msgspec.Struct, rename="camel"):
     files: list[_File]
     namespace: str = "default"
     dry_run: bool = False
+    force: bool = False
 
 
 class _Key(msgspec.Struct):
@@ -69,7 +70,7 @@ def routes(
     async def apply(request: Request) -> Response:
         wish = _convert(await body(request), _Apply)
         files = [(file.name, file.text) for file in wish.files]
-        changed = await changes.apply(files, namespace=wish.namespace, dry_run=wish.dry_run)
+        changed = await changes.apply(files, namespace=wish.namespace, dry_run=wish.dry_run, force=wish.force)
         return _changed(changed)
 
     async def delete(request: Request) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
-from mizzen.resources.findings import Finding, warning
+from mizzen.resources.findings import Finding, useless, warning
 from mizzen.resources.paths import join
 from mizzen.resources.virtual_service import HTTPMatchRequest, HTTPRoute
 
@@ -24,7 +24,7 @@ def unreachable(routes: Sequence[HTTPRoute]) -> Iterator[Finding]:
             message = (
                 f"VirtualService rule is never used: http[{catch_all}] before it has no match and takes all requests"
             )
-            yield warning(path, message, "move it before that one, or remove it", _UNREACHABLE)
+            yield useless(path, message, "move it before that one, or remove it", _UNREACHABLE, _rule(catch_all))
             continue
         if route.delegate:
             continue  # the delegate may take less than its matches say
@@ -41,9 +41,9 @@ def unreachable(routes: Sequence[HTTPRoute]) -> Iterator[Finding]:
 
 def _repeated(path: str, route: HTTPRoute, seen: dict[str, int]) -> Iterator[Finding]:
     earlier = [seen.get(_said(match)) for match in route.match]
-    if all(index is not None for index in earlier):
+    if earlier[0] is not None and None not in earlier:
         message = f"VirtualService rule is never used: http[{earlier[0]}] before it has the same match"
-        yield warning(path, message, "remove it, or change its match", _UNREACHABLE)
+        yield useless(path, message, "remove it, or change its match", _UNREACHABLE, _rule(earlier[0]))
         return
     for position, index in enumerate(earlier):
         if index is not None:
@@ -61,6 +61,10 @@ def _shadowed(path: str, route: HTTPRoute, prefixes: list[tuple[int, str]]) -> I
         if index is not None and not match.ignore_uri_case:
             message = f"this match is never used: the uri prefix of http[{index}] before it takes these requests"
             yield warning(join(f"{path}.match", position), message, "move it before that one", _INEFFECTIVE)
+
+
+def _rule(index: int) -> str:
+    return join("spec.http", index)
 
 
 def _only_prefix(match: HTTPMatchRequest) -> bool:

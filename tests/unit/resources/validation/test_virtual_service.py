@@ -103,7 +103,7 @@ ROUTE = "route: [{destination: {host: a}}]\n"
               route: [{destination: {host: a}}]
             """,
             [
-                "warning: spec.http[1]: VirtualService rule is never used: http[0] before it has the same match",
+                "warning: spec.http[1]: VirtualService rule is never used: http[0] before it has the same match; see f:7:5",
                 "warning: spec.http[2].match[0]: this match is never used: http[0] before it has the same one",
                 (
                     "warning: spec.http[2].match[1]: this match is never used: the uri prefix of http[0] before it takes "
@@ -111,7 +111,7 @@ ROUTE = "route: [{destination: {host: a}}]\n"
                 ),
                 (
                     "warning: spec.http[4]: VirtualService rule is never used: http[3] before it has no match and takes "
-                    "all requests"
+                    "all requests; see f:13:5"
                 ),
             ],
         ),
@@ -135,7 +135,9 @@ ROUTE = "route: [{destination: {host: a}}]\n"
         ),
         (
             "hosts: [a]\ntcp: [{route: [{destination: {host: a}}]}, {route: [{destination: {host: b}}]}]",
-            ["warning: spec.tcp[1]: VirtualService rule is never used: tcp[0] before it takes all connections"],
+            [
+                "warning: spec.tcp[1]: VirtualService rule is never used: tcp[0] before it takes all connections; see f:6:9"
+            ],
         ),
         (
             "hosts: [a]\ntcp: [{match: [{port: 70000}]}]",
