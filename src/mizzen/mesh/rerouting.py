@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from mizzen.mesh.model import Snapshot, VirtualService
 from mizzen.mesh.rate_limits import limit_servers
-from mizzen.mesh.scope import PortScope, Scope, ScopedService
+from mizzen.mesh.scope import DEFAULT_HTTP_PORT, PortScope, Scope, ScopedService
+from mizzen.mesh.virtual_services import asks_for
 from mizzen.resources.delegates import delegations
 from mizzen.resources.hosts import resolve
 from mizzen.resources.key import Key
@@ -137,6 +138,7 @@ def _claims_the_same(old: VirtualService, new: VirtualService) -> bool:
         (old.key, old.created) == (new.key, new.created)
         and (one.hosts, one.gateways, one.export_to) == (other.hosts, other.gateways, other.export_to)
         and bool(one.http) == bool(other.http)
+        and asks_for(old, DEFAULT_HTTP_PORT) == asks_for(new, DEFAULT_HTTP_PORT)
         and bool(one.hosts)
         and not any(delegations(one.http))
         and not any(delegations(other.http))

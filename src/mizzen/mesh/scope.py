@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from mizzen.mesh.destination_rules import DestinationRuleIndex
 from mizzen.mesh.model import DestinationRule, Host, MeshConfig, Service, Snapshot, VirtualService
-from mizzen.mesh.virtual_services import VirtualServiceIndex
+from mizzen.mesh.virtual_services import VirtualServiceIndex, asks_for
 from mizzen.resources.key import Key
 from mizzen.resources.protocols import Protocol
 from mizzen.resources.visibility import visibility
@@ -39,7 +39,8 @@ class LiteralHost:
     """A host of VirtualServices that no service has, and one of the ports on which it is served.
 
     These are the HTTP ports of the services that stand beside it in the same VirtualService; where there are none, 80 and
-    no other (Istio 2.3).
+    no other (Istio 2.3). In Istio a service without a port 80 counts as none there: its host is served on 80, too, if the
+    VirtualService asks for that port. Istio's task about mutual TLS from an egress gateway needs it.
     """
 
     host: Host
@@ -159,4 +160,8 @@ def literal_hosts(routes: VirtualServiceIndex, services: Sequence[ScopedService]
             LiteralHost(host, port, tuple(rule for rule in claimants if port in served[rule.key]))
             for port in sorted({port for numbers in served.values() for port in numbers})
         ]
+    for scoped in services:
+        asking = tuple(rule for rule in scoped.virtual_services if asks_for(rule, DEFAULT_HTTP_PORT))
+        if asking and all(port.number != DEFAULT_HTTP_PORT for port in scoped.service.ports):
+            found.append(LiteralHost(scoped.service.host, DEFAULT_HTTP_PORT, asking))
     return found

@@ -20,6 +20,15 @@ def host_names(rule: VirtualService) -> list[Host]:
     return [resolve(host, rule.namespace) for host in rule.spec.hosts]
 
 
+def asks_for(rule: VirtualService, port: int) -> bool:
+    """Tells whether a VirtualService has a route for requests of the mesh's sidecars to this port and no other."""
+    return any(
+        match.port == port and for_mesh(match.gateways or rule.spec.gateways)
+        for route in rule.spec.http
+        for match in route.match
+    )
+
+
 class VirtualServiceIndex:
     """The VirtualServices that one namespace sees, by the hosts that they claim; ``rules`` are in their order of claim."""
 

@@ -68,6 +68,7 @@ def test_other_routes_for_the_same_hosts(changed: str) -> None:
         pytest.param(virtual_service("reviews", to("ratings"), hosts=["ratings"]), id="hosts"),
         pytest.param(virtual_service("reviews", to("ratings"), exportTo=["."]), id="who sees it"),
         pytest.param(virtual_service("reviews", to("ratings"), gateways=["mesh"]), id="gateways"),
+        pytest.param(virtual_service("reviews", {"match": [{"port": 80}], **to("ratings")}), id="port 80"),
         pytest.param(virtual_service("part", to("reviews"), hosts=[]), id="a delegate"),
         pytest.param(
             virtual_service(

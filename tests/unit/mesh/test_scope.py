@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tests.support.worlds import read, snapshot_of
 from tests.support.written import destination_rule, service, to, virtual_service, workload
@@ -39,6 +41,24 @@ def test_hosts_beside_services_are_served_on_their_http_ports() -> None:
         ("api.example.com", 8080, ["a"]),
         ("api.example.com", 8082, ["a"]),
     ]
+
+
+@pytest.mark.parametrize(
+    ("ports", "match", "served"),
+    [
+        ([("tls", 443)], {"port": 80}, [("outside.default.svc.cluster.local", 80, ["outside"])]),
+        ([("tls", 443)], {"port": 80, "gateways": ["mesh"]}, [("outside.default.svc.cluster.local", 80, ["outside"])]),
+        ([("tls", 443)], {"port": 80, "gateways": ["way-out"]}, []),
+        ([("tls", 443)], {"port": 443}, []),
+        ([("tls", 443)], {"uri": {"prefix": "/"}}, []),
+        ([("tls", 443), ("tcp", 80)], {"port": 80}, []),
+    ],
+)
+def test_a_service_without_a_port_80_is_served_there_if_a_virtual_service_asks_for_it(
+    ports: list[tuple[str, int]], match: dict[str, Any], served: list[tuple[str, int, list[str]]]
+) -> None:
+    rule = virtual_service("outside", {"match": [match], **to("b")}, gateways=["mesh", "way-out"])
+    assert literal(scope(service("outside", *ports), rule)) == served
 
 
 def test_endpoints_are_no_part_of_a_scope() -> None:
