@@ -127,10 +127,13 @@ def is_shared(address: str) -> bool:
 
 
 def transparent(
-    targets: Mapping[tuple[Host, int], Target], seat: Seat = ALONE, manners: Manners = USUAL
+    targets: Mapping[tuple[Host, int], Target],
+    seat: Seat = ALONE,
+    manners: Manners = USUAL,
+    taken: Iterable[tuple[int, Branch]] = (),
 ) -> Iterator[OutboundView]:
     """Yields where 15001 hands connections to: one for each port that services share, because they are told apart by what
-    is said there, and one for each address of a TCP service.
+    is said there, and one for each address of a TCP service. ``taken`` are server names that no service has, by port.
     """
     http = sorted({number for (_, number), target in targets.items() if target.protocol.is_http})
     shared: dict[int, list[Branch]] = {number: [] for number in http}
@@ -146,6 +149,9 @@ def transparent(
                 shared.setdefault(number, []).append(branch)
             else:
                 own.append(_alone(address, number, target, route, manners, bound=False))
+    for number, branch in taken:
+        if all(one.subnet or one.server_name != branch.server_name for one in shared.setdefault(number, [])):
+            shared[number].append(branch)
     for number, branches in shared.items():
         if number not in names.RESERVED_PORTS:
             yield _shared(number, branches, seat, manners, http=number in http)

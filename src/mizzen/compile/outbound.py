@@ -60,9 +60,13 @@ class Outbound:
             self._policies.targets, before.targets if before else None
         )
         self.manners = manners_of(scope.mesh_config)
-        alike = before and before.targets is self.targets and before.manners == self.manners
-        as_before = before and alike and before._egress() == self._egress()  # noqa: SLF001
+        self._taken = self._tcp_routes[0].taken()
+        as_before = before is not None and self._listens_as(before)
         self._listeners: Named | None = before._listeners if before and as_before else None  # noqa: SLF001
+
+    def _listens_as(self, before: Outbound) -> bool:
+        alike = before.targets is self.targets and before.manners == self.manners and before._taken == self._taken
+        return alike and before._egress() == self._egress()
 
     @property
     def all_views(self) -> tuple[RouteViews, ...]:
@@ -164,7 +168,7 @@ class Outbound:
         if self._listeners is None:
             own = self._egress()
             views = (
-                *listener_views.transparent(self.targets, self.seat, self.manners),
+                *listener_views.transparent(self.targets, self.seat, self.manners, self._taken),
                 *(one for one in own if not one.bound),
             )
             if self.seat.shared:

@@ -13,6 +13,7 @@ from ipaddress import ip_address, ip_network
 from typing import NamedTuple, TypeAlias
 
 from mizzen.compile import names, tunnels
+from mizzen.compile.branches import Branch
 from mizzen.compile.clusters import policy_for
 from mizzen.compile.destinations import cluster_of, elsewhere_cluster
 from mizzen.compile.protos import duration
@@ -25,6 +26,7 @@ from mizzen.mesh.model import DestinationRule, Host, MeshConfig, VirtualService,
 from mizzen.mesh.scope import Scope, ScopedService
 from mizzen.resources.destination_rule import TunnelSettings
 from mizzen.resources.gateway_names import MESH
+from mizzen.resources.hosts import subset_of
 from mizzen.resources.key import Key
 from mizzen.resources.virtual_service import L4MatchAttributes, RouteDestination, TLSMatchAttributes
 from mizzen.stubs.envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
@@ -104,6 +106,20 @@ class TcpRoutes:
                 chains = tuple((sni, self._name(scoped, port.number, sni)) for sni in routes)
                 yield SniView(name, self._called(scoped, port.number), chains, origins)
 
+    def taken(self) -> tuple[tuple[int, Branch], ...]:
+        """Returns the server names whose connections have a route wherever they go, each with its port.
+
+        So it is for names that a VirtualService has beside the one of a ServiceEntry without addresses: nobody but this entry
+        is known to the mesh, and clients call the others where the world's DNS says they are. In Istio such an entry has no
+        address of its own, and its chains take all connections to the port (Istio 2.7).
+        """
+        found: dict[tuple[int, str], Branch] = {}
+        for scoped, port in self._services:
+            for rule, sni in _other_names(scoped, port.number) if port.protocol.is_tls else ():
+                route = self._name(scoped, port.number, sni)
+                found.setdefault((port.number, sni), Branch(route, server_name=sni, origin=rule.key))
+        return tuple((number, branch) for (number, _), branch in found.items())
+
     def views(self, source: Source) -> Iterator[TcpRouteView]:
         """Yields the route of each port that does not speak HTTP, under the name that its listener gives it, and those of
         the server names of TLS; and that of connections to no known service.
@@ -124,6 +140,9 @@ class TcpRoutes:
         yield front
         for sni, destinations in routes.items():
             yield self._view(scoped, port, self._name(scoped, port, sni), rule, destinations)
+        for sni in dict.fromkeys(sni for _, sni in _other_names(scoped, port)):
+            if sni not in routes:  # a route for others: this source goes where it would without
+                yield dataclasses.replace(self._elsewhere, name=self._name(scoped, port, sni))
 
     def _tls(self, scoped: ScopedService, port: int, source: Source) -> tuple[VirtualService | None, _BySni]:
         """Returns the TLS routes for connections of this source, of the first VirtualService that has some."""
@@ -199,6 +218,18 @@ def _first_route(
             if not route.match or any(concerned):
                 return rule, route.route
     return None
+
+
+def _other_names(scoped: ScopedService, port: int) -> Iterator[tuple[VirtualService, str]]:
+    """Yields the server names that VirtualServices have beside the host of a ServiceEntry without addresses, for a port of it."""
+    service = scoped.service
+    if not service.entry or service.addresses:
+        return
+    for rule in scoped.virtual_services:
+        for match in (match for route in rule.spec.tls for match in route.match):
+            anywhere = not match.destination_subnets and (not match.gateways or MESH in match.gateways)
+            if anywhere and match.port in (0, port):
+                yield from ((rule, sni.lower()) for sni in match.sni_hosts if not subset_of(sni.lower(), service.host))
 
 
 def concerns(match: L4MatchAttributes | TLSMatchAttributes, port: int, address: str, source: Source) -> bool:

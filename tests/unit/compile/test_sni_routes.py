@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from tests.support.compiled import Compiled, compiled
-from tests.support.written import destination_rule, service, subset, virtual_service, workload
+from tests.support.written import destination_rule, service, service_entry, subset, virtual_service, workload
 
 from mizzen.compile.resource import LISTENER
 from mizzen.stubs.envoy.config.listener.v3.listener_pb2 import Listener
@@ -108,3 +108,73 @@ def test_what_a_match_asks_beside_the_name(match: dict[str, Any], routed: bool) 
 
 def test_routes_for_tls_are_not_for_tcp() -> None:
     assert cluster(world(route("a.example.com")), f"{SECURE}:9000") == f"outbound|9000||{SECURE}"
+
+
+SERVER = "www.example.org"
+NO_ADDRESS = "networking.istio.io/enable-autoallocate-ip"
+OUTSIDE = (
+    workload("client", labels={"app": "client", "team": "a"}),
+    service("way-out", ("tls", 443)),
+)
+
+
+def outside(*tls: dict[str, Any], **entry: Any) -> Compiled:
+    """A ServiceEntry for one server, and routes for all names of its domain."""
+    ports = [{"number": 443, "name": "tls", "protocol": "TLS"}]
+    written = service_entry("server", hosts=[SERVER], ports=ports, **({"resolution": "DNS"} | entry))
+    return compiled(*OUTSIDE, written, virtual_service("names", hosts=["*.example.org"], http=[], tls=list(tls)))
+
+
+def to_the_gateway(*names: str, **match: Any) -> dict[str, Any]:
+    return {"match": [{"sniHosts": list(names), **match}], "route": [{"destination": {"host": "way-out"}}]}
+
+
+def taken(made: Compiled) -> dict[str, str]:
+    """Returns the clusters of the server names that are read of any connection to port 443."""
+    if "0.0.0.0_443" not in made.listeners:
+        return {}
+    listener = made.listeners["0.0.0.0_443"]
+    return {name: cluster(made, f"{SERVER}:443|{name}") for name in names_of(listener)}
+
+
+WAY_OUT = "outbound|443||way-out.default.svc.cluster.local"
+
+
+def test_names_that_only_a_virtual_service_has_are_taken_wherever_clients_go() -> None:
+    assert taken(outside(to_the_gateway("*.example.org"))) == {"*.example.org": WAY_OUT}
+
+
+def test_a_server_that_is_given_no_virtual_address_is_told_by_its_name_as_well() -> None:
+    listener = outside(to_the_gateway("*.example.org"), labels={NO_ADDRESS: "false"}).listeners["0.0.0.0_443"]
+    assert names_of(listener) == [SERVER, "*.example.org"]
+
+
+@pytest.mark.parametrize(
+    ("match", "entry"),
+    [
+        ({"gateways": ["istio-system/gateway"]}, {}),
+        ({"port": 8443}, {}),
+        ({"destinationSubnets": ["192.0.2.0/24"]}, {}),
+        ({}, {"addresses": ["192.0.2.1"]}),
+    ],
+)
+def test_names_are_taken_only_where_routes_are_for_any_address(match: dict[str, Any], entry: dict[str, Any]) -> None:
+    assert taken(outside(to_the_gateway("*.example.org", **match), **entry)) == {}
+
+
+def test_the_name_of_the_server_itself_is_called_at_its_address() -> None:
+    assert taken(outside(to_the_gateway(SERVER))) == {}
+
+
+def test_a_name_that_has_a_route_for_others_goes_where_it_would_go_without() -> None:
+    made = outside(to_the_gateway("*.example.org", sourceLabels={"team": "b"}))
+    assert taken(made) == {"*.example.org": "PassthroughCluster"}
+
+
+def test_a_name_that_a_service_entry_has_is_taken_once() -> None:
+    ports = [{"number": 443, "name": "tls", "protocol": "TLS"}]
+    everything = service_entry("all", hosts=["*.example.org"], ports=ports)
+    rule = virtual_service("names", hosts=["*.example.org"], http=[], tls=[to_the_gateway("*.example.org")])
+    one = service_entry("server", hosts=[SERVER], ports=ports, resolution="DNS")
+    made = compiled(*OUTSIDE, everything, one, rule)
+    assert names_of(made.listeners["0.0.0.0_443"]) == ["*.example.org"]
