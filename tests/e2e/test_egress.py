@@ -1,23 +1,29 @@
-"""What leaves the mesh: examples/egress, with a server on this host in the place of the Internet."""
+"""What leaves the mesh, in every runtime, with a server on this host in the place of the Internet.
+
+The resources are those of Istio's tasks (examples/tasks); tests/e2e/test_istio_tasks.py has the tasks themselves.
+"""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.e2e.conftest import RUNTIMES
 from tests.support import small
-from tests.support.meshes import ROOT, Mesh, running
+from tests.support.meshes import ROOT, Mesh
 from tests.support.outside import HOST, Outside, outside
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy, pytest.mark.timeout(120)]
 
-EXAMPLE = ROOT / "examples" / "egress"
-REGISTRY_ONLY, EXAMPLE_COM, TIMEOUT, ORIGINATION = (
-    (EXAMPLE / "networking" / f"{name}.yaml").read_text()
-    for name in ("registry-only", "example-com", "timeout", "tls-origination")
+TASKS = ROOT / "examples" / "tasks"
+REGISTRY_ONLY, CNN, ORIGINATION = (
+    (TASKS / f"{name}.yaml").read_text()
+    for name in (
+        "egress-control/registry-only",
+        "egress-tls-origination/http",
+        "egress-tls-origination/tls-origination",
+    )
 )
 
 # Prints the status and the body of what it gets, or 0 where it gets nothing.
@@ -34,16 +40,10 @@ except OSError:
 """
 
 
-def started(runtime: str, folder: Path) -> contextlib.AbstractContextManager[Mesh]:
-    if runtime.startswith("container-"):
-        return small.running_servers(small.Server("client"), capture=runtime, folder=folder)
-    return running(EXAMPLE / "mesh.yaml", capture=runtime)
-
-
 @pytest.fixture(scope="module", params=RUNTIMES)
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Mesh, Outside]]:
     folder: Path = tmp_path_factory.mktemp("egress")
-    with started(request.param, folder) as mesh:
+    with small.running_servers(small.Server("client"), capture=request.param, folder=folder) as mesh:
         netns = mesh.engine.host.netns if mesh.engine else ""
         with outside(folder, captured=request.param != "explicit", netns=netns) as servers:
             yield mesh, servers
@@ -63,8 +63,7 @@ def test_only_what_is_known_may_be_called_if_the_mesh_says_so(world: tuple[Mesh,
     mesh.apply_text(REGISTRY_ONLY)
     # Where requests are read they are answered, elsewhere the connection is closed.
     assert fetched(world, unknown) == ("502" if mesh.capture == "explicit" else "0")
-    mesh.apply_text(servers.here(EXAMPLE_COM))
-    mesh.apply_text(TIMEOUT)
+    mesh.apply_text(servers.here(CNN))
     assert fetched(world, f"http://{HOST}/") == f"200 http {HOST}"
     assert fetched(world, f"http://{servers.address}/", "www.example.org") == "502"
     if mesh.capture != "explicit":  # HTTPS passes an explicit proxy by
@@ -88,7 +87,7 @@ def test_what_the_application_says_in_plaintext_goes_out_by_tls(world: tuple[Mes
 def test_who_does_not_prove_the_name_is_not_spoken_to(world: tuple[Mesh, Outside]) -> None:
     mesh, servers = world
     mesh.apply_text(servers.here(ORIGINATION))
-    other = servers.here(ORIGINATION).replace(HOST, "www.example.org").replace("example-com", "example-org")
+    other = servers.here(ORIGINATION).replace(HOST, "www.example.org").replace("edition-cnn-com", "example-org")
     mesh.apply_text(other)
     assert fetched(world, "http://www.example.org/") == "503"
     assert fetched(world, f"http://{HOST}/") == f"200 https {HOST}"

@@ -6,9 +6,7 @@ examples/tasks/README.md says where.
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import subprocess
+import time
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -16,84 +14,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from tests.support.meshes import BOOKINFO, ROOT, Mesh, running
+from tests.support.meshes import BOOKINFO
+from tests.support.outside import outside
 from tests.support.polling import eventually
+from tests.support.tasks import EXAMPLE, Town, running_town
 from tests.support.visitors import Visitor
 
-pytestmark = [pytest.mark.e2e, pytest.mark.envoy, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.e2e, pytest.mark.envoy, pytest.mark.privileged, pytest.mark.timeout(180)]
 
-EXAMPLE = ROOT / "examples" / "tasks"
 HTTPBIN, HELLOWORLD, NGINX = "httpbin.example.com", "helloworld.example.com", "nginx.example.com"
 PLACES = ("region1.zone1", "region1.zone2", "region2.zone3", "region3.zone4")
 
 
-class Town:
-    """The mesh of the tasks, from a copy of the example with certificates, and somebody outside."""
-
-    def __init__(self, mesh: Mesh, folder: Path) -> None:
-        self.mesh = mesh
-        self.certificates = folder / "certificates"
-        self.outside = Visitor(self.certificates / "ca.pem")
-        self.member = Visitor(self.outside.ca, (self.certificates / "client.pem", self.certificates / "client-key.pem"))
-
-    @contextlib.contextmanager
-    def applied(self, *names: str) -> Iterator[None]:
-        """Has files of the example in force while the context lasts; a file may be written over the one before it."""
-        self.mesh.apply(*(EXAMPLE / f"{name}.yaml" for name in names[:1]))
-        try:
-            for name in names[1:]:
-                self.mesh.apply(EXAMPLE / f"{name}.yaml")
-            yield
-        finally:
-            self._delete(*names)
-
-    def _delete(self, *names: str) -> None:
-        documents = [one for name in names for one in yaml.safe_load_all((EXAMPLE / f"{name}.yaml").read_text())]
-        once = {(one["kind"], one["metadata"]["name"]): one for one in documents}
-        self.mesh.delete("-f", "-", text=yaml.safe_dump_all(once.values()))
-
-    def sent(self, url: str, *options: str) -> Counter[str]:
-        """Calls from the client as the READMEs do; returns how often there was which answer."""
-        said = self.mesh.cli("exec", "curl", "--", "python3", "load.py", *options, url).stdout
-        return Counter({answer: int(count) for count, answer in (line.split(maxsplit=1) for line in said.splitlines())})
-
-    def port(self, number: int) -> int:
-        """Returns where a port of the gateway is on this host."""
-        return self.mesh.gateway_port(number, "istio-ingressgateway")
-
-    def give(self, name: str, *, mutual: bool = False) -> None:
-        """Applies a host's certificate as the task's Secret for it."""
-        files = [f"{name}.pem", f"{name}-key.pem", *(["ca.pem"] if mutual else [])]
-        script = ROOT / "examples" / "gateways" / "secret.sh"
-        command = ["sh", str(script), f"istio-system/{name}-credential", *files]
-        text = subprocess.run(command, check=True, capture_output=True, text=True, cwd=self.certificates).stdout
-        self.mesh.apply_text(text)
-
-
-def _bookinfo() -> str:
-    """Returns as much of Bookinfo as a page with stars needs."""
-    documents = yaml.safe_load_all((BOOKINFO / "bookinfo.yaml").read_text())
-    needed = [
-        one
-        for one in documents
-        if one["kind"] == "Service" or one["metadata"]["name"] in ("productpage-v1", "reviews-v2", "ratings-v1")
-    ]
-    for one in needed:
-        if one["kind"] == "Workload":
-            one["spec"]["workingDir"] = str(BOOKINFO)
-    return yaml.safe_dump_all(needed)
-
-
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    folder = tmp_path_factory.mktemp("tasks") / "tasks"
-    shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("certificates"))
-    subprocess.run(["sh", str(folder / "certificates.sh")], check=True, capture_output=True)
-    bookinfo = folder / "bookinfo.yaml"
-    bookinfo.write_text(_bookinfo())
-    with running(folder / "mesh.yaml", bookinfo) as mesh:
-        yield Town(mesh, folder)
+    with running_town(tmp_path_factory.mktemp("tasks") / "tasks") as found:
+        yield found
 
 
 def test_request_timeouts(town: Town) -> None:
@@ -114,6 +50,17 @@ def _page(town: Town) -> tuple[float, str]:
     fetch = 'curl -sS -w "\\n%{time_total}" http://productpage:9080/productpage'
     page, _, seconds = town.mesh.cli("exec", "productpage-v1", "--", "sh", "-c", fetch).stdout.rpartition("\n")
     return float(seconds), page
+
+
+def test_tcp_traffic_shifting(town: Town) -> None:
+    with town.applied("tcp-traffic-shifting/tcp-echo-all-v1"):
+        port = town.port(31400)
+        assert town.talked(port, 100) == {"one": 100}
+        town.apply("tcp-traffic-shifting/tcp-echo-20-v2")
+        counts = town.talked(port, 100)
+        assert counts.keys() == {"one", "two"}
+        # Five standard deviations of what is drawn 100 times.
+        assert counts["two"] <= 40
 
 
 def test_circuit_breaking(town: Town) -> None:
@@ -212,6 +159,12 @@ def test_secure_ingress(town: Town) -> None:
     with town.applied("secure-ingress/one-host"):
         port = town.port(443)
         eventually(lambda: _status(town.outside, port, HTTPBIN, "/status/418") == 418, "HTTPS is served")
+        # Another authority: who knows the first one does not believe the certificate any more.
+        town.give("httpbin", folder="new")
+        elsewhere = Visitor(town.certificates / "new" / "ca.pem")
+        eventually(lambda: _status(elsewhere, port, HTTPBIN, "/status/418") == 418, "the new certificate is shown")
+        assert _status(town.outside, port, HTTPBIN, "/status/418") == 0
+        town.give("httpbin")
         town.give("helloworld")
         with town.applied("secure-ingress/two-hosts"):
             eventually(lambda: _status(town.outside, port, HELLOWORLD, "/hello") == 200, "the second host is served")
@@ -247,3 +200,98 @@ def _certified(town: Town, port: int, host: str) -> str:
     assert shown
     names: Any = shown["subjectAltName"]
     return str(dict(names)["DNS"])
+
+
+CNN, WIKIPEDIA, NGINX_OUTSIDE = "edition.cnn.com", "www.wikipedia.org", "my-nginx.mesh-external.svc.cluster.local"
+# Of a block for documents (RFC 5737): there is nobody.
+NOBODY = "198.51.100.1"
+
+
+def test_egress_control(town: Town) -> None:
+    google, cnn = "https://www.google.com/", f"https://{CNN}/"
+    assert town.asked(google, *town.at("www.google.com")) == "https www.google.com 200"
+    with town.applied("egress-control/registry-only"):
+        assert town.asked(google, *town.at("www.google.com")) == "000"
+        assert town.asked(cnn, *town.at(CNN)) == "000"
+        with town.applied("egress-control/httpbin-ext", "egress-control/google"):
+            assert town.asked("http://httpbin.org/headers") == "http httpbin.org 200"
+            assert town.asked(google) == "https www.google.com 200"
+            assert town.asked(cnn, *town.at(CNN)) == "000"
+            with town.applied("egress-control/timeout"):
+                began = time.monotonic()
+                assert town.asked("http://httpbin.org/delay/5").endswith(" 504")
+                assert 3 <= time.monotonic() - began < 5
+
+
+def test_egress_tls_origination(town: Town) -> None:
+    http, https = f"http://{CNN}/politics", f"https://{CNN}/politics"
+    with town.applied("egress-tls-origination/http"):
+        assert town.asked(http) == f"http {CNN} 200"
+        assert town.asked(https) == f"https {CNN} 200"
+        with town.applied("egress-tls-origination/tls-origination"):
+            assert town.asked(http) == f"https {CNN} 200"
+            assert town.asked(https) == f"https {CNN} 200"
+
+
+def test_egress_gateway(town: Town) -> None:
+    with town.applied("egress-gateway/http"):
+        before = town.left(80, CNN, "rq")
+        assert town.asked(f"http://{CNN}/politics") == f"http {CNN} 200"
+        assert town.left(80, CNN, "rq") == before + 1
+        # What the application encrypts goes to the host.
+        assert town.asked(f"https://{CNN}/politics") == f"https {CNN} 200"
+        assert town.left(443, CNN) == 0
+    with town.applied("egress-gateway/https"):
+        before = town.left(443, CNN)
+        assert town.asked(f"https://{CNN}/politics") == f"https {CNN} 200"
+        assert town.left(443, CNN) == before + 1
+
+
+def test_egress_gateway_tls_origination(town: Town) -> None:
+    with town.applied("egress-gateway-tls-origination/tls-origination"):
+        before, known = town.left(443, CNN, "rq"), town.came_by_mutual_tls()
+        assert town.asked(f"http://{CNN}/politics") == f"https {CNN} 200"
+        assert (town.left(443, CNN, "rq"), town.came_by_mutual_tls()) == (before + 1, known + 1)
+
+
+def test_egress_gateway_mutual_tls_origination(town: Town) -> None:
+    url, known = f"http://{NGINX_OUTSIDE}/", town.came_by_mutual_tls()
+    with town.applied("egress-gateway-tls-origination/nginx", "egress-gateway-tls-origination/mutual-tls"):
+        # The Secret comes after the rule, as it may.
+        assert town.asked(url).endswith(" 503")
+        town.give("client", mutual=True)
+        eventually(lambda: "Welcome to nginx!" in town.asked(url), "the Secret is there")
+        assert town.came_by_mutual_tls() == known + 1
+        before = town.left(443, NGINX_OUTSIDE, "rq")
+        assert "Welcome to nginx!" in town.asked(url)
+        assert town.left(443, NGINX_OUTSIDE, "rq") == before + 1
+
+
+def test_wildcard_egress_hosts(town: Town) -> None:
+    sites = ("en.wikipedia.org", "de.wikipedia.org")
+    with town.applied("egress-control/registry-only"):
+        assert town.asked(f"https://{sites[0]}/", *town.at(sites[0])) == "000"
+        with town.applied("wildcard-egress-hosts/direct"):
+            for site in sites:
+                assert town.asked(f"https://{site}/", *town.at(site)) == f"https {site} 200"
+        with town.applied("wildcard-egress-hosts/gateway"):
+            before = town.left(443, WIKIPEDIA)
+            for site in sites:
+                assert town.asked(f"https://{site}/", *town.at(site, NOBODY)) == f"https {site} 200"
+            assert town.left(443, WIKIPEDIA) == before + 2
+
+
+def test_wildcard_egress_hosts_on_any_server(town: Town, tmp_path: Path) -> None:
+    """With resolution DYNAMIC_DNS; what the gateway's host looks up is itself."""
+    with outside(tmp_path, captured=False, loopback="127.0.0.1") as here:
+        folder = EXAMPLE / "wildcard-egress-hosts"
+        gateway = (folder / "gateway.yaml").read_text().replace("wikipedia.org", "localhost")
+        names = (folder / "any-server.yaml").read_text().replace("wikipedia.org", "localhost")
+        names = names.replace("protocol: TLS\n", f"protocol: TLS\n    targetPort: {here.https}\n", 1)
+        town.mesh.apply_text(gateway)
+        town.mesh.apply_text(names)
+        for host in ("de.localhost", "fr.localhost"):
+            options = ("--cacert", here.chain, *town.at(host, NOBODY))
+            assert town.asked(f"https://{host}/", *options) == f"https {host} 200"
+        town.mesh.delete("-f", "-", text=names)
+        town.mesh.delete("-f", "-", "--ignore-not-found", text=gateway)

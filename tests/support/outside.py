@@ -7,6 +7,7 @@ import http.server
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +21,8 @@ from mizzen.node.capture.entering import in_namespace
 
 ResultT = TypeVar("ResultT")
 
-HOST = "www.example.com"
+HOST = "edition.cnn.com"
+_HOSTS = (HOST, "httpbin.org", "www.google.com", "*.wikipedia.org", "de.localhost", "fr.localhost")
 # Of a block that is for tests of networks (RFC 2544). Tests that run at once have one each.
 _ADDRESSES = tuple(f"198.18.53.{number}" for number in range(1, 255))
 # Not 127.0.0.1, for which no proxy is asked.
@@ -29,7 +31,7 @@ _LOOPBACK = "127.0.53.1"
 
 @dataclass(frozen=True)
 class Outside:
-    """``folder`` has a certificate for ``HOST`` (chain.pem, key.pem), which is its own root."""
+    """``folder`` has a certificate for the hosts that Istio's tasks call (chain.pem, key.pem), which is its own root."""
 
     address: str
     http: int
@@ -48,9 +50,10 @@ class Outside:
             if document["kind"] == "ServiceEntry" and "resolution" in spec:
                 ports = {port["name"]: self._port(port) for port in spec["ports"]}
                 spec |= {"resolution": "STATIC", "endpoints": [{"address": self.address, "ports": ports}]}
-            if document["kind"] == "DestinationRule" and "trafficPolicy" in spec:
-                for port in spec["trafficPolicy"]["portLevelSettings"]:
-                    port["tls"] |= {"caCertificates": self.chain, **tls}
+            if document["kind"] == "DestinationRule":
+                for port in spec.get("trafficPolicy", {}).get("portLevelSettings", []):
+                    if port["tls"]["mode"] == "SIMPLE":
+                        port["tls"] |= {"caCertificates": self.chain, **tls}
         return yaml.safe_dump_all(documents)
 
     def _port(self, port: dict[str, Any]) -> int:
@@ -58,11 +61,13 @@ class Outside:
 
 
 class _Answer(http.server.BaseHTTPRequestHandler):
-    """Tells how it was asked, for which host, and whether it was shown a certificate."""
+    """Tells how it was asked, for which host, and whether it was shown a certificate; for /delay/SECONDS after these."""
 
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
+        if self.path.startswith("/delay/"):
+            time.sleep(int(self.path.removeprefix("/delay/")))
         secure = isinstance(self.connection, ssl.SSLSocket)
         shown = isinstance(self.connection, ssl.SSLSocket) and self.connection.getpeercert(binary_form=True)
         body = f"{'https' if secure else 'http'} {self.headers['Host']}{' known' if shown else ''}".encode()
@@ -76,19 +81,22 @@ class _Answer(http.server.BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def outside(folder: Path, *, captured: bool, netns: str = "", loopback: str = _LOOPBACK) -> Iterator[Outside]:
+def outside(
+    folder: Path, *, captured: bool, netns: str = "", loopback: str = _LOOPBACK, ports: tuple[int, int] = (0, 0)
+) -> Iterator[Outside]:
     """Runs the server while the context lasts, on the host with this network namespace or on this one.
 
-    Where traffic is ``captured`` it is not at ``loopback``, which is the caller's own.
+    Where traffic is ``captured`` it is not at ``loopback``, which is the caller's own. ``ports`` are those for HTTP and for
+    HTTPS; 0 is any.
     """
-    write_certificate(folder, HOST)
+    write_certificate(folder, *_HOSTS)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "chain.pem", folder / "key.pem")
     context.load_verify_locations(folder / "chain.pem")
     context.verify_mode = ssl.CERT_OPTIONAL
     with contextlib.ExitStack() as stack:
         address = stack.enter_context(_address(netns)) if captured else loopback
-        plain, secure = (stack.enter_context(_server(address, netns)) for _ in range(2))
+        plain, secure = (stack.enter_context(_server((address, port), netns)) for port in ports)
         secure.socket = context.wrap_socket(secure.socket, server_side=True, do_handshake_on_connect=False)
         for server in (plain, secure):
             thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
@@ -99,8 +107,8 @@ def outside(folder: Path, *, captured: bool, netns: str = "", loopback: str = _L
 
 
 @contextlib.contextmanager
-def _server(address: str, netns: str) -> Iterator[http.server.ThreadingHTTPServer]:
-    with _inside(netns, lambda: http.server.ThreadingHTTPServer((address, 0), _Answer)) as server:
+def _server(address: tuple[str, int], netns: str) -> Iterator[http.server.ThreadingHTTPServer]:
+    with _inside(netns, lambda: http.server.ThreadingHTTPServer(address, _Answer)) as server:
         server.daemon_threads = True
         yield server
 

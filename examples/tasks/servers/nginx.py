@@ -1,4 +1,7 @@
-"""Stands for the task's NGINX: HTTPS on a port, with the certificate and the key that it is given."""
+"""Stands for the tasks' NGINX: HTTPS on a port, with the certificate and the key that it is given.
+
+If it is given the certificate of an authority, too, it serves only clients that the authority vouches for.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import ssl
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-PORT, *CERTIFICATE = sys.argv[1:]
+PORT, CERTIFICATE, KEY, *AUTHORITY = sys.argv[1:]
 
 
 class Welcome(BaseHTTPRequestHandler):
@@ -26,7 +29,10 @@ class Welcome(BaseHTTPRequestHandler):
 
 if __name__ == "__main__":
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*CERTIFICATE)
+    context.load_cert_chain(CERTIFICATE, KEY)
+    for authority in AUTHORITY:
+        context.load_verify_locations(authority)
+        context.verify_mode = ssl.CERT_REQUIRED
     server = ThreadingHTTPServer(("127.0.0.1", int(PORT)), Welcome)
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     server.serve_forever()

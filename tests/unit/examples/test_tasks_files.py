@@ -22,13 +22,19 @@ TABLE = re.findall(
     re.MULTILINE,
 )
 # What must be in force before a file; the others need only the mesh.
-BEFORE = {"mirror-to-v2": ["mirroring/all-to-v1"]}
+BEFORE = {
+    "mirroring/mirror-to-v2": ["mirroring/all-to-v1"],
+    "tcp-traffic-shifting/tcp-echo-20-v2": ["tcp-traffic-shifting/tcp-echo-all-v1"],
+    "egress-control/timeout": ["egress-control/httpbin-ext"],
+    "egress-gateway-tls-origination/mutual-tls": ["egress-gateway-tls-origination/nginx"],
+    "wildcard-egress-hosts/any-server": ["wildcard-egress-hosts/gateway"],
+}
 BOOKINFO_FILES = [BOOKINFO / "bookinfo.yaml", BOOKINFO / "networking" / "destination-rule-all.yaml"]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}-{file.stem}")
 def test_a_file_is_right_by_itself_and_beside_the_mesh(file: Path) -> None:
-    before = [TASKS / f"{name}.yaml" for name in BEFORE.get(file.stem, [])]
+    before = [TASKS / f"{name}.yaml" for name in BEFORE.get(f"{file.parent.name}/{file.stem}", [])]
     loaded = load_paths([file])
     assert loaded.problems == ()
     assert len(loaded.resources) == len(list(yaml.safe_load_all(file.read_text())))

@@ -14,17 +14,6 @@ BOOKINFO = Path(__file__).parents[3] / "examples" / "bookinfo"
 NETWORKING = sorted((BOOKINFO / "networking").glob("*.yaml"))
 
 
-TCP_ECHO = BOOKINFO.parent / "tcp-echo"
-
-
-@pytest.mark.parametrize("name", ["tcp-echo-all-v1", "tcp-echo-20-v2"])
-def test_the_files_for_tcp_traffic_shifting_fit(name: str) -> None:
-    files = [TCP_ECHO, *(TCP_ECHO / "networking" / f"{one}.yaml" for one in ("destination-rule-tcp-echo", name))]
-    loaded = load_paths(files)
-    assert loaded.problems == ()
-    assert check_references(loaded.resources) == []
-
-
 def test_the_published_files_are_there() -> None:
     assert len(NETWORKING) >= 7
 

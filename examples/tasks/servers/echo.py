@@ -1,19 +1,15 @@
-"""Returns each line that it gets, with a word before it; says who it is as soon as somebody connects."""
+"""Stands for Istio's TCP echo server: `echo.py PORT WORD` returns each line that it gets, with the word before it."""
 
 from __future__ import annotations
 
-import os
 import socketserver
 import sys
-
-WORD = os.environ.get("WORD", "echo").encode()
 
 
 class Echo(socketserver.StreamRequestHandler):
     def handle(self) -> None:
-        self.wfile.write(b"this is " + WORD + b"\n")
         for line in self.rfile:
-            self.wfile.write(WORD + b" " + line)
+            self.wfile.write(sys.argv[2].encode() + b" " + line)
 
 
 class Server(socketserver.ThreadingTCPServer):
