@@ -7,49 +7,58 @@ examples/tasks/README.md says where.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import MARKS
 from tests.support.meshes import BOOKINFO
 from tests.support.outside import outside
 from tests.support.polling import eventually
 from tests.support.tasks import EXAMPLE, Town, running_town
 from tests.support.visitors import Visitor
 
-pytestmark = [pytest.mark.e2e, pytest.mark.envoy, pytest.mark.privileged, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.e2e, pytest.mark.envoy, pytest.mark.timeout(180)]
 
 HTTPBIN, HELLOWORLD, NGINX = "httpbin.example.com", "helloworld.example.com", "nginx.example.com"
+RULE = "../bookinfo/networking/virtual-service"
 PLACES = ("region1.zone1", "region1.zone2", "region2.zone3", "region3.zone4")
 
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    with running_town(tmp_path_factory.mktemp("tasks") / "tasks") as found:
+    captured = not MARKS["privileged"]()
+    with running_town(tmp_path_factory.mktemp("tasks") / "tasks", captured=captured) as found:
         yield found
 
 
 def test_request_timeouts(town: Town) -> None:
     town.mesh.apply(BOOKINFO / "networking" / "destination-rule-all.yaml")
     with town.applied("request-timeouts/reviews-v2", "request-timeouts/ratings-delay"):
-        seconds, page = _page(town)
+        seconds, page = town.page()
         assert 2 <= seconds < 3
         assert "reviews are currently unavailable" not in page
         town.mesh.apply(EXAMPLE / "request-timeouts" / "reviews-timeout.yaml")
-        seconds, page = _page(town)
+        seconds, page = town.page()
         # Twice half a second: the page asks again.
         assert 1 <= seconds < 2
         assert "reviews are currently unavailable" in page
 
 
-def _page(town: Town) -> tuple[float, str]:
-    """Returns how long Bookinfo's page took, and what it says."""
-    fetch = 'curl -sS -w "\\n%{time_total}" http://productpage:9080/productpage'
-    page, _, seconds = town.mesh.cli("exec", "productpage-v1", "--", "sh", "-c", fetch).stdout.rpartition("\n")
-    return float(seconds), page
+def test_fault_injection(town: Town) -> None:
+    """What jason sees; tests/e2e/test_bookinfo.py has the files in every runtime."""
+    town.mesh.apply(BOOKINFO / "networking" / "destination-rule-all.yaml")
+    with town.applied(f"{RULE}-reviews-test-v2", f"{RULE}-ratings-test-delay"):
+        seconds, page = town.page("jason")
+        # Twice three seconds, in which the reviews wait for ratings that would take seven.
+        assert 6 <= seconds < 7
+        assert "reviews are currently unavailable" in page
+        town.apply(f"{RULE}-ratings-test-abort")
+        seconds, page = town.page("jason")
+        assert seconds < 2
+        assert "Ratings service is currently unavailable" in page
 
 
 def test_tcp_traffic_shifting(town: Town) -> None:
@@ -66,40 +75,29 @@ def test_tcp_traffic_shifting(town: Town) -> None:
 def test_circuit_breaking(town: Town) -> None:
     with town.applied("circuit-breaking/httpbin"):
         assert town.sent("http://httpbin:8000/get", "-n", "10") == {"200": 10}
-        before = _overflowed(town)
+        before = town.overflowed()
         # One request is with the server and one waits. Each takes a while, so that the third caller is always one too many.
         answers = town.sent("http://httpbin:8000/delay/0.1", "-c", "3", "-n", "30")
         assert answers.keys() == {"200", "503"}
         assert answers["200"] >= 2
         assert answers["503"] >= 5
-        assert _overflowed(town) - before == answers["503"]
+        assert town.overflowed() - before == answers["503"]
     assert town.sent("http://httpbin:8000/delay/0.1", "-c", "3", "-n", "12") == {"200": 12}
-
-
-def _overflowed(town: Town) -> int:
-    """Returns how many requests the client's proxy has refused because too many waited."""
-    name = r"outbound.8000..httpbin.default.svc.cluster.local.upstream_rq_pending_overflow$"
-    (proxy,) = (one["id"] for one in town.mesh.get("/v1/proxies")["items"] if one["id"].startswith("curl-"))
-    return sum(town.mesh.stats(proxy, name).values())
 
 
 def test_mirroring(town: Town) -> None:
     with town.applied("mirroring/all-to-v1"):
-        before = {version: _served(town, version) for version in ("v1", "v2")}
+        before = {version: town.served(version) for version in ("v1", "v2")}
         town.sent("http://httpbin:8000/headers", "-n", "5")
-        assert _served(town, "v1") - before["v1"] == {"GET /headers for httpbin:8000": 5}
-        assert _served(town, "v2") == before["v2"]
+        assert town.served("v1") - before["v1"] == {"GET /headers for httpbin:8000": 5}
+        assert town.served("v2") == before["v2"]
         town.mesh.apply(EXAMPLE / "mirroring" / "mirror-to-v2.yaml")
         town.sent("http://httpbin:8000/headers", "-n", "5")
-        assert _served(town, "v1") - before["v1"] == {"GET /headers for httpbin:8000": 10}
+        assert town.served("v1") - before["v1"] == {"GET /headers for httpbin:8000": 10}
         eventually(
-            lambda: _served(town, "v2") - before["v2"] == {"GET /headers for httpbin:8000": 5},
+            lambda: town.served("v2") - before["v2"] == {"GET /headers for httpbin:8000": 5},
             "the second version has had a copy of each request",
         )
-
-
-def _served(town: Town, version: str) -> Counter[str]:
-    return Counter(town.mesh.cli("logs", f"httpbin-{version}").stdout.splitlines())
 
 
 HELLO = ("http://helloworld.sample:5000/hello", "--bodies")
@@ -207,6 +205,7 @@ CNN, WIKIPEDIA, NGINX_OUTSIDE = "edition.cnn.com", "www.wikipedia.org", "my-ngin
 NOBODY = "198.51.100.1"
 
 
+@pytest.mark.privileged
 def test_egress_control(town: Town) -> None:
     google, cnn = "https://www.google.com/", f"https://{CNN}/"
     assert town.asked(google, *town.at("www.google.com")) == "https www.google.com 200"
@@ -223,6 +222,7 @@ def test_egress_control(town: Town) -> None:
                 assert 3 <= time.monotonic() - began < 5
 
 
+@pytest.mark.privileged
 def test_egress_tls_origination(town: Town) -> None:
     http, https = f"http://{CNN}/politics", f"https://{CNN}/politics"
     with town.applied("egress-tls-origination/http"):
@@ -233,6 +233,7 @@ def test_egress_tls_origination(town: Town) -> None:
             assert town.asked(https) == f"https {CNN} 200"
 
 
+@pytest.mark.privileged
 def test_egress_gateway(town: Town) -> None:
     with town.applied("egress-gateway/http"):
         before = town.left(80, CNN, "rq")
@@ -247,6 +248,7 @@ def test_egress_gateway(town: Town) -> None:
         assert town.left(443, CNN) == before + 1
 
 
+@pytest.mark.privileged
 def test_egress_gateway_tls_origination(town: Town) -> None:
     with town.applied("egress-gateway-tls-origination/tls-origination"):
         before, known = town.left(443, CNN, "rq"), town.came_by_mutual_tls()
@@ -254,6 +256,7 @@ def test_egress_gateway_tls_origination(town: Town) -> None:
         assert (town.left(443, CNN, "rq"), town.came_by_mutual_tls()) == (before + 1, known + 1)
 
 
+@pytest.mark.privileged
 def test_egress_gateway_mutual_tls_origination(town: Town) -> None:
     url, known = f"http://{NGINX_OUTSIDE}/", town.came_by_mutual_tls()
     with town.applied("egress-gateway-tls-origination/nginx", "egress-gateway-tls-origination/mutual-tls"):
@@ -267,6 +270,7 @@ def test_egress_gateway_mutual_tls_origination(town: Town) -> None:
         assert town.left(443, NGINX_OUTSIDE, "rq") == before + 1
 
 
+@pytest.mark.privileged
 def test_wildcard_egress_hosts(town: Town) -> None:
     sites = ("en.wikipedia.org", "de.wikipedia.org")
     with town.applied("egress-control/registry-only"):
@@ -281,6 +285,7 @@ def test_wildcard_egress_hosts(town: Town) -> None:
             assert town.left(443, WIKIPEDIA) == before + 2
 
 
+@pytest.mark.privileged
 def test_wildcard_egress_hosts_on_any_server(town: Town, tmp_path: Path) -> None:
     """With resolution DYNAMIC_DNS; what the gateway's host looks up is itself."""
     with outside(tmp_path, captured=False, loopback="127.0.0.1") as here:

@@ -35,7 +35,7 @@ class Town:
 
     @contextlib.contextmanager
     def applied(self, *names: str) -> Iterator[None]:
-        """Has files of the example in force while the context lasts; a file may be written over the one before it."""
+        """Has files in force while the context lasts, by their paths from the example; one may be written over another."""
         try:
             for name in names:
                 self.apply(name)
@@ -63,6 +63,22 @@ class Town:
         certified = ("--cacert", self.servers.chain)
         line = ("curl", "-sS", "--max-time", "10", *certified, "-w", " %{http_code}", *options, url)
         return self.mesh.cli("exec", "curl", "--", *line, check=False).stdout.strip()
+
+    def page(self, user: str = "") -> tuple[float, str]:
+        """Returns how long Bookinfo's page took for somebody, and what it says."""
+        fetch = f'curl -sS -w "\\n%{{time_total}}" "http://productpage:9080/productpage?u={user}"'
+        page, _, seconds = self.mesh.cli("exec", "productpage-v1", "--", "sh", "-c", fetch).stdout.rpartition("\n")
+        return float(seconds), page
+
+    def served(self, version: str) -> Counter[str]:
+        """Returns the requests that a version of httpbin has had."""
+        return Counter(self.mesh.cli("logs", f"httpbin-{version}").stdout.splitlines())
+
+    def overflowed(self) -> int:
+        """Returns how many requests to httpbin the client's proxy has refused because too many waited."""
+        name = r"outbound.8000..httpbin.default.svc.cluster.local.upstream_rq_pending_overflow$"
+        (proxy,) = (one["id"] for one in self.mesh.get("/v1/proxies")["items"] if one["id"].startswith("curl-"))
+        return sum(self.mesh.stats(proxy, name).values())
 
     def at(self, host: str, address: str = "") -> tuple[str, str]:
         """Returns the options by which the client calls a host at an address, by default where the Internet's servers are."""
@@ -107,15 +123,16 @@ def _counted(pairs: Iterator[list[str]]) -> Counter[str]:
 
 
 @contextlib.contextmanager
-def running_town(folder: Path) -> Iterator[Town]:
-    """Runs the mesh in a copy of the example, with traffic captured, while the context lasts."""
+def running_town(folder: Path, *, captured: bool) -> Iterator[Town]:
+    """Runs the mesh in a copy of the example while the context lasts; what leaves it is for tests with captured traffic."""
     shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("certificates"))
     subprocess.run(["sh", str(folder / "certificates.sh")], check=True, capture_output=True)
     bookinfo = folder / "bookinfo.yaml"
     bookinfo.write_text(_bookinfo())
+    capture, ports = ("transparent", (80, 443)) if captured else ("explicit", (0, 0))
     with (
-        running(folder / "mesh.yaml", bookinfo, capture="transparent") as mesh,
-        outside(folder, captured=True, ports=(80, 443)) as servers,
+        running(folder / "mesh.yaml", bookinfo, capture=capture) as mesh,
+        outside(folder, captured=captured, ports=ports) as servers,
         _nginx(folder) as port,
     ):
         yield Town(mesh, folder, servers, port)
