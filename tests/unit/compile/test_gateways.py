@@ -69,8 +69,8 @@ def test_grpc_web_is_translated_where_a_server_says_so(protocol: str, translated
 def test_virtual_services_for_one_host_are_merged_by_age_and_what_takes_all_is_last() -> None:
     made = at_gateway(
         gateway("edge", server()),
-        bound("one", under("/a", "a"), to("b"), hosts=["example.com"]),
-        bound("two", under("/b", "b"), to("a"), hosts=["example.com"]),
+        bound("z", under("/a", "a"), to("b"), hosts=["example.com"]),
+        bound("a", under("/b", "b"), to("a"), hosts=["example.com"]),
     )
     routes = made.routes_of("http.80", "example.com:80")
     assert [route.match.prefix for route in routes] == ["/a", "/b", "/", "/"]
