@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import attrgetter
 from pathlib import PurePath
 from typing import Any, TypeVar
 
@@ -87,10 +88,11 @@ class Inputs:
         it.
         """
         found: dict[type[Model], list[Resource[Any]]] = {}
-        ordered = sorted(self.resources.values(), key=lambda resource: (resource.key.kind, resource.age))
-        for one in with_export_defaults(ordered):
+        for one in with_export_defaults(self.resources.values()):
             found.setdefault(type(one.spec), []).append(one)
-        return {kind: tuple(group) for kind, group in found.items()}
+        # By name: the order of what follows must not depend on that in which resources came.
+        kinds = sorted(found, key=attrgetter("__name__"))
+        return {kind: tuple(sorted(found[kind], key=attrgetter("age"))) for kind in kinds}
 
     def of(self, kind: type[SpecT]) -> tuple[Resource[SpecT], ...]:
         """Returns the resources that say something of this type, the oldest first."""

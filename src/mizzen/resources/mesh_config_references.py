@@ -22,7 +22,7 @@ from mizzen.resources.virtual_service import VirtualServiceSpec
 
 def mesh_configs(resources: Iterable[Resource[Any]]) -> list[Resource[MeshConfigSpec]]:
     """Returns the MeshConfigs, the oldest first, which is the one that counts."""
-    found = (one for one in resources if isinstance(one.spec, MeshConfigSpec))
+    found = (one for one in resources if type(one.spec) is MeshConfigSpec)
     return sorted(found, key=lambda one: one.age)
 
 

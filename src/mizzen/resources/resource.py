@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Generic, TypeVar
 
 from pydantic import BaseModel
@@ -67,7 +68,7 @@ class Resource(Generic[SpecT]):
     def namespace(self) -> str:
         return self.key.namespace
 
-    @property
+    @cached_property
     def age(self) -> tuple[int, str, str]:
         """The order in which Istio processes resources of a kind: by creation, then name, then namespace."""
         return (self.created, self.key.name, self.key.namespace)
