@@ -13,6 +13,7 @@ from tests.e2e.conftest import RUNTIMES
 from tests.support import small
 from tests.support.meshes import ROOT, Mesh
 from tests.support.outside import HOST, Outside, outside
+from tests.support.polling import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy, pytest.mark.timeout(120)]
 
@@ -93,14 +94,16 @@ def test_who_does_not_prove_the_name_is_not_spoken_to(world: tuple[Mesh, Outside
     assert fetched(world, f"http://{HOST}/") == f"200 https {HOST}"
 
 
-def test_a_certificate_that_is_not_there_has_the_rule_set_aside(world: tuple[Mesh, Outside]) -> None:
+def test_a_certificate_that_is_not_there_is_told_of_and_waited_for(world: tuple[Mesh, Outside]) -> None:
     mesh, servers = world
+    missing = "/nothing/there.pem: No such file or directory"
+    told = mesh.apply_text(servers.here(ORIGINATION).replace(servers.chain, "/nothing/there.pem"))
+    assert f"caCertificates: {missing}" in told.stdout + told.stderr
+    assert fetched(world, f"http://{HOST}/") == "503"
+    eventually(lambda: missing in mesh.cli("status").stdout, "it is told of")
     mesh.apply_text(servers.here(ORIGINATION))
-    wrong = servers.here(ORIGINATION).replace(servers.chain, "/nothing/there.pem")
-    refused = mesh.apply_text(wrong, check=False)
-    assert refused.returncode != 0
-    assert "/nothing/there.pem" in refused.stdout + refused.stderr
-    assert fetched(world, f"http://{HOST}/") == f"200 https {HOST}"
+    eventually(lambda: fetched(world, f"http://{HOST}/") == f"200 https {HOST}", "the host is called again")
+    assert missing not in mesh.cli("status").stdout
 
 
 def test_a_server_of_the_internet_is_not_believed_by_a_root_that_the_system_has_not(

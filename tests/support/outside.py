@@ -95,7 +95,7 @@ def outside(
     context.load_verify_locations(folder / "chain.pem")
     context.verify_mode = ssl.CERT_OPTIONAL
     with contextlib.ExitStack() as stack:
-        address = stack.enter_context(_address(netns)) if captured else loopback
+        address = stack.enter_context(own_address(netns)) if captured else loopback
         plain, secure = (stack.enter_context(_server((address, port), netns)) for port in ports)
         secure.socket = context.wrap_socket(secure.socket, server_side=True, do_handshake_on_connect=False)
         for server in (plain, secure):
@@ -114,7 +114,7 @@ def _server(address: tuple[str, int], netns: str) -> Iterator[http.server.Thread
 
 
 @contextlib.contextmanager
-def _address(netns: str) -> Iterator[str]:
+def own_address(netns: str = "") -> Iterator[str]:
     """Has an address on the loopback device that nobody else has there, while the context lasts."""
     address = next(one for one in _ADDRESSES if _inside(netns, partial(_added, one)))
     try:
@@ -126,7 +126,7 @@ def _address(netns: str) -> Iterator[str]:
 def _added(address: str) -> bool:
     """Adds an address; False if it is there already."""
     done = subprocess.run(_ip("add", address), check=False, capture_output=True, text=True)
-    there = "File exists" in done.stderr
+    there = any(words in done.stderr for words in ("File exists", "already assigned"))
     assert there or done.returncode == 0, done.stderr
     return not there
 

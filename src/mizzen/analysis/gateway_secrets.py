@@ -14,9 +14,9 @@ from mizzen.analysis.items import Item
 from mizzen.analysis.messages import Message, message
 from mizzen.analysis.values import labels, text
 from mizzen.analysis.world import ROOT_NAMESPACE, Reference, World
-from mizzen.resources.credentials import secret_of
 from mizzen.resources.paths import join
 from mizzen.resources.secret import PAIRS, ROOTS_SUFFIX, decoded
+from mizzen.resources.secret_names import secret_of
 
 
 def secrets(world: World) -> Iterator[Message]:

@@ -42,6 +42,7 @@ from mizzen.mesh.model import (
 )
 from mizzen.mesh.scope import ScopedService
 from mizzen.mesh.spiffe import SpiffeId
+from mizzen.resources.credentials import is_for_sidecars
 from mizzen.resources.destination_rule import DestinationRuleSpec, LoadBalancerSettings, TrafficPolicy, levels
 from mizzen.resources.key import Key
 from mizzen.resources.mesh_config import MeshConfigSpec
@@ -86,6 +87,11 @@ class ClusterView:
     @property
     def mesh(self) -> MeshConfigSpec:
         return self.mesh_config.spec if self.mesh_config else NO_MESH_CONFIG
+
+    @property
+    def has_secrets(self) -> bool:
+        """Whether the caller may have the Secrets that its rules name; those that select callers are merged with no others."""
+        return self.at_gateway or any(is_for_sidecars(rule.spec) for rule in self.rules)
 
     @property
     def leads_inside(self) -> bool:
@@ -207,11 +213,11 @@ def _locate(cluster: Cluster, view: ClusterView, balancer: LoadBalancerSettings 
 def _set_tls(cluster: Cluster, view: ClusterView, policy: TrafficPolicy | None, codec: pools.Codec) -> None:
     given = policy.tls if policy else None
     if given and given.mode != "ISTIO_MUTUAL":
-        if given.credential_name and not view.at_gateway:
+        if given.credential_name and not view.has_secrets:
             origination.refuse(cluster)
         elif given.mode in origination.MODES:
-            named = not view.port.protocol.is_http
-            origination.apply(cluster, given, view.host, view.sans, codec, fixed=named)
+            named, owner = not view.port.protocol.is_http, view.seat.namespace
+            origination.apply(cluster, given, view.host, view.sans, codec, fixed=named, owner=owner)
         return
     if not given and (view.external or view.resolution is Resolution.DIALLED):
         return

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from mizzen.compile import tls
 from mizzen.compile.protos import sds_secret
 from mizzen.compile.resource import pack
-from mizzen.resources.credentials import certificate_name, roots_name, server_certificates, server_roots
+from mizzen.resources.credentials import roots_name, server_certificates, server_roots
 from mizzen.resources.gateway import CIPHERS, Server, ServerTLSSettings, certificate_secret, roots_secret
 from mizzen.resources.protocols import Protocol
+from mizzen.resources.secret_names import certificate_name
 from mizzen.stubs.envoy.config.core.v3.base_pb2 import TransportSocket
 from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.common_pb2 import (
     CertificateValidationContext,

@@ -4,9 +4,9 @@ Who answers is always checked unless the rule says otherwise. Which name the ser
 where requests are read, the host that the request is for, as in Istio. Bytes name no host, so there it is the service's own;
 Istio sends no name there and checks none. The same if a rule gives an ``sni`` and no names: what is asked for is checked.
 
-Certificates of rules are files, which Envoy reads when the cluster is made: where one is missing it refuses the cluster, and
-the rule is set aside. The operating system's roots come by SDS from the node, which knows where they are, and what is in Secrets
-as well, for gateways alone: sidecars have no Secrets, and speak to nobody where a rule names one.
+Certificates come by SDS from the node, which reads them, so that a new one ends no connection: from the files that a rule names,
+from the operating system's where it names no roots, from Secrets where the proxy may have them. One that may not speaks to
+nobody.
 """
 
 from __future__ import annotations
@@ -18,38 +18,35 @@ from mizzen.compile.pools import HTTP_OPTIONS, Codec
 from mizzen.compile.protos import sds_secret
 from mizzen.compile.resource import pack
 from mizzen.compile.tls import NOBODY, parameters
-from mizzen.resources.credentials import certificate_name, roots_name, secret_of
+from mizzen.resources import certificate_files, credentials, secret_names
 from mizzen.resources.destination_rule import ClientTLSSettings
 from mizzen.resources.hosts import is_ip_address, is_wildcard
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
-from mizzen.stubs.envoy.config.core.v3.base_pb2 import DataSource, TransportSocket
-from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.common_pb2 import (
-    CertificateValidationContext,
-    SubjectAltNameMatcher,
-    TlsCertificate,
-)
+from mizzen.stubs.envoy.config.core.v3.base_pb2 import TransportSocket
+from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.common_pb2 import SubjectAltNameMatcher
+from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.secret_pb2 import SdsSecretConfig
 from mizzen.stubs.envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext, UpstreamTlsContext
 from mizzen.stubs.envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 from mizzen.stubs.envoy.type.matcher.v3.string_pb2 import StringMatcher
 
 MODES = frozenset({"SIMPLE", "MUTUAL"})
-# A node without roots must not keep a proxy from starting: what needs them then fails by itself.
+# A node without roots must not keep a proxy from starting, in seconds: what needs them then fails by itself.
 _ROOTS_TIMEOUT = 5.0
-# Nor must a Secret that is not there yet.
+# Nor must a Secret or a file that is not there yet.
 _SECRET_TIMEOUT = 1.0
 
 
 def apply(
-    cluster: Cluster, given: ClientTLSSettings, host: str, sans: Sequence[str], codec: Codec, *, fixed: bool
+    cluster: Cluster, given: ClientTLSSettings, host: str, sans: Sequence[str], codec: Codec, *, fixed: bool, owner: str
 ) -> None:
     """Has a cluster's connections begin with TLS, as ``given`` says, towards ``host``.
 
-    ``sans`` are names that the service itself says its servers have. ``fixed`` says that there are connections whose bytes
+    ``owner`` is the namespace whose Secrets are meant where the proxy has those of several. ``sans`` are names that the service itself says its servers have. ``fixed`` says that there are connections whose bytes
     name no host. The cluster has its HTTP options already.
     """
     server = given.sni or (host if fixed and not is_wildcard(host) else "")
     accepted = tuple(given.subject_alt_names) or tuple(sans) or ((server,) if server else ())
-    context = UpstreamTlsContext(common_tls_context=_common(given, accepted, codec))
+    context = UpstreamTlsContext(common_tls_context=_common(given, accepted, codec, owner))
     if server and not is_ip_address(server):
         context.sni = server
     if codec is not Codec.BYTES and not server:
@@ -78,32 +75,30 @@ def _take_from_host(cluster: Cluster, *, checked: bool) -> None:
     cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))
 
 
-def _common(given: ClientTLSSettings, accepted: Iterable[str], codec: Codec) -> CommonTlsContext:
+def _common(given: ClientTLSSettings, accepted: Iterable[str], codec: Codec, owner: str) -> CommonTlsContext:
     common = CommonTlsContext(tls_params=parameters(), alpn_protocols=("h2",) if codec is Codec.HTTP2 else ())
-    secret = secret_of(given.credential_name)
-    if secret and given.mode == "MUTUAL":
-        common.tls_certificate_sds_secret_configs.append(sds_secret(certificate_name(secret), _SECRET_TIMEOUT))
-    elif given.mode == "MUTUAL":
-        certificate = TlsCertificate(
-            certificate_chain=DataSource(filename=given.client_certificate),
-            private_key=DataSource(filename=given.private_key),
-        )
-        common.tls_certificates.append(certificate)
-    if given.insecure_skip_verify:
-        return common
-    validation = CertificateValidationContext(match_typed_subject_alt_names=map(san_matcher, accepted))
-    if given.ca_crl:
-        validation.crl.filename = given.ca_crl
-    if given.ca_certificates:
-        validation.trusted_ca.filename = given.ca_certificates
-        common.validation_context.CopyFrom(validation)
-        return common
-    roots = sds_secret(names.SYSTEM_ROOTS_SECRET, _ROOTS_TIMEOUT)
-    if secret:
-        roots = sds_secret(roots_name(secret), _SECRET_TIMEOUT)
-    common.combined_validation_context.default_validation_context.CopyFrom(validation)
-    common.combined_validation_context.validation_context_sds_secret_config.CopyFrom(roots)
+    if given.mode == "MUTUAL":
+        common.tls_certificate_sds_secret_configs.append(_certificate(given, owner))
+    if not given.insecure_skip_verify:
+        combined = common.combined_validation_context
+        combined.default_validation_context.match_typed_subject_alt_names.extend(map(san_matcher, accepted))
+        combined.validation_context_sds_secret_config.CopyFrom(_roots(given, owner))
     return common
+
+
+def _certificate(given: ClientTLSSettings, owner: str) -> SdsSecretConfig:
+    name = certificate_files.certificate_name(given.client_certificate, given.private_key)
+    if given.credential_name:
+        name = secret_names.certificate_name(secret_names.secret_of(given.credential_name), owner)
+    return sds_secret(name, _SECRET_TIMEOUT)
+
+
+def _roots(given: ClientTLSSettings, owner: str) -> SdsSecretConfig:
+    if given.credential_name:
+        return sds_secret(credentials.roots_name(secret_names.secret_of(given.credential_name), owner), _SECRET_TIMEOUT)
+    if given.ca_certificates or given.ca_crl:
+        return sds_secret(certificate_files.roots_name(given.ca_certificates, given.ca_crl), _SECRET_TIMEOUT)
+    return sds_secret(names.SYSTEM_ROOTS_SECRET, _ROOTS_TIMEOUT)
 
 
 def san_matcher(name: str) -> SubjectAltNameMatcher:

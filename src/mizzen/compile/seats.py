@@ -26,13 +26,15 @@ from mizzen.stubs.envoy.config.core.v3.address_pb2 import Address
 class Seat:
     """``netns`` is a path, or "" for the namespace that the proxy runs in; ``secret`` is the certificate's name in SDS.
 
-    ``caller`` is the identity that is told to neighbours, "" where there are none to tell.
+    ``caller`` is the identity that is told to neighbours, "" where there are none to tell. ``namespace`` is said with the names
+    of its Secrets, "" where they are all of one.
     """
 
     prefix: str = ""
     netns: str = ""
     secret: str = names.WORKLOAD_SECRET
     caller: str = ""
+    namespace: str = ""
 
     @property
     def shared(self) -> bool:
@@ -67,6 +69,7 @@ def seat_of(kind: ProxyKind, instance: Instance) -> Seat:
         netns=instance.netns,
         secret=instance.identity,
         caller=instance.identity,
+        namespace=instance.namespace,
     )
 
 

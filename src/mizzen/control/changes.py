@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mizzen.control.unreadable_files import unreadable_files
 from mizzen.control.world import World
 from mizzen.resources.envoy_filter import EnvoyFilterSpec
 from mizzen.resources.key import Key
@@ -122,6 +123,7 @@ class Changes:
         problems = judged([*problems, *new_problems(before, after)], unchanged, force=force)
         if errors(problems):
             raise RefusedError([*problems, _may_be_forced()])
+        problems += unreadable_files(resources)
         outcome = await self._stores.change(apply=resources, dry_run=dry_run)
         version = await self._in_effect(outcome.version)
         if not dry_run and any(isinstance(one.spec, _MAY_BE_IDLE) for one in resources):

@@ -19,11 +19,12 @@ from mizzen.mesh.model import Endpoint, Proxy, Service, Snapshot, labels_of
 from mizzen.registry.credentials import Credentials
 from mizzen.registry.egress import egress_names
 from mizzen.registry.entries import Entries, automatic_hosts
-from mizzen.registry.gateways import wanted_secrets, wanted_sockets
+from mizzen.registry.gateways import wanted_sockets
 from mizzen.registry.processes import build_endpoints, build_proxies
 from mizzen.registry.proxy_policy import proxy_settings, starting_metadata
 from mizzen.registry.proxy_settings import ProxySettings
 from mizzen.registry.reports import Desired, DesiredWorkload, Report, ServiceName, WrittenResource
+from mizzen.registry.secrets import instance_secrets
 from mizzen.registry.services import build_services, host_of, services_in
 from mizzen.resources.destination_rule import DestinationRuleSpec
 from mizzen.resources.envoy_filter import EnvoyFilterSpec
@@ -176,9 +177,10 @@ def build_desired(
     return Desired(
         version=snapshot.version,
         trust_domain=inputs.trust_domain,
-        workloads=tuple(_desired(workload, inputs, snapshot, credentials) for workload in workloads),
+        workloads=tuple(_desired(workload, inputs, snapshot) for workload in workloads),
         services=tuple(_name(service) for service in snapshot.services.values() if service.callable_by_name),
         egress=egress_names(snapshot.sidecars, instances, snapshot.root_namespace),
+        secrets=instance_secrets(snapshot.gateways, snapshot.destination_rules, instances, credentials),
         problems=tuple(str(problem) for problem in problems),
         written=_written(contents) if contents else (),
         attachments=inputs.attachments.told(),
@@ -195,13 +197,11 @@ def _written(contents: Contents) -> tuple[WrittenResource, ...]:
     )
 
 
-def _desired(
-    workload: Resource[WorkloadSpec], inputs: Inputs, snapshot: Snapshot, credentials: Credentials
-) -> DesiredWorkload:
+def _desired(workload: Resource[WorkloadSpec], inputs: Inputs, snapshot: Snapshot) -> DesiredWorkload:
     spec = workload.spec.to_document()
     spec["workingDir"] = str(working_folder(workload.spec, workload.source.file))
     settings = _settings(workload, snapshot)
-    gateways, rules = (snapshot.gateways, snapshot.destination_rules) if workload.spec.gateway else ((), ())
+    gateways = snapshot.gateways if workload.spec.gateway else ()
     return DesiredWorkload(
         namespace=workload.namespace,
         name=workload.name,
@@ -210,7 +210,6 @@ def _desired(
         labels=dict(workload.labels),
         restarts=inputs.restarts.get((workload.namespace, workload.name), 0),
         sockets=wanted_sockets(gateways, workload.labels),
-        secrets=wanted_secrets(gateways, rules, workload, credentials),
         proxy=settings,
     )
 

@@ -38,6 +38,13 @@ def roots_secret(roots_pem: str, name: str = ROOT_SECRET, crl_pem: str = "") -> 
     return encode(name, Secret(name=name, validation_context=context))
 
 
+def renamed(secret: XdsResource, name: str) -> XdsResource:
+    """Returns the same secret under another name."""
+    message = Secret.FromString(secret.body)
+    message.name = name
+    return encode(name, message)
+
+
 def system_roots_secret(file: str) -> XdsResource:
     """Returns the secret with which a proxy checks servers outside the mesh: a file of roots, read again when it changes."""
     context = CertificateValidationContext(trusted_ca=DataSource(filename=file))

@@ -48,6 +48,7 @@ from mizzen.node.notifying import telling_systemd
 from mizzen.node.runs import Runs
 from mizzen.node.runtimes import ProcessRuntime, Runtime
 from mizzen.node.sds import Certificates
+from mizzen.node.secret_events import SecretUnusable
 from mizzen.node.specs import Workload
 from mizzen.node.system_roots import system_roots
 from mizzen.node.workloads import Workloads
@@ -105,7 +106,12 @@ class _Agent:
         self._records = records
         self._client = ControlClient(settings.api_socket)
         self._board = Board(socket.gethostname(), self._client.report)
-        self._certificates = Certificates(self._issue, settings.trust_domain, system_roots())
+        self._certificates = Certificates(
+            self._issue,
+            settings.trust_domain,
+            system_roots(),
+            lambda problem, whose: emit(SecretUnusable.of(problem, whose)),
+        )
         self._refusals: dict[SpiffeId, str] = {}
         self._control = ControlKeeper(settings, records, emit, self._client.up, control_command)
         self._workloads = Workloads(self._make_runner, emit)
@@ -189,6 +195,9 @@ class _Agent:
         if others or desired.egress != self._egress:
             self._services, self._egress = desired.services, desired.egress
             self._capture.update(desired.services, desired.egress)
+        self._certificates.files.take(
+            {(group.namespace, name): group.secrets for group in desired.secrets for name in group.instances}
+        )
         if others:
             self._workloads.refresh()
             self._runs.refresh()

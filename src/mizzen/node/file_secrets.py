@@ -1,5 +1,5 @@
-"""Certificates of gateways, which users keep in files or the mesh in its store of Secrets: read, checked, and read again when
-files of users change.
+"""Certificates beside those of identities, which users keep in files or the mesh in its store of Secrets: read, checked, and read
+again when files of users change.
 
 Whatever renews them writes two files, one after the other, or swaps a link as Kubernetes does. So a pair is served when
 both fit each other, and what was served last stays until then. That the files have changed is found by looking: a watch
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,13 +18,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from mizzen.compile.resource import XdsResource
-from mizzen.identity.secrets import certificate_secret, roots_secret
+from mizzen.identity.secrets import certificate_secret, renamed, roots_secret
 from mizzen.registry.reports import FileSecret
+from mizzen.resources.secret_names import in_namespace
 
 # How often files are looked at, in seconds.
 _INTERVAL = 1.0
 
-Gateway = tuple[str, str]
+Instance = tuple[str, str]
 """Namespace and name of an instance."""
 _Stamp = tuple[tuple[int, ...], ...]
 
@@ -45,52 +46,93 @@ class _Held:
 
 @dataclass
 class _User:
-    """A gateway and what it is to have; ``before`` is what it had, for as long as there is nothing in its place."""
+    """What an instance is to have; ``before`` is what it had, for as long as there is nothing in its place."""
 
     secrets: tuple[FileSecret, ...]
-    changed: Callable[[], None]
     before: Mapping[str, XdsResource]
 
 
 @dataclass
 class FileSecrets:
-    """The secrets of all gateways of this node. ``news`` is called when one has changed."""
+    """The secrets of all instances of this node.
+
+    ``news`` is called when one has changed, and ``tell`` with a problem when it appears, and whose it is. ``system_roots`` is the
+    file of the roots of the operating system, or "".
+    """
 
     news: Callable[[], None]
+    tell: Callable[[str, Sequence[Instance]], None] = lambda problem, whose: None  # noqa: ARG005 - it is reported, too
+    system_roots: str = ""
     _held: dict[FileSecret, _Held] = field(default_factory=dict)
-    _users: dict[Gateway, _User] = field(default_factory=dict)
+    _users: dict[Instance, _User] = field(default_factory=dict)
+    _followers: dict[Instance, Callable[[], None]] = field(default_factory=dict)
+    _told: frozenset[str] = frozenset()
+    _together: Mapping[str, XdsResource] | None = None
+    _renamed: dict[str, tuple[XdsResource, XdsResource]] = field(default_factory=dict)
     _in_use: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def want(self, gateway: Gateway, secrets: tuple[FileSecret, ...], changed: Callable[[], None]) -> None:
-        """Serves secrets to a gateway, in place of those that it had; ``changed`` is called when a problem comes or goes.
+    def take(self, wanted: Mapping[Instance, tuple[FileSecret, ...]]) -> None:
+        """Serves each instance its secrets, in place of those that it had.
 
-        One that cannot be read has what the gateway had under its name.
+        One that cannot be read is what the instance had under its name.
         """
-        self._users[gateway] = _User(secrets, changed, self.of(gateway))
-        for one in secrets:
-            if one not in self._held:
-                self._held[one] = _look(_Held(one))
-        if any(one.watched for one in self._held):
+        gone = [instance for instance in self._users if instance not in wanted]
+        other = {instance: of for instance, of in wanted.items() if not self._has(instance, of)}
+        if not gone and not other:
+            return
+        self._users |= {instance: _User(of, self.of(instance)) for instance, of in other.items()}
+        for instance in gone:
+            del self._users[instance]
+        used = {one for user in self._users.values() for one in user.secrets}
+        self._held = {one: self._held.get(one) or _look(_Held(one), self.system_roots) for one in used}
+        if any(one.watched for one in used):
             self._in_use.set()
-        self._drop_unused()
-        self._drop_replaced()
-        self.news()
+        else:
+            self._in_use.clear()
+        self._changed([*gone, *other])
 
-    def forget(self, gateway: Gateway) -> None:
-        """The gateway is gone; does nothing for one that has no secrets."""
-        if self._users.pop(gateway, None):
-            self._drop_unused()
+    def _has(self, instance: Instance, secrets: tuple[FileSecret, ...]) -> bool:
+        user = self._users.get(instance)
+        return user is not None and user.secrets == secrets
 
-    def of(self, gateway: Gateway) -> Mapping[str, XdsResource]:
-        """Returns the secrets of a gateway by name: those that could be read."""
-        if (user := self._users.get(gateway)) is None:
+    def follow(self, instance: Instance, changed: Callable[[], None]) -> None:
+        """Has ``changed`` called when an instance has other secrets, or another problem."""
+        self._followers[instance] = changed
+
+    def forget(self, instance: Instance) -> None:
+        """The instance has ended: who has its name next has nothing that it had before."""
+        self._followers.pop(instance, None)
+        if user := self._users.get(instance):
+            user.before = {}
+            self._together = None
+
+    def of(self, instance: Instance) -> Mapping[str, XdsResource]:
+        """Returns the secrets of an instance by name: those that could be read."""
+        if (user := self._users.get(instance)) is None:
             return {}
         found = {one.name: self._held[one].made or user.before.get(one.name) for one in user.secrets}
         return {name: made for name, made in found.items() if made}
 
-    def problem(self, gateway: Gateway) -> str:
-        """Returns what is wrong with the files of a gateway, or ""."""
-        user = self._users.get(gateway)
+    def of_all(self) -> Mapping[str, XdsResource]:
+        """Returns the secrets of all instances, for a proxy of several: those in Secrets under names that say in which
+        namespace. It is the same object for as long as nothing changes.
+        """
+        if self._together is None:
+            found: dict[str, XdsResource] = {}
+            for namespace, name in self._users:
+                for plain, made in self.of((namespace, name)).items():
+                    found.setdefault(in_namespace(plain, namespace), made)
+            self._renamed = {name: self._rename(name, made) for name, made in found.items() if name != made.name}
+            self._together = found | {name: made for name, (_, made) in self._renamed.items()}
+        return self._together
+
+    def _rename(self, name: str, secret: XdsResource) -> tuple[XdsResource, XdsResource]:
+        known = self._renamed.get(name)
+        return known if known and known[0] is secret else (secret, renamed(secret, name))
+
+    def problem(self, instance: Instance) -> str:
+        """Returns what is wrong with the secrets of an instance, or ""."""
+        user = self._users.get(instance)
         return "; ".join(problem for one in user.secrets if (problem := self._held[one].problem)) if user else ""
 
     async def run(self) -> None:
@@ -102,38 +144,43 @@ class FileSecrets:
 
     def refresh(self) -> None:
         """Reads again what has changed."""
-        watched = {one: held for one, held in self._held.items() if one.watched}
-        before = {one: (held.made, held.problem) for one, held in watched.items()}
-        changed = {one for one, held in watched.items() if (_look(held).made, held.problem) != before[one]}
+        changed = set()
+        for one, held in self._held.items():
+            before = held.made, held.problem
+            if one.watched and (_look(held, self.system_roots).made, held.problem) != before:
+                changed.add(one)
         if changed:
-            self._drop_replaced()
-            self.news()
-            for user in list(self._users.values()):
-                if not changed.isdisjoint(user.secrets):
-                    user.changed()
+            self._changed([one for one, user in self._users.items() if not changed.isdisjoint(user.secrets)])
 
-    def _drop_replaced(self) -> None:
-        """Forgets what gateways had under names for which there is something else now: keys that were rotated away."""
-        for user in self._users.values():
+    def _changed(self, instances: Collection[Instance]) -> None:
+        """Tells of what has changed for these instances."""
+        for user in self._users.values():  # keys that were rotated away are forgotten
             missing = {one.name for one in user.secrets if not self._held[one].made}
             user.before = {name: made for name, made in user.before.items() if name in missing}
+        self._together = None
+        self.news()
+        for instance in instances:
+            if follower := self._followers.get(instance):
+                follower()
+        problems = {held.problem for held in self._held.values()} - {""}
+        for problem in sorted(problems - self._told):
+            concerned = {one for one, held in self._held.items() if held.problem == problem}
+            self.tell(
+                problem, sorted(key for key, user in self._users.items() if not concerned.isdisjoint(user.secrets))
+            )
+        self._told = frozenset(problems)
 
-    def _drop_unused(self) -> None:
-        used = {one for user in self._users.values() for one in user.secrets}
-        self._held = {one: held for one, held in self._held.items() if one in used}
-        if not any(one.watched for one in self._held):
-            self._in_use.clear()
 
-
-def _look(held: _Held) -> _Held:
+def _look(held: _Held, system_roots: str) -> _Held:
     """Reads the files if they are not those that were read last."""
     wanted = held.wanted
-    paths = [path for path in (wanted.certificate, wanted.key, wanted.roots, wanted.crl) if path]
+    roots = system_roots if wanted.crl and not wanted.roots else wanted.roots
+    paths = [path for path in (wanted.certificate, wanted.key, roots, wanted.crl) if path]
     stamp = tuple(map(_stamp, paths))
     if stamp != held.stamp or not held.stamp:
         held.stamp = stamp
         try:
-            held.made, held.problem = read(wanted), ""
+            held.made, held.problem = read(wanted, roots), ""
         except UnusableError as error:
             held.problem = str(error)
     return held
@@ -147,13 +194,19 @@ def _stamp(path: str) -> tuple[int, ...]:
     return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
 
 
-def read(wanted: FileSecret) -> XdsResource:
-    """Returns the secret that files hold. Raises :class:`UnusableError`."""
+def read(wanted: FileSecret, roots: str) -> XdsResource:
+    """Returns the secret that files hold; ``roots`` is the one with its authorities, "" where there is none. Raises
+    :class:`UnusableError`.
+    """
     if wanted.problem:
         raise UnusableError(wanted.problem)
-    if wanted.roots:
-        text = _text(wanted.roots)
-        _certificates(wanted.roots, text)
+    if wanted.crl and not roots:
+        raise UnusableError(
+            "this host has no roots of its operating system: write `caCertificates`, or set SSL_CERT_FILE"
+        )
+    if roots:
+        text = _text(roots)
+        _certificates(roots, text)
         return roots_secret(text, wanted.name, _revoked(wanted.crl) if wanted.crl else "")
     chain, key = _text(wanted.certificate), _text(wanted.key)
     first = _certificates(wanted.certificate, chain)[0]
@@ -168,7 +221,7 @@ def read(wanted: FileSecret) -> XdsResource:
 
 def _text(path: str) -> str:
     try:
-        return Path(path).read_text(encoding="ascii")
+        return Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise UnusableError(f"{path}: {error.strerror}") from error
     except ValueError as error:

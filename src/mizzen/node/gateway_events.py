@@ -1,9 +1,8 @@
-"""What the node tells of gateways: where they are called, and what keeps them from it."""
+"""What the node tells of gateways: where they are called."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from mizzen.node.events import InstanceEvent
 
@@ -20,15 +19,3 @@ class GatewayListens(InstanceEvent):
         if not self.url:
             return f"{self.who}: neither port {self.number} nor any in its place can be had on this host: no listener for it"
         return f"{self.who} takes port {self.number} at {self.url}"
-
-
-@dataclass(frozen=True)
-class GatewayFilesUnusable(InstanceEvent):
-    """Files of a gateway's certificates cannot be used; those that were read before still are."""
-
-    level: ClassVar[str] = "error"
-    message: str
-
-    @property
-    def line(self) -> str:
-        return f"{self.who}: {self.message}"

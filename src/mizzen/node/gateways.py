@@ -16,11 +16,11 @@ from mizzen.mesh.gateway_addresses import address_in_mesh, listened_at
 from mizzen.mesh.proxy_kind import ProxyKind
 from mizzen.node.capturing import Place
 from mizzen.node.envoys import EnvoyKeeper, sidecar
-from mizzen.node.gateway_events import GatewayFilesUnusable, GatewayListens
+from mizzen.node.gateway_events import GatewayListens
 from mizzen.node.host import Host
 from mizzen.node.specs import Workload
 from mizzen.registry.gateway_urls import url
-from mizzen.registry.reports import FileSecret, GatewaySocket
+from mizzen.registry.reports import GatewaySocket
 
 KIND = "gateway"
 """The kind of proxy that serves a gateway: its own."""
@@ -84,15 +84,12 @@ def proxy(host: Host, workload: Workload, place: Place, uid: str, changed: Calla
 
 
 class GatewayState:
-    """What is reported of one gateway: its ports, which are given out here and told of, and what is wrong with it."""
+    """What is reported of one gateway: its ports, which are given out here and told of."""
 
-    def __init__(self, host: Host, name: str, changed: Callable[[], None]) -> None:
+    def __init__(self, host: Host, name: str) -> None:
         self._host = host
         self._name = name
-        self._changed = changed
         self._told: set[GatewaySocket] = set()
-        self._secrets: tuple[FileSecret, ...] = ()
-        self._problem = ""
 
     def called_at(self, workload: Workload) -> str:
         """Returns the address at which members of the mesh call a gateway, whose own is for whoever is outside."""
@@ -113,20 +110,3 @@ class GatewayState:
                 self._host.emit(GatewayListens(workload.namespace, self._name, socket.number, url(socket, address)))
             found.append(socket)
         return tuple(found)
-
-    def problem(self, workload: Workload) -> str:
-        """Has the files of a gateway's certificates served, and returns what is wrong with them, or ""."""
-        files, key = self._host.identities.files, (workload.namespace, self._name)
-        if workload.secrets != self._secrets:
-            self._secrets = workload.secrets
-            files.want(key, workload.secrets, self._changed)
-        problem = files.problem(key)
-        if problem and problem != self._problem:
-            self._host.emit(GatewayFilesUnusable(workload.namespace, self._name, problem))
-        self._problem = problem
-        return problem
-
-    def forget(self, namespace: str) -> None:
-        """The gateway is gone."""
-        if self._secrets:
-            self._host.identities.files.forget((namespace, self._name))

@@ -24,7 +24,7 @@ class StartError(Exception):
 
 
 class Identities(Protocol):
-    """Holds certificates for proxies: see sds.py. ``files`` are those that users keep, for gateways."""
+    """Holds certificates for proxies: see sds.py. ``files`` are others, which users keep."""
 
     @property
     def files(self) -> FileSecrets: ...

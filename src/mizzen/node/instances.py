@@ -78,7 +78,7 @@ class InstanceRunner:
         self._is_gone = False
         self._has_left = False
         self._standing = (False, "")
-        self._gateway = gateways.GatewayState(host, name, self._update)
+        self._gateway = gateways.GatewayState(host, name)
         self._ready = False
         self._was_ready = False
         self._began = asyncio.get_running_loop().time()
@@ -128,6 +128,7 @@ class InstanceRunner:
         """
         namespace = self.workload.namespace
         self._host.emit(InstanceStarting(namespace, self.name))
+        self._host.identities.files.follow((namespace, self.name), self._update)
         try:
             async with asyncio.TaskGroup() as group:
                 announcer = group.create_task(self._announce())
@@ -194,7 +195,7 @@ class InstanceRunner:
             self._take_leave()
             await self._acknowledged(_ACKNOWLEDGE)
         self._host.identities.release(namespace, self.name)
-        self._gateway.forget(namespace)
+        self._host.identities.files.forget((namespace, self.name))
         if self._place:
             await self._runtime.close(self._place)
         self._take_leave()
@@ -319,7 +320,7 @@ class InstanceRunner:
     def _state(self, place: Place) -> Instance:
         proxy, application = self._serving.current, self._application
         gateway = self.workload.spec.gateway is not None
-        problem = self._gateway.problem(self.workload) if gateway else ""
+        problem = self._host.identities.files.problem((self.workload.namespace, self.name))
         return Instance(
             name=self.name,
             namespace=self.workload.namespace,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from mizzen.compile.resource import SECRET, XdsResource
@@ -25,10 +26,17 @@ class Certificates:
     """A :class:`mizzen.xds.source.ConfigSource` whose resources are secrets; see :class:`mizzen.node.host.Identities`.
 
     Instances with the same service account share one certificate. A sidecar has that of its instance, under Istio's name;
-    the node's proxy has those of all instances, each under the name of its identity.
+    the node's proxy has those of all instances, each under the name of its identity. ``tell`` is called with what is wrong with
+    ``files``, the secrets beside these, and with those whose they are.
     """
 
-    def __init__(self, issue: Issue, trust_domain: str, system_roots: Path | None = None) -> None:
+    def __init__(
+        self,
+        issue: Issue,
+        trust_domain: str,
+        system_roots: Path | None = None,
+        tell: Callable[[str, Sequence[tuple[str, str]]], None] = lambda problem, whose: None,  # noqa: ARG005 - it is reported, too
+    ) -> None:
         self._trust_domain = trust_domain
         self._renewer = Renewer(issue=issue, publish=self._publish, clock=time.time, chance=random.SystemRandom())
         self._holders: dict[tuple[str, str], SpiffeId] = {}
@@ -39,7 +47,10 @@ class Certificates:
         self._version = 0
         self._changed = asyncio.Condition()
         self._news = asyncio.Event()
-        self.files = FileSecrets(self._bump)
+        self._of_node: tuple[Mapping[str, XdsResource], Mapping[str, XdsResource], Mapping[str, XdsResource]] | None = (
+            None
+        )
+        self.files = FileSecrets(self._bump, tell, str(system_roots or ""))
 
     async def run(self) -> None:
         """Renews, and wakes whoever waits for a change, until it is cancelled."""
@@ -69,13 +80,21 @@ class Certificates:
 
     def config(self, node: Node) -> Config | None:
         if node.kind == ProxyKind.NODE:
-            return Config(self._version, {SECRET: self._by_identity})
+            return Config(self._version, {SECRET: self._of_all()})
         identity = self._holders.get((node.namespace, node.name))
         config = self._configs.get(identity) if identity else None
         if config is None:
             return None
         files = self.files.of((node.namespace, node.name))
         return Config(self._version, {SECRET: {**config.resources[SECRET], **files}} if files else config.resources)
+
+    def _of_all(self) -> Mapping[str, XdsResource]:
+        """Returns the secrets of all instances: the same object for as long as they are the same."""
+        identities, files = self._by_identity, self.files.of_all()
+        known = self._of_node
+        if known is None or known[0] is not identities or known[1] is not files:
+            known = self._of_node = (identities, files, {**identities, **files})
+        return known[2]
 
     async def changed(self, version: int) -> int:
         async with self._changed:

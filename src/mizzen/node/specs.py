@@ -12,7 +12,7 @@ from mizzen.node.capturing import DeclaredPort
 from mizzen.node.ports import LOOPBACK
 from mizzen.node.probes import Rule
 from mizzen.registry.proxy_settings import ProxySettings
-from mizzen.registry.reports import DesiredWorkload, FileSecret, GatewaySocket, InstancePort
+from mizzen.registry.reports import DesiredWorkload, GatewaySocket, InstancePort
 from mizzen.resources import workload as resource
 
 # How often an application that has never been ready is asked, in seconds; a command costs a process each time.
@@ -42,7 +42,6 @@ class Workload:
     spec: resource.WorkloadSpec
     labels: Mapping[str, str] = field(default_factory=dict)
     sockets: tuple[GatewaySocket, ...] = ()
-    secrets: tuple[FileSecret, ...] = ()
     proxy: ProxySettings = field(default_factory=ProxySettings)
 
     @property
@@ -73,7 +72,6 @@ def read(desired: DesiredWorkload) -> Workload:
         spec,
         desired.labels,
         desired.sockets,
-        desired.secrets,
         desired.proxy,
     )
 

@@ -1,7 +1,6 @@
-"""Where the contents of Secrets are for a gateway: files of the control plane's own store, on the same host. Pure.
+"""Where the contents of Secrets are for a proxy: files of the control plane's own store, on the same host. Pure.
 
-A gateway gets Secrets of its own namespace alone, and of these only what a Gateway that chooses it, or a DestinationRule that its
-namespace sees, names.
+A proxy gets Secrets of its own namespace alone; which of these says :mod:`mizzen.registry.secrets`.
 """
 
 from __future__ import annotations
@@ -12,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mizzen.registry.reports import FileSecret
-from mizzen.resources.credentials import certificate_name, roots_candidates, roots_name
+from mizzen.resources.credentials import roots_candidates, roots_name
 from mizzen.resources.resource import Resource
 from mizzen.resources.secret import CRL, SecretSpec
+from mizzen.resources.secret_names import certificate_name
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Credentials:
         return cls(folder, {(one.namespace, one.name): one for one in resources if isinstance(one.spec, SecretSpec)})
 
     def certificate(self, namespace: str, secret: str) -> FileSecret:
-        """Returns where a gateway of a namespace finds a certificate; with what is wrong, if it does not."""
+        """Returns where a proxy of a namespace finds a certificate; with what is wrong, if it does not."""
         name = certificate_name(secret)
         found = self.secrets.get((namespace, secret))
         if found is None:
@@ -40,7 +40,7 @@ class Credentials:
         return FileSecret(name=name, certificate=certificate, key=key, watched=False)
 
     def roots(self, namespace: str, secret: str) -> FileSecret:
-        """Returns where a gateway of a namespace finds the authorities that go with a Secret."""
+        """Returns where a proxy of a namespace finds the authorities that go with a Secret."""
         name, candidates = roots_name(secret), roots_candidates(secret)
         found = next((one for each in candidates if (one := self.secrets.get((namespace, each)))), None)
         if found is None:

@@ -1,4 +1,4 @@
-"""What the Gateways of a mesh ask of a gateway's host: on which ports it is to listen, and which files to read. Pure."""
+"""What the Gateways of a mesh ask of a gateway's host: on which ports it is to listen, and which certificates it has. Pure."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ from mizzen.registry.credentials import Credentials
 from mizzen.registry.reports import FileSecret, GatewaySocket
 from mizzen.resources.credentials import (
     ASKING,
-    client_secrets,
-    client_settings,
     server_certificates,
     server_roots,
 )
-from mizzen.resources.destination_rule import DestinationRuleSpec, concerns
 from mizzen.resources.gateway import (
     GatewaySpec,
     ServerTLSSettings,
@@ -24,7 +21,6 @@ from mizzen.resources.gateway import (
 from mizzen.resources.gateway_servers import BoundServer, Opening, merged, selecting
 from mizzen.resources.protocols import Protocol
 from mizzen.resources.resource import Resource
-from mizzen.resources.workload import WorkloadSpec
 
 
 def wanted_sockets(gateways: Iterable[Resource[GatewaySpec]], labels: Mapping[str, str]) -> tuple[GatewaySocket, ...]:
@@ -36,26 +32,15 @@ def wanted_sockets(gateways: Iterable[Resource[GatewaySpec]], labels: Mapping[st
     )
 
 
-def wanted_secrets(
-    gateways: Iterable[Resource[GatewaySpec]],
-    rules: Iterable[Resource[DestinationRuleSpec]],
-    workload: Resource[WorkloadSpec],
-    credentials: Credentials,
-) -> tuple[FileSecret, ...]:
-    """Returns the files that hold the certificates of a gateway, under the names of its secrets: those that users keep, and
-    those of Secrets. No gateway is to have any other.
-    """
-    found: dict[str, FileSecret] = {}
-    served, _ = merged(selecting(gateways, workload.labels))
+def gateway_secrets(
+    gateways: Iterable[Resource[GatewaySpec]], namespace: str, labels: Mapping[str, str], credentials: Credentials
+) -> Iterator[FileSecret]:
+    """Yields the certificates that Gateways name for a gateway of a namespace with these labels."""
+    served, _ = merged(selecting(gateways, labels))
     for server in (server for servers in served.values() for server in servers):
         if server.spec.ends_tls and server.spec.tls:
-            tls, file = server.spec.tls, server.gateway.source.file
-            found |= {one.name: one for one in _of_files(tls, file)}
-            found |= {one.name: one for one in _of_secrets(tls, workload.namespace, credentials)}
-    for rule in rules:
-        if concerns(rule, workload.namespace, workload.labels):
-            found |= {one.name: one for one in _of_rule(rule.spec, workload.namespace, credentials)}
-    return tuple(found[name] for name in sorted(found))
+            yield from _of_files(server.spec.tls, server.gateway.source.file)
+            yield from _of_secrets(server.spec.tls, namespace, credentials)
 
 
 def _of_files(tls: ServerTLSSettings, file: str) -> Iterator[FileSecret]:
@@ -72,15 +57,6 @@ def _of_secrets(tls: ServerTLSSettings, namespace: str, credentials: Credentials
         yield credentials.certificate(namespace, secret)
     if roots := server_roots(tls):
         yield credentials.roots(namespace, roots[1])
-
-
-def _of_rule(spec: DestinationRuleSpec, namespace: str, credentials: Credentials) -> Iterator[FileSecret]:
-    for _, given in client_settings(spec):
-        certificate, roots = client_secrets(given)
-        if certificate:
-            yield credentials.certificate(namespace, certificate)
-        if roots:
-            yield credentials.roots(namespace, roots)
 
 
 def _scheme(servers: Iterable[BoundServer]) -> str:

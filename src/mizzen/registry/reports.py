@@ -27,8 +27,8 @@ class GatewaySocket(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class FileSecret(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A secret of a gateway that is read from files: a certificate and its key, or ``roots`` that certify others, with
-    the list of what they have revoked, if there is one.
+    """A secret that is read from files: a certificate and its key, or ``roots`` that certify others, with the list of what they
+    have revoked, if there is one; such a list alone goes with the roots of the operating system.
 
     Files that are not ``watched`` never change. ``problem`` says why there are none.
     """
@@ -46,7 +46,7 @@ class DesiredWorkload(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     """A Workload resource that this node should run; ``spec`` is the resource's spec in its YAML form (camelCase).
 
     ``digest`` changes when a running instance must be replaced; ``restarts`` counts the restarts that users asked for.
-    ``sockets`` and ``secrets`` are those of a gateway; they change while it runs. ``proxy`` is for an Envoy of its own.
+    ``sockets`` are those of a gateway; they change while it runs. ``proxy`` is for an Envoy of its own.
     """
 
     namespace: str
@@ -56,7 +56,6 @@ class DesiredWorkload(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     labels: dict[str, str] = {}
     restarts: int = 0
     sockets: tuple[GatewaySocket, ...] = ()
-    secrets: tuple[FileSecret, ...] = ()
     proxy: ProxySettings = ProxySettings()
 
 
@@ -88,6 +87,14 @@ class EgressNames(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     hosts: tuple[tuple[int, tuple[str, ...]], ...]
 
 
+class InstanceSecrets(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The secrets of instances of one namespace, beside the certificates of their own identities."""
+
+    namespace: str
+    instances: tuple[str, ...]
+    secrets: tuple[FileSecret, ...]
+
+
 class WrittenResource(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A resource as users wrote it: its kind, namespace and name in words, a ``digest`` of what it says, and the
     watched ``file`` that holds it, or "" for one that was applied.
@@ -113,7 +120,7 @@ class Attachment(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class Desired(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """All that a node needs to know: what to run, and which names to answer.
 
-    ``egress`` is about instances that may not call all of them. ``problems`` are what is wrong with watched files or was
+    ``egress`` is about instances that may not call all of them, ``secrets`` about those that have some. ``problems`` are what is wrong with watched files or was
     rejected by Envoy, in words: the node tells them where the mesh was started, since nobody gave a command that could
     answer with them. ``written`` are all resources, for the same reason: the node tells which edits of watched files have
     come into force. ``attachments_version`` counts the changes of ``attachments``. ``look`` grows with each time that a user
@@ -126,6 +133,7 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     workloads: tuple[DesiredWorkload, ...] = ()
     services: tuple[ServiceName, ...] = ()
     egress: tuple[EgressNames, ...] = ()
+    secrets: tuple[InstanceSecrets, ...] = ()
     problems: tuple[str, ...] = ()
     written: tuple[WrittenResource, ...] = ()
     attachments: tuple[Attachment, ...] = ()

@@ -1,4 +1,4 @@
-"""Checks that the Secrets which Gateways and DestinationRules name are where gateways may have them. Pure; a part of
+"""Checks that the Secrets which Gateways and DestinationRules name are where proxies may have them. Pure; a part of
 :mod:`mizzen.resources.references`. Codes are those of ``istioctl analyze``.
 
 A Secret that is missing is a warning, for it may come later, and the other servers of its Gateway work meanwhile.
@@ -12,6 +12,7 @@ from typing import Any
 from mizzen.resources.credentials import (
     client_secrets,
     client_settings,
+    is_for_sidecars,
     roots_candidates,
     server_certificates,
     server_roots,
@@ -67,8 +68,8 @@ class _Secrets:
         near = nearest(name, there)
         hint = f"did you mean `{near}`?" if near else "until it is applied connections that need it are closed"
         if elsewhere:
-            hint = f"it is in namespace {elsewhere[0]}, but a gateway has Secrets of its own namespace alone"
-        message = f"there is no Secret {name} in namespace {namespace}, which is the gateway's"
+            hint = f"it is in namespace {elsewhere[0]}, but a proxy has Secrets of its own namespace alone"
+        message = f"there is no Secret {name} in namespace {namespace}, which is the proxy's"
         return user.problem(NOT_FOUND, path, message, hint, Level.WARNING)
 
 
@@ -96,13 +97,20 @@ def _of_rule(
     rule: Resource[DestinationRuleSpec], running: Sequence[Resource[WorkloadSpec]], secrets: _Secrets
 ) -> Iterator[Problem]:
     seeing = {one.namespace for one in running if concerns(rule, one.namespace, one.labels)}
+    if is_for_sidecars(rule.spec):
+        # Containers are selected as well, which no resource tells of.
+        seeing = {rule.namespace}
     for path, given in client_settings(rule.spec):
         field = f"{path}.credentialName"
         if given.credential_name and not seeing:
             message = (
-                "a Secret is for gateways, and this rule is for no gateway: sidecars close connections to the host"
+                "a sidecar has the Secrets of rules that select it, and this one selects nobody and is for no gateway:"
+                " connections to the host are closed"
             )
-            hint = "write `caCertificates`, `clientCertificate` and `privateKey`: files; or call the host through a gateway"
+            hint = (
+                "write `workloadSelector: {matchLabels: ...}`, and the Secret in the namespace of the rule; or name files:"
+                " `caCertificates`, `clientCertificate`, `privateKey`"
+            )
             yield rule.problem(SIDECARS_HAVE_NONE, field, message, hint, Level.WARNING)
         certificate, roots = client_secrets(given)
         for namespace in sorted(seeing):

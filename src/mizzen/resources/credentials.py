@@ -1,7 +1,10 @@
 """How Gateways and DestinationRules name certificates that are in Secrets (``credentialName`` and its like, Istio 1.2 and 1.3).
 
-A Secret is looked for in the namespace of the gateway, and nowhere else. Authorities are in the Secret of the same name with
+A Secret is looked for in the namespace of the proxy, and nowhere else. Authorities are in the Secret of the same name with
 ``-cacert`` at its end, or else in the Secret itself. Proxies have them under names that say where they are from.
+
+Gateways may have all that is named for them. Sidecars have what a DestinationRule names that says by a ``workloadSelector`` for
+whom it is (Istio 2.4): one that is for everybody would have all the mesh wait for what few may have.
 """
 
 from __future__ import annotations
@@ -12,26 +15,16 @@ from mizzen.resources.destination_rule import ClientTLSSettings, DestinationRule
 from mizzen.resources.gateway import ServerTLSSettings
 from mizzen.resources.paths import join
 from mizzen.resources.secret import ROOTS_SUFFIX
+from mizzen.resources.secret_names import certificate_name, secret_of
 
-SCHEME = "kubernetes://"
 _ENDING = frozenset({"SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL"})
 ASKING: frozenset[str] = frozenset({"MUTUAL", "OPTIONAL_MUTUAL"})
 """The modes in which a server asks for certificates of clients."""
 
 
-def secret_of(written: str) -> str:
-    """Returns the name of the Secret that a credential means."""
-    return written.removeprefix(SCHEME)
-
-
-def certificate_name(secret: str) -> str:
-    """Returns what proxies call the certificate in a Secret: as in Istio."""
-    return f"{SCHEME}{secret}"
-
-
-def roots_name(secret: str) -> str:
-    """Returns what proxies call the authorities that go with a Secret: as in Istio."""
-    return f"{SCHEME}{secret}{ROOTS_SUFFIX}"
+def roots_name(secret: str, namespace: str = "") -> str:
+    """Returns what proxies call the authorities that go with a Secret: as in Istio. ``namespace`` is as for certificates."""
+    return certificate_name(f"{secret}{ROOTS_SUFFIX}", namespace)
 
 
 def roots_candidates(secret: str) -> tuple[str, ...]:
@@ -70,3 +63,16 @@ def client_secrets(given: ClientTLSSettings) -> tuple[str, str]:
 
 def names_secrets(spec: DestinationRuleSpec) -> bool:
     return any(given.credential_name for _, given in client_settings(spec))
+
+
+def names_certificates(spec: DestinationRuleSpec) -> bool:
+    """Tells whether a rule names certificates, in Secrets or in files."""
+    return any(
+        given.credential_name or given.client_certificate or given.ca_certificates or given.ca_crl
+        for _, given in client_settings(spec)
+    )
+
+
+def is_for_sidecars(spec: DestinationRuleSpec) -> bool:
+    """Tells whether sidecars may have the Secrets that a rule names, as far as it concerns them."""
+    return spec.workload_selector is not None

@@ -153,7 +153,8 @@ class OutlierDetection(Model):
 class ClientTLSSettings(Model):
     """``mode`` is DISABLE when a ``tls`` block does not say, as in Istio. Certificates are absolute paths on the node.
 
-    ``credential_name`` is a Secret in the namespace of a gateway; sidecars have no such (:mod:`mizzen.resources.credentials`).
+    ``credential_name`` is a Secret in the namespace of the proxy; a sidecar has it of a rule that selects its workload
+    (:mod:`mizzen.resources.credentials`).
     """
 
     mode: Literal["DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"] = "DISABLE"

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from mizzen.resources.certificate_files import certificate_name, roots_name
 from mizzen.resources.model import Later, Many, Model, StringMap
 from mizzen.resources.protocols import Protocol, declared_protocol
 
@@ -127,15 +128,15 @@ def certificate_file(path: str, file: str) -> str:
 
 def certificate_secret(tls: ServerTLSSettings | TLSCertificate, file: str) -> str:
     """Returns Istio's name for the secret of a certificate and its key, which its Gateway's file names."""
-    return f"file-cert:{certificate_file(tls.server_certificate, file)}~{certificate_file(tls.private_key, file)}"
+    return certificate_name(certificate_file(tls.server_certificate, file), certificate_file(tls.private_key, file))
 
 
 def roots_secret(tls: ServerTLSSettings, file: str) -> str:
     """Returns Istio's name for the secret of the authorities that clients are to have a certificate of, which has the list of
     what they have revoked in it.
     """
-    revoked = f"~{certificate_file(tls.ca_crl, file)}" if tls.ca_crl else ""
-    return f"file-root:{certificate_file(tls.ca_certificates, file)}{revoked}"
+    revoked = certificate_file(tls.ca_crl, file) if tls.ca_crl else ""
+    return roots_name(certificate_file(tls.ca_certificates, file), revoked)
 
 
 def host_parts(host: str) -> tuple[str, str]:

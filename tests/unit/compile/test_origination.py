@@ -40,10 +40,18 @@ def context(made: Cluster) -> UpstreamTlsContext:
 
 
 def validation(made: Cluster) -> CertificateValidationContext:
-    common = context(made).common_tls_context
-    if common.HasField("validation_context"):
-        return common.validation_context
-    return common.combined_validation_context.default_validation_context
+    return context(made).common_tls_context.combined_validation_context.default_validation_context
+
+
+def certificates(made: Cluster) -> list[str]:
+    """The names of the certificates that are shown."""
+    return [one.name for one in context(made).common_tls_context.tls_certificate_sds_secret_configs]
+
+
+def roots(made: Cluster) -> tuple[str, int]:
+    """The name of the authorities, and for how many seconds a start waits for them."""
+    found = context(made).common_tls_context.combined_validation_context.validation_context_sds_secret_config
+    return found.name, found.sds_config.initial_fetch_timeout.seconds
 
 
 def names(made: Cluster) -> list[str]:
@@ -68,13 +76,21 @@ def test_disabled_is_plaintext_whatever_endpoints_can(tls: dict[str, str]) -> No
 
 
 def test_without_roots_of_its_own_a_rule_trusts_those_of_the_system() -> None:
-    roots = context(simple()).common_tls_context.combined_validation_context.validation_context_sds_secret_config
-    assert roots.name == "file-root:system"
-    assert roots.sds_config.initial_fetch_timeout.seconds > 0, "a proxy must start without them"
+    name, seconds = roots(simple())
+    assert name == "file-root:system"
+    assert seconds > 0, "a proxy must start without them"
 
 
-def test_roots_of_its_own_are_a_file() -> None:
-    assert validation(simple(caCertificates="/ca.pem")).trusted_ca.filename == "/ca.pem"
+@pytest.mark.parametrize(
+    ("files", "name"),
+    [
+        ({"caCertificates": "/ca.pem"}, "file-root:/ca.pem"),
+        ({"caCertificates": "/ca.pem", "caCrl": "/crl.pem"}, "file-root:/ca.pem~/crl.pem"),
+        ({"caCrl": "/crl.pem"}, "file-root:system~/crl.pem"),
+    ],
+)
+def test_roots_of_its_own_are_files_that_the_node_reads(files: dict[str, str], name: str) -> None:
+    assert roots(simple(**files)) == (name, 1)
 
 
 @pytest.mark.parametrize(
@@ -104,9 +120,8 @@ def test_who_skips_the_check_trusts_anybody() -> None:
 
 def test_mutual_shows_a_certificate_and_simple_none() -> None:
     files = {"clientCertificate": "/cert.pem", "privateKey": "/key.pem"}
-    (shown,) = context(cluster(tls={"mode": "MUTUAL", **files})).common_tls_context.tls_certificates
-    assert (shown.certificate_chain.filename, shown.private_key.filename) == ("/cert.pem", "/key.pem")
-    assert not context(simple()).common_tls_context.tls_certificates
+    assert certificates(cluster(tls={"mode": "MUTUAL", **files})) == ["file-cert:/cert.pem~/key.pem"]
+    assert certificates(simple()) == []
 
 
 def test_http2_is_offered_where_it_is_spoken() -> None:
@@ -137,28 +152,58 @@ def test_a_port_and_a_subset_have_their_own() -> None:
     assert not made["tcp"].HasField("transport_socket")
 
 
-def named(proxy: str, **tls: Any) -> Cluster:
+SELECTED = {"workloadSelector": {"matchLabels": {"app": "client"}}}
+
+
+def named(proxy: str, selector: dict[str, Any] | None = None, *texts: str, **tls: Any) -> Cluster:
     """The cluster of a host whose rule names a Secret, at a proxy."""
-    rule = destination_rule("shop", trafficPolicy={"tls": {"credentialName": "shop", **tls}})
-    snapshot = snapshot_of(read(service("shop", ("http", 80)), workload("client"), gateway_workload(), rule))
+    rule = destination_rule("shop", trafficPolicy={"tls": {"credentialName": "shop", **tls}}, **(selector or {}))
+    resources = read(service("shop", ("http", 80)), workload("client"), gateway_workload(), rule, *texts)
+    snapshot = snapshot_of(resources)
     return Compiled(Compiler().compile(snapshot.proxies[proxy], snapshot)).clusters[f"outbound|80||{HOST}"]
 
 
-def test_a_gateway_has_what_a_secret_holds() -> None:
-    common = context(named("ingress-0.default", mode="MUTUAL")).common_tls_context
-    assert [one.name for one in common.tls_certificate_sds_secret_configs] == ["kubernetes://shop"]
-    roots = common.combined_validation_context.validation_context_sds_secret_config
-    assert (roots.name, roots.sds_config.initial_fetch_timeout.seconds) == ("kubernetes://shop-cacert", 1)
-    simple = context(named("ingress-0.default", mode="SIMPLE")).common_tls_context
-    assert not simple.tls_certificate_sds_secret_configs
-    assert simple.combined_validation_context.validation_context_sds_secret_config.name == "kubernetes://shop-cacert"
+@pytest.mark.parametrize(("proxy", "selector"), [("ingress-0.default", None), ("client-0.default", SELECTED)])
+def test_a_gateway_and_who_is_selected_have_what_a_secret_holds(proxy: str, selector: dict[str, Any] | None) -> None:
+    made = named(proxy, selector, mode="MUTUAL")
+    assert certificates(made) == ["kubernetes://shop"]
+    assert roots(made) == ("kubernetes://shop-cacert", 1)
+    simple = named(proxy, selector, mode="SIMPLE")
+    assert certificates(simple) == []
+    assert roots(simple) == ("kubernetes://shop-cacert", 1)
+
+
+def test_who_is_not_selected_has_what_is_for_all() -> None:
+    """In Istio it would have none, as the rule that selects others hides the rest of its namespace."""
+    plain = destination_rule("shop-for-all", host="shop", trafficPolicy={"tls": {"mode": "DISABLE"}})
+    others = {"workloadSelector": {"matchLabels": {"app": "other"}}}
+    assert not named("client-0.default", others, plain, mode="MUTUAL").HasField("transport_socket")
+    assert roots(named("client-0.default", SELECTED, plain, mode="MUTUAL")) == ("kubernetes://shop-cacert", 1)
 
 
 @pytest.mark.trap(13)
 @pytest.mark.parametrize("mode", ["SIMPLE", "MUTUAL"])
-def test_a_sidecar_for_which_a_rule_names_a_secret_speaks_to_nobody(mode: str) -> None:
+def test_a_sidecar_for_which_a_rule_for_all_names_a_secret_speaks_to_nobody(mode: str) -> None:
     """Trap 13: a credentialName at a sidecar makes plaintext in Istio, and nobody is told."""
     made = named("client-0.default", mode=mode)
     assert names(made) == ["spiffe://none.invalid"]
-    assert not context(made).common_tls_context.tls_certificate_sds_secret_configs
+    assert certificates(made) == []
     assert not made.transport_socket_matches
+
+
+def test_seats_name_secrets_with_the_namespace_whose_they_are() -> None:
+    def rule(namespace: str) -> str:
+        tls = {"mode": "MUTUAL", "credentialName": "shop"}
+        return destination_rule("shop", host=HOST, namespace=namespace, trafficPolicy={"tls": tls}, **SELECTED)
+
+    resources = read(
+        service("shop", ("http", 80)),
+        *(text for one in ("a", "b") for text in (workload("client", namespace=one, proxy="node"), rule(one))),
+    )
+    snapshot = snapshot_of(resources, capture="node")
+    (proxy,) = snapshot.proxies.values()
+    made = Compiled(Compiler().compile(proxy, snapshot)).clusters
+    for namespace in ("a", "b"):
+        found = made[f"client-0.{namespace}/outbound|80||{HOST}"]
+        assert certificates(found) == [f"kubernetes://{namespace}/shop"]
+        assert roots(found) == (f"kubernetes://{namespace}/shop-cacert", 1)

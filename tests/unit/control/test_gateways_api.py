@@ -8,7 +8,7 @@ from tests.support.written import gateway, gateway_workload, server
 from tests.unit.control.apis import Api, codes
 
 from mizzen.registry.credentials import Credentials
-from mizzen.registry.gateways import wanted_secrets, wanted_sockets
+from mizzen.registry.gateways import gateway_secrets, wanted_sockets
 from mizzen.registry.reports import FileSecret, GatewaySocket, Report
 
 SECURE = {"mode": "MUTUAL", "serverCertificate": "a.pem", "privateKey": "/k.pem", "caCertificates": "ca.pem"}
@@ -43,8 +43,7 @@ def test_what_its_node_is_to_do() -> None:
         GatewaySocket(number=80, scheme="http"),
         GatewaySocket(number=443, scheme="https"),
     )
-    (workload,) = (one for one in resources if one.key.kind == "Workload")
-    assert wanted_secrets(gateways, (), workload, Credentials()) == (
+    assert tuple(gateway_secrets(gateways, "default", labels, Credentials())) == (
         FileSecret(name="file-cert:a.pem~/k.pem", certificate="a.pem", key="/k.pem"),
         FileSecret(name="file-root:ca.pem", roots="ca.pem"),
     )

@@ -97,10 +97,17 @@ def test_a_node_is_told_what_is_written_and_which_file_says_it() -> None:
 
 
 def test_a_gateway_is_told_no_secret_of_a_rule_that_the_mesh_does_not_export_to_it() -> None:
+    def names(*texts: str) -> list[str]:
+        given = inputs(gateway_workload(), rule, *texts)
+        report = Report(node="n", instances=instances_of(list(given.resources.values())))
+        found = desired(dataclasses.replace(given, report=report)).secrets
+        assert all((one.namespace, one.instances) == ("default", ("ingress-0",)) for one in found)
+        return [secret.name for one in found for secret in one.secrets]
+
     tls = {"mode": "SIMPLE", "credentialName": "client"}
     rule = destination_rule("b", namespace="far", trafficPolicy={"tls": tls})
-    assert [one.name for one in only(gateway_workload(), rule).secrets] == ["kubernetes://client-cacert"]
-    assert not only(gateway_workload(), rule, mesh_config(defaultDestinationRuleExportTo=["."])).secrets
+    assert names() == ["kubernetes://client-cacert"]
+    assert not names(mesh_config(defaultDestinationRuleExportTo=["."]))
 
 
 def test_a_snapshot_without_a_report_has_services_and_nothing_that_runs() -> None:

@@ -78,7 +78,7 @@ async def test_every_proxy_has_the_roots_of_the_operating_system(tmp_path: Path)
         task.cancel()
 
 
-async def test_a_gateway_has_the_secrets_of_its_files_beside_its_own(tmp_path: Path) -> None:
+async def test_an_instance_has_the_secrets_of_its_files_beside_its_own(tmp_path: Path) -> None:
     authority = Authority.open(tmp_path / "ca", "cluster.local", clock=time.time)
 
     async def issue(csr: str, identity: SpiffeId) -> IssuedCertificate:
@@ -93,11 +93,23 @@ async def test_a_gateway_has_the_secrets_of_its_files_beside_its_own(tmp_path: P
         await certificates.hold("default", "edge-0", "edge")
         await certificates.hold("default", "web-0", "edge")
         before = await certificates.changed(0)
-        certificates.files.want(("default", "edge-0"), (wanted,), lambda: None)
+        certificates.files.take({("default", "edge-0"): (wanted,)})
         assert await certificates.changed(before) > before
         edge, web = (certificates.config(node(name)) for name in ("edge-0", "web-0"))
         assert edge
         assert web
         assert set(edge.resources[SECRET]) == {"default", "ROOTCA", "file-cert:shop"}
         assert set(web.resources[SECRET]) == {"default", "ROOTCA"}
+        shared, same = (
+            certificates.config(Node("node~127.0.0.1~host.mizzen-system~...", "node", "", "host", "mizzen-system"))
+            for _ in range(2)
+        )
+        assert shared
+        assert same
+        assert set(shared.resources[SECRET]) == {
+            "spiffe://cluster.local/ns/default/sa/edge",
+            "ROOTCA",
+            "file-cert:shop",
+        }
+        assert shared.resources[SECRET] is same.resources[SECRET]
         task.cancel()

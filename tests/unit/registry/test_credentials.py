@@ -1,18 +1,19 @@
-"""Which Secrets a gateway may have, and where they are."""
+"""Which Secrets and files an instance may have, and where they are."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from tests.support.certificates import Authority, secret
-from tests.support.worlds import read
-from tests.support.written import destination_rule, gateway, gateway_workload, server
+from tests.support.worlds import instances_of, read
+from tests.support.written import destination_rule, gateway, gateway_workload, server, workload
 
 from mizzen.registry.credentials import Credentials
-from mizzen.registry.gateways import wanted_secrets
 from mizzen.registry.reports import FileSecret
+from mizzen.registry.secrets import instance_secrets
 
 WITHOUT = "there is no Secret shop in namespace default"
 
@@ -23,13 +24,16 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 def wanted(*texts: str) -> dict[str, FileSecret]:
-    resources = read(gateway_workload(), *texts)
+    """What the gateway has."""
+    return at("ingress-0", gateway_workload(), *texts)
+
+
+def at(instance: str, *texts: str) -> dict[str, FileSecret]:
+    resources = read(*texts)
     kinds = {kind: [one for one in resources if one.key.kind == kind] for kind in ("Gateway", "DestinationRule")}
-    (workload,) = (one for one in resources if one.key.kind == "Workload")
-    found = wanted_secrets(
-        kinds["Gateway"], kinds["DestinationRule"], workload, Credentials.of(resources, "/state/secrets")
-    )
-    return {one.name: one for one in found}
+    credentials = Credentials.of(resources, "/state/secrets")
+    found = instance_secrets(kinds["Gateway"], kinds["DestinationRule"], instances_of(resources), credentials)
+    return {secret.name: secret for one in found if instance in one.instances for secret in one.secrets}
 
 
 def secure(**tls: Any) -> str:
@@ -105,14 +109,69 @@ def test_of_authorities_alone_no_key_is_given(authority: Authority, tmp_path: Pa
     assert (found.name, found.key) == ("kubernetes://shop-cacert", "")
 
 
+ROOTS = ["kubernetes://shop-cacert"]
+CLIENT = {"mode": "MUTUAL", "clientCertificate": "/c.pem", "privateKey": "/k.pem", "caCertificates": "/ca.pem"}
+
+
+def out(tls: dict[str, str], **spec: Any) -> str:
+    return destination_rule("out", host="example.com", trafficPolicy={"tls": tls}, **spec)
+
+
 @pytest.mark.parametrize(
-    ("labels", "names"),
-    [({"istio": "ingressgateway"}, ["kubernetes://shop-cacert"]), ({"app": "web"}, [])],
+    ("spec", "edge", "web"),
+    [
+        ({"workloadSelector": {"matchLabels": {"istio": "ingressgateway"}}}, ROOTS, []),
+        ({"workloadSelector": {"matchLabels": {"app": "web"}}}, [], ROOTS),
+        ({"workloadSelector": {"matchLabels": {"app": "other"}}}, [], []),
+        ({}, ROOTS, []),
+    ],
 )
-def test_a_rule_that_selects_other_workloads_names_no_secrets(
-    authority: Authority, labels: dict[str, str], names: list[str]
+def test_a_sidecar_has_secrets_of_rules_that_select_it(
+    authority: Authority, spec: dict[str, Any], edge: list[str], web: list[str]
 ) -> None:
-    policy = {"tls": {"mode": "SIMPLE", "credentialName": "shop"}}
-    selector = {"matchLabels": labels}
-    rule = destination_rule("out", host="example.com", workloadSelector=selector, trafficPolicy=policy)
-    assert sorted(wanted(rule, secret(authority, holds="ca.crt"))) == names
+    rule = out({"mode": "SIMPLE", "credentialName": "shop"}, **spec)
+    texts = (gateway_workload(), workload("web"), rule, secret(authority, holds="ca.crt"))
+    assert (sorted(at("ingress-0", *texts)), sorted(at("web-0", *texts))) == (edge, web)
+
+
+def test_a_rule_selects_workloads_of_its_own_namespace_alone(authority: Authority) -> None:
+    rule = out(
+        {"mode": "SIMPLE", "credentialName": "shop"},
+        namespace="rules",
+        workloadSelector={"matchLabels": {"app": "web"}},
+    )
+    assert at("web-0", workload("web"), rule, secret(authority, holds="ca.crt")) == {}
+    (missing,) = at("web-0", workload("web", namespace="rules"), rule, secret(authority, holds="ca.crt")).values()
+    assert missing.problem == "there is neither Secret shop-cacert nor shop in namespace rules"
+
+
+@pytest.mark.parametrize(("export_to", "there"), [(["*"], True), (["."], False)])
+def test_everybody_who_sees_a_rule_has_its_files(export_to: list[str], there: bool) -> None:
+    rule = out(CLIENT, namespace="rules", exportTo=export_to)
+    found = at("web-0", workload("web"), rule)
+    assert found == at("ingress-0", gateway_workload(), rule)
+    certificate = FileSecret(name="file-cert:/c.pem~/k.pem", certificate="/c.pem", key="/k.pem")
+    roots = FileSecret(name="file-root:/ca.pem", roots="/ca.pem")
+    assert list(found.values()) == ([certificate, roots] if there else [])
+
+
+def test_a_list_of_what_is_revoked_is_with_its_authorities() -> None:
+    both = out({"mode": "SIMPLE", "caCertificates": "/ca.pem", "caCrl": "/crl.pem"})
+    alone = out({"mode": "SIMPLE", "caCrl": "/crl.pem"})
+    found = [at("web-0", workload("web"), rule) for rule in (both, alone)]
+    assert found == [
+        {"file-root:/ca.pem~/crl.pem": FileSecret(name="file-root:/ca.pem~/crl.pem", roots="/ca.pem", crl="/crl.pem")},
+        {"file-root:system~/crl.pem": FileSecret(name="file-root:system~/crl.pem", crl="/crl.pem")},
+    ]
+
+
+def test_instances_that_have_the_same_are_told_of_together() -> None:
+    resources = read(workload("web", replicas=2), workload("api", namespace="far"), out(CLIENT))
+    rules = [one for one in resources if one.key.kind == "DestinationRule"]
+    instances = [
+        *instances_of(resources),
+        msgspec.structs.replace(instances_of(resources)[0], name="bare", capture="none"),
+    ]
+    found = instance_secrets([], rules, instances, Credentials())
+    assert [(one.namespace, one.instances) for one in found] == [("default", ("web-0", "web-1")), ("far", ("api-0",))]
+    assert instance_secrets([], [], instances, Credentials()) == ()

@@ -1,4 +1,4 @@
-"""What is said of Secrets that are not where a gateway may have them."""
+"""What is said of Secrets that are not where a proxy may have them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_what_is_there_is_not_told_of(authority: Authority) -> None:
     ("name", "namespace", "hint"),
     [
         ("shops", "default", "did you mean `shops`?"),
-        ("shop", "elsewhere", "it is in namespace elsewhere, but a gateway has Secrets of its own namespace alone"),
+        ("shop", "elsewhere", "it is in namespace elsewhere, but a proxy has Secrets of its own namespace alone"),
         ("quite-another", "default", "until it is applied connections that need it are closed"),
     ],
 )
@@ -51,7 +51,7 @@ def test_a_missing_secret_is_a_warning_with_what_to_do(
     (problem,) = problems(gateway_workload(), secure(), secret(authority, name, namespace=namespace))
     assert (problem.code, problem.level, problem.hint) == ("IST0101", "warning", hint)
     assert problem.path == "spec.servers[0].tls.credentialName"
-    assert problem.message == "there is no Secret shop in namespace default, which is the gateway's"
+    assert problem.message == "there is no Secret shop in namespace default, which is the proxy's"
 
 
 def test_a_secret_that_cannot_serve_is_an_error(authority: Authority) -> None:
@@ -67,19 +67,28 @@ def test_where_no_gateway_runs_nothing_is_missed(authority: Authority) -> None:
 
 
 @pytest.mark.trap(13)
-def test_sidecars_have_no_secrets(authority: Authority) -> None:
+def test_sidecars_have_no_secrets_of_rules_for_everybody(authority: Authority) -> None:
     (problem,) = problems(rule(mode="SIMPLE"), secret(authority, holds="ca.crt"))
     assert (problem.code, problem.level) == ("NoCredentialAtSidecars", "warning")
+    assert "workloadSelector" in problem.hint
     found = problems(gateway_workload(), rule(mode="MUTUAL"))
     assert [one.code for one in found] == ["IST0101", "IST0101"]
 
 
-def test_a_rule_that_selects_no_gateway_is_for_sidecars(authority: Authority) -> None:
-    def found(labels: dict[str, str]) -> list[str]:
-        policy = {"tls": {"mode": "SIMPLE", "credentialName": "shop"}}
+@pytest.mark.parametrize("labels", [{"app": "web"}, {"istio": "ingressgateway"}])
+@pytest.mark.parametrize(
+    ("holds", "codes"),
+    [("tls.crt tls.key ca.crt", []), ("tls.crt tls.key", ["IST0161"]), ("ca.crt", ["IST0161"])],
+)
+def test_a_rule_that_selects_has_the_secrets_of_its_namespace(
+    authority: Authority, labels: dict[str, str], holds: str, codes: list[str]
+) -> None:
+    def found(namespace: str) -> list[str]:
+        policy = {"tls": {"mode": "MUTUAL", "credentialName": "shop"}}
         selector = {"matchLabels": labels}
         chosen = destination_rule("out", host="a.example", workloadSelector=selector, trafficPolicy=policy)
-        return [one.code for one in problems(gateway_workload(), chosen)]
+        held = secret(authority, holds=holds, namespace=namespace)
+        return [one.code for one in problems(gateway_workload(), chosen, held)]
 
-    assert found({"app": "web"}) == ["NoCredentialAtSidecars"]
-    assert found({"istio": "ingressgateway"}) == ["IST0101"]
+    assert found("default") == codes
+    assert found("elsewhere") == ["IST0101", "IST0101"]

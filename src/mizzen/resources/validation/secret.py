@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from mizzen.resources.credentials import secret_of
 from mizzen.resources.findings import Finding, warning
 from mizzen.resources.paths import join
 from mizzen.resources.secret import (
@@ -27,6 +26,7 @@ from mizzen.resources.secret import (
     decoded,
     holds_key,
 )
+from mizzen.resources.secret_names import secret_of
 from mizzen.resources.validation.names import is_dns_subdomain
 
 _NAME = re.compile(r"[-._a-zA-Z0-9]{1,253}")
@@ -130,5 +130,5 @@ def _path(spec: SecretSpec, name: str) -> str:
 def secret_name(path: str, written: str) -> Iterator[Finding]:
     """Checks the name by which a certificate in a Secret is meant."""
     if not is_dns_subdomain(secret_of(written)):
-        hint = "a Secret is looked for in the gateway's own namespace, by its name alone"
+        hint = "a Secret is looked for in the proxy's own namespace, by its name alone"
         yield Finding(path, f"{written!r} is no name of a Secret", hint=hint)
