@@ -78,6 +78,11 @@ class Settings:
         return self.state_dir / "ca"
 
     @property
+    def secrets_dir(self) -> Path:
+        """Where the contents of Secrets are, beside the database."""
+        return self.state_dir / "secrets"
+
+    @property
     def log_dir(self) -> Path:
         return self.state_dir / "logs"
 

@@ -39,7 +39,7 @@ def purge(mesh: Mesh) -> None:
 
 def _own(settings: Settings) -> Iterator[Path]:
     yield from settings.state_dir.glob(f"{settings.database.name}*")
-    yield from (settings.authority_dir, settings.log_dir, settings.sockets)
+    yield from (settings.authority_dir, settings.secrets_dir, settings.log_dir, settings.sockets)
     yield from (settings.children_dir, settings.state_dir / "resolv")
     yield from (settings.mesh_file, settings.lock_file)
 

@@ -9,6 +9,7 @@ import pytest
 from tests.unit.cli.fakes import StartMesh, run
 
 from mizzen.cli import choosing
+from mizzen.store.stores import SECRETS
 
 POLITE = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); print(flush=True); signal.pause()"
 STUBBORN = (
@@ -89,9 +90,9 @@ def test_a_mesh_of_another_user(start_mesh: StartMesh, monkeypatch: pytest.Monke
 
 
 def _left_behind(folder: Path) -> None:
-    for name in ("ca", "logs", "children"):
+    for name in ("ca", "logs", "children", f"{SECRETS}/0123"):
         (folder / name).mkdir(parents=True)
-    for name in ("mizzen.db", "mizzen.db-wal", "lock", "ca/ca.key", "logs/node.log"):
+    for name in ("mizzen.db", "mizzen.db-wal", "lock", "ca/ca.key", "logs/node.log", f"{SECRETS}/0123/tls.key"):
         (folder / name).touch()
 
 
