@@ -8,7 +8,7 @@ from mizzen.resources.findings import Finding, warning
 from mizzen.resources.gateway import CIPHERS, Server, ServerTLSSettings, TLSCertificate
 from mizzen.resources.model import alias_of
 from mizzen.resources.paths import join
-from mizzen.resources.validation.secret import secret_name
+from mizzen.resources.validation.secret import file_name, secret_name
 
 _FILES = ("server_certificate", "private_key", "ca_certificates", "ca_crl")
 _SECRETS = ("credential_name", "credential_names", "ca_cert_credential_name")
@@ -101,6 +101,8 @@ def _files(path: str, tls: ServerTLSSettings) -> Iterator[Finding]:
     elif tls.ca_certificates and tls.mode != "SIMPLE":
         message = "the Secret says who certifies clients, and caCertificates would be ignored"
         yield Finding(f"{path}.caCertificates", message, hint="write `caCertCredentialName`, or remove it")
+    for name in ("ca_certificates", "ca_crl"):
+        yield from file_name(f"{path}.{alias_of(ServerTLSSettings, name)}", getattr(tls, name))
     if tls.ca_crl and tls.mode != "SIMPLE" and not tls.ca_certificates:
         message = "caCrl goes with caCertificates: a Secret has its own list, in `ca.crl`"
         yield Finding(f"{path}.caCrl", message, hint="remove it")
@@ -110,6 +112,8 @@ def _files(path: str, tls: ServerTLSSettings) -> Iterator[Finding]:
 
 
 def _pair(path: str, mode: str, pair: ServerTLSSettings | TLSCertificate) -> Iterator[Finding]:
+    for name in ("server_certificate", "private_key"):
+        yield from file_name(f"{path}.{alias_of(type(pair), name)}", getattr(pair, name))
     if not pair.server_certificate:
         yield Finding(path, f"{mode} TLS requires a server certificate", hint="write `serverCertificate: FILE`")
     if not pair.private_key:

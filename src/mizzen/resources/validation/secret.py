@@ -127,6 +127,13 @@ def _path(spec: SecretSpec, name: str) -> str:
     return join("spec.stringData" if name in spec.string_data else "spec.data", name)
 
 
+def file_name(path: str, written: str) -> Iterator[Finding]:
+    """Checks the path of a file that holds a certificate or a key: what is in the file is easily written instead."""
+    if "-----BEGIN" in written or "\n" in written:
+        hint = "write it to a file, or apply it as a Secret and name that by `credentialName`"
+        yield Finding(path, "this is what is in a file, and the path of the file is meant", hint=hint)
+
+
 def secret_name(path: str, written: str) -> Iterator[Finding]:
     """Checks the name by which a certificate in a Secret is meant."""
     if not is_dns_subdomain(secret_of(written)):

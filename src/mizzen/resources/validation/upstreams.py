@@ -9,7 +9,7 @@ from mizzen.resources.findings import Finding, warning
 from mizzen.resources.model import alias_of
 from mizzen.resources.paths import join
 from mizzen.resources.validation import names
-from mizzen.resources.validation.secret import secret_name
+from mizzen.resources.validation.secret import file_name, secret_name
 
 
 def outlier_detection(path: str, given: OutlierDetection | None) -> Iterator[Finding]:
@@ -76,10 +76,12 @@ def _tls_fields(path: str, given: ClientTLSSettings) -> Iterator[Finding]:
         if value and given.mode not in modes:
             message = f"{alias} has no effect with mode {given.mode}"
             yield Finding(f"{path}.{alias}", message, hint=f"remove it, or write `mode: {max(modes)}`")
-        elif value and name in _FILES and not value.startswith("/"):
-            yield Finding(
-                f"{path}.{alias}", f"{value!r} is no absolute path", hint="proxies run in a folder of their own"
-            )
+        elif value and name in _FILES:
+            inside = list(file_name(f"{path}.{alias}", value))
+            yield from inside
+            if not inside and not value.startswith("/"):
+                hint = "proxies run in a folder of their own"
+                yield Finding(f"{path}.{alias}", f"{value!r} is no absolute path", hint=hint)
     if given.credential_name:
         yield from secret_name(f"{path}.credentialName", given.credential_name)
     for index, name in enumerate(given.subject_alt_names):

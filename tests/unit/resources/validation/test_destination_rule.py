@@ -208,6 +208,10 @@ POLICY = "error: spec.trafficPolicy"
                 f"{POLICY}.tls.caCertificates: 'b' is no absolute path",
             ],
         ),
+        (
+            policy("{tls: {mode: SIMPLE, caCertificates: '-----BEGIN CERTIFICATE----- MII'}}"),
+            [f"{POLICY}.tls.caCertificates: this is what is in a file, and the path of the file is meant"],
+        ),
         (policy("{tls: {mode: MUTUAL, credentialName: a}}"), []),
         (
             policy("{tls: {mode: SIMPLE, credentialName: a/b}}"),

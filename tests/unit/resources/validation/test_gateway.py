@@ -94,6 +94,16 @@ FILES = "serverCertificate: a, privateKey: b"
             "{mode: SIMPLE}",
             ["error: : SIMPLE TLS requires a private key", "error: : SIMPLE TLS requires a server certificate"],
         ),
+        (
+            "HTTPS",
+            "{mode: SIMPLE, serverCertificate: c, privateKey: '-----BEGIN PRIVATE KEY----- MII'}",
+            ["error: .privateKey: this is what is in a file, and the path of the file is meant"],
+        ),
+        (
+            "HTTPS",
+            f"{{mode: MUTUAL, {FILES}, caCertificates: '-----BEGIN CERTIFICATE----- MII'}}",
+            ["error: .caCertificates: this is what is in a file, and the path of the file is meant"],
+        ),
         ("HTTPS", f"{{mode: MUTUAL, {FILES}}}", ["error: : MUTUAL TLS requires a client CA bundle"]),
         ("TLS", f"{{mode: OPTIONAL_MUTUAL, {FILES}, caCertificates: c}}", []),
         (
