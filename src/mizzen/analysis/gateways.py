@@ -28,7 +28,7 @@ def ports(world: World) -> Iterator[Message]:
             if not world.is_installed_gateway(selector):
                 yield unselected(gateway, selector)
             continue
-        if not world.has("Service"):
+        if not world.has("Service") or any(one.opens_ports for one in workloads):
             continue
         reached = {
             port for one in workloads for service in world.services_of(one) for port in target_ports(service, one)

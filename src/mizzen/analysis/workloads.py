@@ -51,6 +51,11 @@ class Workload:
             return True
         return None if said is None else said.lower() == "true"
 
+    @property
+    def opens_ports(self) -> bool:
+        """Whether it is a gateway that Mizzen runs: it opens the ports of its Gateways on its host, without a Service."""
+        return self.item.group == "mizzen.dev" and "gateway" in self.item.spec
+
     def port(self, name: str) -> int:
         """Returns the number of a named port; 0 if there is none."""
         ports = [port for one in self.containers for port in mappings(one, "ports")]

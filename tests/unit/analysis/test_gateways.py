@@ -52,6 +52,20 @@ def test_ports_are_those_of_the_service() -> None:
     check(PORTS, FRONT + SERVICE + gateway("front", "{app: front}", servers))
 
 
+def test_a_gateway_of_mizzen_needs_no_service() -> None:
+    own = """\
+apiVersion: mizzen.dev/v1alpha1
+kind: Workload
+metadata: {name: front, namespace: edge, labels: {app: front}}
+spec: {gateway: {}}
+---
+"""
+    servers = """\
+  - port: {number: 80, name: other, protocol: HTTP}
+    hosts: ["*"]"""
+    check(PORTS, own + SERVICE + gateway("front", "{app: front}", servers))
+
+
 @pytest.mark.parametrize(
     "selector",
     ["{app: front, tier: outer}", "{istio: ingressgateway}", "{app: frnt}  #! IST0101 Gateway edge/front"],
