@@ -7,6 +7,7 @@ otherwise than in Istio, is written by hand in ``docs/reference/deviations.yaml`
 from __future__ import annotations
 
 import inspect
+import re
 import types
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -200,6 +201,8 @@ def _summary(model: type[Model]) -> str:
     """Returns the first paragraph of a model's docstring, which is of what users write, as Markdown."""
     text = model.__dict__.get("__doc__") or ""
     summary = inspect.cleandoc(text).partition("\n\n")[0].replace("\n", " ")
+    # What the code says to its readers leads nowhere here.
+    summary = re.sub(r" \(see :mod:`[^`]+`\)", "", summary)
     for name, info in model.model_fields.items():
         summary = summary.replace(f"``{name}``", f"``{info.alias or name}``")
     return summary.replace("``", "`")

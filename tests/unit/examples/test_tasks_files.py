@@ -46,11 +46,14 @@ def test_a_file_is_right_by_itself_and_beside_the_mesh(file: Path) -> None:
 
 def test_every_task_is_in_the_table_with_what_there_is() -> None:
     assert len(TABLE) == 16
-    for task, folder, file, test in TABLE:
+    for task, folder, named, test in TABLE:
         assert (TASKS / folder / "README.md").is_file(), task
-        assert (ROOT / file).resolve().is_relative_to((TASKS / folder).resolve()), task
-        assert (ROOT / file).is_file(), task
+        files = [(ROOT / file).resolve() for file in named.split(" -f ")]
+        assert all(file.is_file() and file.is_relative_to((TASKS / folder).resolve()) for file in files), task
         assert (ROOT / test).is_file(), task
+        folders = [BOOKINFO / "bookinfo.yaml"] if folder.startswith("..") else [TASKS / "mesh.yaml", *BOOKINFO_FILES]
+        written = {one.key: one for one in load_paths([*folders, *files]).resources}
+        assert errors(check_references(written.values())) == [], task
     own = {folder for _, folder, _, _ in TABLE if not folder.startswith("..")}
     assert own == {file.parent.name for file in FILES}
 

@@ -71,6 +71,12 @@ def _mode(path: str, tls: ServerTLSSettings) -> Iterator[Finding]:
             yield warning(f"{path}.{alias}", message, "write `mode: MUTUAL`, or remove it")
         yield from _secrets(path, tls)
         yield from _files(path, tls)
+        for name in _FILES:
+            yield from file_name(f"{path}.{alias_of(ServerTLSSettings, name)}", getattr(tls, name))
+        for at, pair in enumerate(tls.tls_certificates):
+            for name in ("server_certificate", "private_key"):
+                where = join(f"{path}.tlsCertificates", at)
+                yield from file_name(f"{where}.{alias_of(TLSCertificate, name)}", getattr(pair, name))
 
 
 def _secrets(path: str, tls: ServerTLSSettings) -> Iterator[Finding]:
@@ -101,8 +107,6 @@ def _files(path: str, tls: ServerTLSSettings) -> Iterator[Finding]:
     elif tls.ca_certificates and tls.mode != "SIMPLE":
         message = "the Secret says who certifies clients, and caCertificates would be ignored"
         yield Finding(f"{path}.caCertificates", message, hint="write `caCertCredentialName`, or remove it")
-    for name in ("ca_certificates", "ca_crl"):
-        yield from file_name(f"{path}.{alias_of(ServerTLSSettings, name)}", getattr(tls, name))
     if tls.ca_crl and tls.mode != "SIMPLE" and not tls.ca_certificates:
         message = "caCrl goes with caCertificates: a Secret has its own list, in `ca.crl`"
         yield Finding(f"{path}.caCrl", message, hint="remove it")
@@ -112,8 +116,6 @@ def _files(path: str, tls: ServerTLSSettings) -> Iterator[Finding]:
 
 
 def _pair(path: str, mode: str, pair: ServerTLSSettings | TLSCertificate) -> Iterator[Finding]:
-    for name in ("server_certificate", "private_key"):
-        yield from file_name(f"{path}.{alias_of(type(pair), name)}", getattr(pair, name))
     if not pair.server_certificate:
         yield Finding(path, f"{mode} TLS requires a server certificate", hint="write `serverCertificate: FILE`")
     if not pair.private_key:
