@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from mizzen.compile import clusters, endpoints, listeners, routes, server_names, sni_routes, tcp_routes
-from mizzen.compile.memory import remember
+from mizzen.compile.memory import remember, remember_in_use
 
 
 class Builders:
@@ -15,10 +15,10 @@ class Builders:
         self.cluster = remember(clusters.build_cluster)
         self.endpoints = remember(endpoints.build_endpoints)
         self.listener = remember(listeners.build_outbound)
-        self.seat_listener = remember(listeners.build_seat_outbound)
+        self.seat_listener = remember_in_use(listeners.build_seat_outbound)
         self.tcp_route = remember(tcp_routes.build_tcp_route)
         self.sni_listener = remember(sni_routes.build_sni_listener)
         self.sni_cluster = remember(sni_routes.build_sni_cluster)
         self.name_listener = remember(server_names.build_listener)
         self.name_cluster = remember(server_names.build_cluster)
-        self.routes = remember(partial(routes.build_routes, build=remember(routes.build_host)))
+        self.routes = remember_in_use(partial(routes.build_routes, build=remember(routes.build_host)))

@@ -11,7 +11,7 @@ from functools import partial
 
 from mizzen.compile import elsewhere, gateway_listeners, gateway_routes
 from mizzen.compile.gateway_views import GatewayViews
-from mizzen.compile.memory import Named, by_name, kept, remember
+from mizzen.compile.memory import Named, by_name, kept, remember, remember_in_use
 from mizzen.compile.outbound import Outbound
 from mizzen.compile.rate_limits import Limits
 from mizzen.compile.resource import CLUSTER, ENDPOINTS, FILTERS, LISTENER, ROUTES, Resources
@@ -26,7 +26,7 @@ class Builder:
     def __init__(self) -> None:
         self._listener = remember(gateway_listeners.build_gateway_listener)
         host = remember(gateway_routes.build_gateway_host)
-        self._routes = remember(partial(gateway_routes.build_gateway_routes, build=host))
+        self._routes = remember_in_use(partial(gateway_routes.build_gateway_routes, build=host))
         self._filter = remember(build_tcp_route)
         self._limits = Limits()
         # The last of each three keeps what the first has the identities of.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import TypeAlias, TypeVar
+from weakref import WeakValueDictionary
 
 from mizzen.compile.resource import XdsResource
 
@@ -19,6 +20,21 @@ def remember(build: Callable[[ViewT], ResultT]) -> Callable[[ViewT], ResultT]:
     """Returns a building function with a memory of what it built from which view."""
     remembered: Callable[[ViewT], ResultT] = lru_cache(maxsize=_REMEMBERED)(build)
     return remembered
+
+
+def remember_in_use(build: Callable[[ViewT], ResultT]) -> Callable[[ViewT], ResultT]:
+    """Returns a building function with a memory of what somebody still holds: for results that may be of a megabyte, of which
+    each change of a route makes another.
+    """
+    remembered: WeakValueDictionary[ViewT, ResultT] = WeakValueDictionary()
+
+    def built(view: ViewT) -> ResultT:
+        result = remembered.get(view)
+        if result is None:
+            result = remembered[view] = build(view)
+        return result
+
+    return built
 
 
 def kept(new: ValueT, before: ValueT | None) -> ValueT:

@@ -33,7 +33,7 @@ SHORT_NAMES: Mapping[TypeUrl, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class XdsResource:
     """One encoded xDS resource.
 
@@ -46,6 +46,9 @@ class XdsResource:
     version: str
     body: bytes
     origins: tuple[Key, ...] = ()
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.version))
 
 
 Resources: TypeAlias = Mapping[TypeUrl, Mapping[str, XdsResource]]

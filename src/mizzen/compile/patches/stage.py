@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
 
-from mizzen.compile.memory import Named, remember
+from mizzen.compile.memory import Named, remember, remember_in_use
 from mizzen.compile.patches.clusters import TARGETS as CLUSTER_TARGETS
 from mizzen.compile.patches.clusters import ClusterView, for_cluster, patch_cluster
 from mizzen.compile.patches.filters import merge_discovered
@@ -59,13 +59,14 @@ def patch_filter(view: FilterView) -> Patched:
 class _Done:
     """What was made for an instance: of each type what it was made from, and what it became.
 
-    ``filters`` are those that come by themselves and that listeners have patches for.
+    ``filters`` are those that come by themselves and that listeners have patches for; ``routes`` are held to be remembered.
     """
 
     patches: Patches
     subject: Subject
     made: dict[TypeUrl, tuple[tuple[object, ...], Named, Hits]] = field(default_factory=dict)
     filters: Mapping[str, Patches] = field(default_factory=dict)
+    routes: Mapping[str, Patched] = field(default_factory=dict)
     whole: tuple[Resources, Resources] | None = None
 
     def of(self, targets: frozenset[str]) -> Patches:
@@ -89,7 +90,7 @@ class Patcher:
         host = remember(patch_host)
         self._listener = remember(partial(patch_listener, host=host))
         self._cluster = remember(patch_cluster)
-        self._routes = remember(partial(patch_route_configuration, host=host))
+        self._routes = remember_in_use(partial(patch_route_configuration, host=host))
         self._filter = remember(patch_filter)
         self._done: dict[tuple[str, str], _Done] = {}
 
@@ -164,12 +165,12 @@ class Patcher:
         mine = tuple(one for one in done.of(OF_ROUTES) if in_context(one, done.subject.outward))
         if not mine:
             return named, _NONE
-        made, hits = dict(named), set[PatchId]()
-        for name, resource in named.items():
-            result = self._routes(RoutesView(resource, done.subject.routes(name), mine))
-            hits |= result.hits
-            _put(made, name, result.resource)
-        return made, frozenset(hits)
+        done.routes = {
+            name: self._routes(RoutesView(resource, done.subject.routes(name), mine))
+            for name, resource in named.items()
+        }
+        made = {name: one.resource for name, one in done.routes.items() if one.resource}
+        return made, frozenset().union(*(one.hits for one in done.routes.values()))
 
     def _filters(self, done: _Done, named: Named) -> tuple[Named, Hits]:
         added = done.of(frozenset({"EXTENSION_CONFIG"}))
