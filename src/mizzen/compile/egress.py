@@ -28,9 +28,16 @@ class PortEgress:
 
     def __init__(self, port: PortScope, seat: Seat, before: PortEgress | None = None) -> None:
         self.port = port
-        self.scope = port.scope if port.forward_proxy else _spoken(port.scope, port.protocol)
+        if before and before.port is port:
+            self.scope: Scope = before.scope
+        else:
+            self.scope = port.scope if port.forward_proxy else _spoken(port.scope, port.protocol)
         self.views: RouteViews = RouteViews(self.scope, seat, before.views if before else None)
-        self.tcp = TcpRoutes(self.scope, self.views.ports, seat)
+        self.tcp: TcpRoutes = (
+            before.tcp.rerouted(self.scope, self.views.rerouted)
+            if before
+            else TcpRoutes(self.scope, self.views.ports, seat)
+        )
         self._seat = seat
 
     @property

@@ -55,7 +55,7 @@ def build_gateway_host(view: GatewayHostView) -> BuiltHost | None:
         message.routes.append(_to_https(view.redirect))
     elif not routes:
         return None
-    return BuiltHost(message.name, encoded_host(message), tuple(dict.fromkeys(origins)))
+    return BuiltHost(encoded_host(message), tuple(dict.fromkeys(origins)))
 
 
 def build_gateway_routes(

@@ -8,11 +8,12 @@ namespaces. A new one takes over from the one before it what is equal, as the sa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from mizzen.compile import endpoints, listener_views, listeners, localities, tcp_routes
+from mizzen.compile import endpoints, listener_views, listeners, localities
 from mizzen.compile.builders import Builders
+from mizzen.compile.domains import settled
 from mizzen.compile.egress import PortEgress, on_port, port_egresses
 from mizzen.compile.http_connections import manners_of
 from mizzen.compile.listener_views import Target
@@ -21,9 +22,10 @@ from mizzen.compile.localities import ANYBODY, Caller
 from mizzen.compile.memory import Named, by_name, kept
 from mizzen.compile.policies import Assigned, Policies, placed
 from mizzen.compile.resource import XdsResource
-from mizzen.compile.route_views import RouteViews, asked_labels
+from mizzen.compile.route_views import RouteViews
 from mizzen.compile.routes import RoutesView, Source
 from mizzen.compile.seats import ALONE, Seat
+from mizzen.compile.tcp_routes import TcpRoutes
 from mizzen.mesh.model import Capture, DestinationRule, Endpoint, Host, Instance
 from mizzen.mesh.rerouting import only_routes_differ
 from mizzen.mesh.scope import Scope
@@ -40,8 +42,11 @@ class Outbound:
         same = before if before and only_routes_differ(scope, before.scope) else None
         self.views: RouteViews = RouteViews(scope, seat, same.views if same else None)
         self._ports: tuple[PortEgress, ...] = port_egresses(scope, seat, same._ports if same else ())  # noqa: SLF001
-        self._tcp_routes = [tcp_routes.TcpRoutes(scope, self.views.ports, seat), *(one.tcp for one in self._ports)]
-        self.asked = asked_labels(scope)
+        self._tcp: TcpRoutes = (
+            same._tcp.rerouted(scope, self.views.rerouted) if same else TcpRoutes(scope, self.views.ports, seat)  # noqa: SLF001
+        )
+        self._tcp_routes = [self._tcp, *(one.tcp for one in self._ports)]
+        self.asked = frozenset().union(*(one.asked for one in self.all_views))
         self._policies: Policies = (
             same._policies if same else Policies(scope, seat, builders, self._tcp_routes, self._ports)  # noqa: SLF001
         )
@@ -52,10 +57,13 @@ class Outbound:
         self._placed_clusters: dict[Caller, Named] = same._placed_clusters if same else {}  # noqa: SLF001
         self._at_gateway: dict[Caller, Named] = same._at_gateway if same else {}  # noqa: SLF001
         self._dialled_clusters: dict[Capture, Named] = same._dialled_clusters if same else {}  # noqa: SLF001
-        self._route_sets: dict[tuple[Source, tuple[tuple[Host, int], ...], bool], Named] = {}
+        self._own_routes: dict[tuple[Source, tuple[tuple[Host, int], ...], bool], Named] = {}
+        self._own_routes_before = same._own_routes if same else {}  # noqa: SLF001
+        self._port_routes: dict[Source, Named] = {}
+        self._port_routes_before = same._port_routes if same else {}  # noqa: SLF001
+        self._rerouted = frozenset().union(*(one.rerouted for one in self.all_views))
         self._filters: dict[Source, Named] = {}
         self._sni_listeners: dict[Source, Named] = {}
-        self._port_routes: dict[Source, Named] = {}
         self.targets: Mapping[tuple[Host, int], Target] = kept(
             self._policies.targets, before.targets if before else None
         )
@@ -202,22 +210,29 @@ class Outbound:
     def port_routes(self, source: Source) -> Named:
         """Returns the routes of the listeners that services share, one for each port (transparent capture)."""
         if source not in self._port_routes:
-            views = [self.views.of_port(number, source) for number in self.views.by_port]
-            views += self.views.of_services(self.views.undeclared, source)
+            before = self._port_routes_before.get(source, {})
+            concerned = self.views.rerouted_ports if before else self.views.by_port
+            views = [self.views.of_port(number, source) for number in concerned if number in self.views.by_port]
+            views += self.views.of_services(self._concerned(self.views.undeclared, before), source)
             views += [view for one in self._ports for view in one.routes(source)]
-            self._port_routes[source] = by_name(map(self._builders.routes, views))
+            self._port_routes[source] = {**before, **by_name(map(self._builders.routes, views))}
         return self._port_routes[source]
 
     def own_routes(self, source: Source, ports: tuple[tuple[Host, int], ...], *, forward_proxy: bool) -> Named:
         """Returns the routes of loopback ports that lead to one service each, and of the forward proxy."""
         key = (source, ports, forward_proxy)
-        if key not in self._route_sets:
-            views = self._routes_of_services(ports, source)
+        if key not in self._own_routes:
+            before = self._own_routes_before.get(key, {})
+            views = self._routes_of_services(self._concerned(ports, before), source)
             if forward_proxy:
                 views.append(self._forward_proxy(source))
             views += [view for one in self._ports if not one.at_services for view in one.routes(source)]
-            self._route_sets[key] = by_name(map(self._builders.routes, views))
-        return self._route_sets[key]
+            self._own_routes[key] = {**before, **by_name(map(self._builders.routes, views))}
+        return self._own_routes[key]
+
+    def _concerned(self, ports: Sequence[tuple[Host, int]], before: Named) -> Sequence[tuple[Host, int]]:
+        """Returns the ports of services whose routes may be others than ``before``: all, if there are none."""
+        return [port for port in ports if port[0] in self._rerouted] if before else ports
 
     def _routes_of_services(self, ports: Iterable[tuple[Host, int]], source: Source) -> list[RoutesView]:
         by_views: dict[int, tuple[RouteViews, list[tuple[Host, int]]]] = {}
@@ -229,4 +244,4 @@ class Outbound:
     def _forward_proxy(self, source: Source) -> RoutesView:
         main = self.views.of_forward_proxy(source)
         ports = [one.views.of_forward_proxy(source) for one in self._ports if one.at_services]
-        return replace(main, hosts=(*main.hosts, *(host for one in ports for host in one.hosts)))
+        return replace(main, hosts=settled(host for one in (main, *ports) for host in one.hosts)) if ports else main

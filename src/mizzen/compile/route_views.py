@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import replace
 from functools import cached_property
-from typing import NamedTuple
 
 from mizzen.compile import names
 from mizzen.compile.clusters import balancers
 from mizzen.compile.destinations import elsewhere_cluster
-from mizzen.compile.routes import RoutesView, Source, VirtualHostView, domains_of, mentioned_labels
+from mizzen.compile.domains import at_port, domains_of, in_order_of_claim, settled
+from mizzen.compile.route_memory import Asked, Heard, RouteMemory, Table
+from mizzen.compile.routes import RoutesView, Source, VirtualHostView, mentioned_labels
 from mizzen.compile.seats import ALONE, Seat
 from mizzen.mesh.model import Host, Instance, Service, ServicePort, VirtualService
-from mizzen.mesh.scope import DEFAULT_HTTP_PORT, Scope, ScopedService
+from mizzen.mesh.rerouting import Changes, Claimed, rerouted
+from mizzen.mesh.scope import LiteralHost, Scope, ScopedService
 from mizzen.resources.hosts import resolve
 from mizzen.resources.key import Key
 from mizzen.resources.protocols import Protocol
@@ -22,30 +25,16 @@ from mizzen.resources.virtual_service import destinations
 _ANYBODY = Source("")
 
 
-def asked_labels(scope: Scope) -> frozenset[str]:
-    """Returns the names of the labels that VirtualServices in the scope ask of their callers."""
-    return mentioned_labels({rule.key: rule for rules in scope.claimants for rule in rules}.values())
-
-
 def source_of(instance: Instance, asked: frozenset[str]) -> Source:
     """Returns what of an instance its routes may depend on: only the labels that some rule asks for."""
     return Source(instance.namespace, tuple(label for label in instance.labels if label[0] in asked))
 
 
-class _Asked(NamedTuple):
-    """Whose routes to services are asked for: a port, who calls, and the domains if they are not the services' own."""
-
-    port: int
-    source: Source
-    domains: tuple[str, ...] = ()
-    with_port: bool = False
-    proxyless: bool = False
-
-
 class RouteViews:
     """The views of all routes that instances in a scope may have, at one seat; made once for a scope.
 
-    ``before`` are those of a scope that differs in VirtualServices alone, at the same seat.
+    ``before`` are those of a scope that differs in VirtualServices alone, at the same seat: where nothing has changed, what these
+    have is taken over.
     """
 
     def __init__(self, scope: Scope, seat: Seat = ALONE, before: RouteViews | None = None) -> None:
@@ -53,34 +42,45 @@ class RouteViews:
         self._seat = seat
         self._services = {scoped.service.host: scoped for scoped in scope.services}
         self.ports: dict[Host, tuple[int, ...]] = before.ports if before else _ports(scope)
-        self._ranks = {key: rank for rank, key in enumerate(scope.claims)}
         self._hashed: dict[Host, frozenset[str]] = before._hashed if before else _hashed(scope, seat)  # noqa: SLF001 - one thing, a scope later
-        self._made: dict[_Asked, dict[Host, tuple[ScopedService, VirtualHostView]]] = {}
-        self._made_before = before._made if before else {}  # noqa: SLF001
         self._destinations: dict[Key, list[Host]] = {}
         self.by_port: Mapping[int, Sequence[Host]] = before.by_port if before else _by_port(scope, _shares_listener)
         self.undeclared: Sequence[tuple[Host, int]] = before.undeclared if before else _undeclared(scope)
         """Ports that declare no protocol, of services that have a listener of their own."""
+        changes = rerouted(scope, before._scope) if before else None  # noqa: SLF001
+        self.rerouted: Set[Host] = self._services.keys() if changes is None else {now.host for now, _ in changes}
+        """The services whose routes may be others than before, and literal hosts."""
+        self._memory: RouteMemory = (
+            before._memory.after(None if changes is None else self.rerouted) if before else RouteMemory()  # noqa: SLF001
+        )
+        self.asked: frozenset[str] = _asked_now(scope, changes, before.asked if before else frozenset())
+        """The names of the labels that VirtualServices ask of their callers."""
 
     @cached_property
     def all_by_port(self) -> Mapping[int, Sequence[Host]]:
         """The services of which requests are read, by port, whatever listener reads them."""
         return _by_port(self._scope, lambda _, port: port.protocol.may_be_http) if self.undeclared else self.by_port
 
+    @property
+    def rerouted_ports(self) -> set[int]:
+        """The ports on which there are such hosts."""
+        literals = {one.port for one in self._scope.literal_hosts if one.host in self.rerouted}
+        return literals.union(*(self.ports.get(host, ()) for host in self.rerouted))
+
     def of_port(self, number: int, source: Source) -> RoutesView:
         """The routes of all services on a port: those of a listener that all of them share (Istio 2.15)."""
-        hosts = self._all(self.by_port.get(number, ()), _Asked(number, source))
-        hosts += [self._literal(host, port, rules, source) for host, port, rules in self._literals() if port == number]
-        ordered = self._in_order_of_claim(hosts)
-        return self._shared(str(number), ordered)
+        literals = [one for one in self._scope.literal_hosts if one.port == number]
+        table = self._table({number: self.by_port.get(number, ())}, literals, source)
+        return self._shared(str(number), table)
 
     def of_services(self, ports: Iterable[tuple[Host, int]], source: Source) -> list[RoutesView]:
         """The routes of ports of services, whatever a request calls them: those of their own loopback ports."""
+        self._memory.asking.add(source)
         hosts: dict[int, list[Host]] = {}
         for host, number in ports:
             hosts.setdefault(number, []).append(host)
         return [
-            view.alone for number, group in hosts.items() for view in self._all(group, _Asked(number, source, ("*",)))
+            view.alone for number, group in hosts.items() for view in self._all(group, Asked(number, source, ("*",)))
         ]
 
     def of_forward_proxy(self, source: Source, name: str = names.HTTP_PROXY) -> RoutesView:
@@ -89,19 +89,57 @@ class RouteViews:
         Hosts that no service has are served here too; Istio leaves them out, but a sidecar without traffic capture has
         no other place for them.
         """
+        table = self._table(self.all_by_port, self._scope.literal_hosts, source, with_port=True)
+        return self._shared(name, table, ignore_port=False)
+
+    def _table(
+        self,
+        by_port: Mapping[int, Sequence[Host]],
+        literals: Sequence[LiteralHost],
+        source: Source,
+        *,
+        with_port: bool = False,
+    ) -> Table:
+        """Returns the virtual hosts of all services on some ports, and of literal hosts, each with the domains that it gets."""
+        self._memory.asking.add(source)
+        heard, tables = Heard(source, tuple(by_port), with_port), self._memory.tables
+        if heard in tables:
+            return tables[heard]
+        if earlier := self._memory.outdated.get(heard):
+            # The same VirtualServices claim the same hosts, so that all have the domains that they had.
+            by_port = {number: [host for host in hosts if host in self.rerouted] for number, hosts in by_port.items()}
+            literals = [one for one in literals if one.host in self.rerouted]
+            again = {
+                (view.host, view.port): view for view in self._hosts(by_port, literals, source, with_port=with_port)
+            }
+            served = again.keys() & earlier.keys()
+            tables[heard] = earlier | {at: replace(again[at], domains=earlier[at].domains) for at in served}
+        else:
+            ordered = in_order_of_claim(self._hosts(by_port, literals, source, with_port=with_port), self._scope.claims)
+            tables[heard] = {(view.host, view.port): view for view in settled(ordered)}
+        return tables[heard]
+
+    def _hosts(
+        self,
+        by_port: Mapping[int, Sequence[Host]],
+        literals: Iterable[LiteralHost],
+        source: Source,
+        *,
+        with_port: bool,
+    ) -> list[VirtualHostView]:
+        """Returns the views of services and of literal hosts."""
         hosts = [
             view
-            for number, group in self.all_by_port.items()
-            for view in self._all(group, _Asked(number, source, with_port=True))
+            for number, group in by_port.items()
+            for view in self._all(group, Asked(number, source, with_port=with_port))
         ]
-        hosts += [self._literal(host, port, rules, source, with_port=True) for host, port, rules in self._literals()]
-        return self._shared(name, self._in_order_of_claim(hosts), ignore_port=False)
+        return hosts + [self._literal(one, source, with_port=with_port) for one in literals]
 
-    def _shared(self, name: str, hosts: tuple[VirtualHostView, ...], *, ignore_port: bool = True) -> RoutesView:
+    def _shared(self, name: str, table: Table, *, ignore_port: bool = True) -> RoutesView:
         """The routes of a listener that takes requests for any host, and knows some."""
         return RoutesView(
             self._seat.named(name),
-            hosts,
+            tuple(table.values()),
             passthrough=True,
             blocked=self._scope.registry_only,
             ignore_port=ignore_port,
@@ -110,72 +148,56 @@ class RouteViews:
 
     def of_proxyless(self, host: Host, number: int, source: Source) -> RoutesView:
         """The routes of one port of one service, for a gRPC client that asks for exactly these."""
-        (view,) = self._all([host], _Asked(number, source, ("*",), proxyless=True))
+        self._memory.asking.add(source)
+        (view,) = self._all([host], Asked(number, source, ("*",), proxyless=True))
         return RoutesView(names.outbound_cluster(number, "", host), (view,))
 
     def leading(
         self, rules: tuple[VirtualService, ...]
     ) -> tuple[tuple[tuple[Host, tuple[int, ...]], ...], frozenset[str]]:
         """Returns the ports of all services to which rules lead, and which of their clusters choose endpoints by hash."""
-        return self._destination_ports(rules), self._hashed_among(self._hosts(rules))
+        return self._destination_ports(rules), self._hashed_among(self._hosts_of(rules))
 
-    def _literals(self) -> Iterable[tuple[Host, int, tuple[VirtualService, ...]]]:
-        return ((one.host, one.port, one.virtual_services) for one in self._scope.literal_hosts)
-
-    def _in_order_of_claim(self, hosts: Sequence[VirtualHostView]) -> tuple[VirtualHostView, ...]:
-        """Returns the hosts in the order in which Istio gives out domains: by VirtualService, then those without one."""
-
-        def claim(view: VirtualHostView) -> tuple[int, bool, Host, int]:
-            rules = view.virtual_services
-            rank = self._ranks[rules[0].key] if rules else len(self._ranks)
-            return (rank, view.origin is not None, view.host, view.port)
-
-        return tuple(sorted(hosts, key=claim))
-
-    def _all(self, hosts: Iterable[Host], asked: _Asked) -> list[VirtualHostView]:
+    def _all(self, hosts: Iterable[Host], asked: Asked) -> list[VirtualHostView]:
         """Returns a view of each service, the same as before where nothing has changed."""
-        made, before = self._made.setdefault(asked, {}), self._made_before.get(asked, {})
-        found = []
+        made, found = self._memory.views.setdefault(asked, {}), []
         for host in hosts:
             scoped = self._services[host]
-            known = made.get(host) or before.get(host)
+            known = made.get(host)
             if known is None or known[0] is not scoped:
                 known = (scoped, self._service(scoped, asked))
             made[host] = known
             found.append(known[1])
         return found
 
-    def _service(self, scoped: ScopedService, asked: _Asked) -> VirtualHostView:
+    def _service(self, scoped: ScopedService, asked: Asked) -> VirtualHostView:
         service, rules, domains = scoped.service, scoped.virtual_services, asked.domains
         client = self._scope.namespace
-        own = domains or _domains(service, client)
-        if not domains and service.namespace == client:
-            own += tuple(alias.lower() for alias in service.aliases)
+        own = domains or domains_of(service, client)
         return VirtualHostView(
             host=service.host,
             port=asked.port,
-            domains=_with_port(own, asked.port) if asked.with_port else own,
+            domains=at_port(own, asked.port) if asked.with_port else own,
             source=asked.source if rules else _ANYBODY,
             virtual_services=rules,
             ports=self._destination_ports(rules),
-            hashed=self._hashed_among({service.host, *self._hosts(rules)}),
+            hashed=self._hashed_among({service.host, *self._hosts_of(rules)}),
             origin=service.origin,
             proxyless=asked.proxyless,
             seat=self._seat,
             mesh_config=self._scope.mesh_config,
         )
 
-    def _literal(
-        self, host: Host, port: int, rules: tuple[VirtualService, ...], source: Source, *, with_port: bool = False
-    ) -> VirtualHostView:
-        domains = _with_port((host,), port) if with_port else (host,)
+    def _literal(self, one: LiteralHost, source: Source, *, with_port: bool) -> VirtualHostView:
+        host, port, rules = one.host, one.port, one.virtual_services
+        domains = at_port((host,), port) if with_port else (host,)
         ports, hashed = self.leading(rules)
         mesh = self._scope.mesh_config
         return VirtualHostView(host, port, domains, source, rules, ports, hashed, seat=self._seat, mesh_config=mesh)
 
     def _destination_ports(self, rules: tuple[VirtualService, ...]) -> tuple[tuple[Host, tuple[int, ...]], ...]:
         """Returns the ports of every service to which rules lead."""
-        return tuple((host, self.ports[host]) for host in sorted(self._hosts(rules)) if host in self.ports)
+        return tuple((host, self.ports[host]) for host in sorted(self._hosts_of(rules)) if host in self.ports)
 
     def _hashed_among(self, hosts: set[Host]) -> frozenset[str]:
         """Returns the clusters of these hosts that choose endpoints by hash: a retry of what they were sent stays there."""
@@ -183,7 +205,7 @@ class RouteViews:
             return frozenset()
         return frozenset().union(*(self._hashed[host] for host in hosts if host in self._hashed))
 
-    def _hosts(self, rules: tuple[VirtualService, ...]) -> set[Host]:
+    def _hosts_of(self, rules: tuple[VirtualService, ...]) -> set[Host]:
         return {host for rule in rules for host in self._destinations_of(rule)}
 
     def _destinations_of(self, rule: VirtualService) -> list[Host]:
@@ -196,11 +218,15 @@ class RouteViews:
         return self._destinations[rule.key]
 
 
-def _domains(service: Service, client: str) -> tuple[str, ...]:
-    if not service.entry:
-        return domains_of(service.host, service.name, service.namespace, client, service.address)
-    addresses = [address for address in (service.address, *service.addresses) if address and "/" not in address]
-    return (service.host, f"{service.host}.", *dict.fromkeys(addresses))
+def _asked_now(scope: Scope, changes: Changes | None, before: frozenset[str]) -> frozenset[str]:
+    """Returns the names of the labels that VirtualServices ask of their callers: as before, if those that have changed do."""
+    if changes is not None and _asked_labels(now for now, _ in changes) == _asked_labels(old for _, old in changes):
+        return before
+    return _asked_labels((*scope.services, *scope.literal_hosts))
+
+
+def _asked_labels(claimed: Iterable[Claimed]) -> frozenset[str]:
+    return mentioned_labels({rule.key: rule for one in claimed for rule in one.virtual_services}.values())
 
 
 def _ports(scope: Scope) -> dict[Host, tuple[int, ...]]:
@@ -245,10 +271,3 @@ def _undeclared(scope: Scope) -> list[tuple[Host, int]]:
         for port in scoped.service.ports
         if port.protocol is Protocol.UNDECLARED and any("/" not in address for address in scoped.service.called_at)
     ]
-
-
-def _with_port(domains: tuple[str, ...], port: int) -> tuple[str, ...]:
-    """The names as a forward proxy sees them: with their port, and for port 80 without as well (Istio 2.16)."""
-    # Envoy takes a wildcard at the beginning of a domain and a port at its end together: `*.example.com:80`.
-    named = tuple(f"{domain}:{port}" for domain in domains)
-    return (*domains, *named) if port == DEFAULT_HTTP_PORT else named

@@ -7,11 +7,10 @@ which a service may be called from the proxy's namespace (Istio 2.1).
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from operator import attrgetter
+from itertools import chain
 from typing import TypeAlias
 
 from mizzen.compile import names, retries
@@ -76,6 +75,10 @@ class VirtualHostView:
         """What a dataclass has, computed once: a port has a thousand hosts, of which one is new."""
         return hash(tuple(getattr(self, name) for name in self.__dataclass_fields__))
 
+    @cached_property
+    def name(self) -> str:
+        return f"{self.host}:{self.port}"
+
     @property
     def mesh(self) -> MeshConfigSpec | None:
         return self.mesh_config.spec if self.mesh_config else None
@@ -91,7 +94,7 @@ class RoutesView:
     """Everything that a route configuration depends on; ``passthrough`` lets hosts that it does not know go on, unless
     they are ``blocked``, to the cluster ``elsewhere``.
 
-    ``hosts`` stand in the order in which they claim their domains: of equal domains the first keeps it, as in Istio.
+    Of ``hosts`` no two have the same domain.
     """
 
     name: str
@@ -106,23 +109,11 @@ class RoutesView:
 class BuiltHost:
     """A virtual host, encoded as a part of a route configuration, and the users' resources that shaped it."""
 
-    name: str
     part: bytes
     origins: tuple[Key, ...]
 
 
 BuildHost: TypeAlias = Callable[[VirtualHostView], BuiltHost]
-_name = attrgetter("name")
-
-
-def domains_of(host: Host, name: str, namespace: str, client: str, address: str) -> tuple[str, ...]:
-    """Returns the names by which a service may be called from a namespace, without ports (Istio 2.1)."""
-    domains = [host, f"{host}.", f"{name}.{namespace}.svc", f"{name}.{namespace}"]
-    if namespace == client:
-        domains.append(name)
-    if address:
-        domains.append(address)
-    return tuple(domain.lower() for domain in domains)
 
 
 def build_host(view: VirtualHostView) -> BuiltHost:
@@ -138,17 +129,17 @@ def build_host(view: VirtualHostView) -> BuiltHost:
             origins += rule.origins
             break
     message = VirtualHost(
-        name=f"{view.host}:{view.port}",
+        name=view.name,
         domains=view.domains,
         routes=routes or [default_route(view)],
         include_request_attempt_count=True,
     )
-    return BuiltHost(message.name, encoded_host(message), tuple(origins))
+    return BuiltHost(encoded_host(message), tuple(origins))
 
 
 def build_routes(view: RoutesView, build: BuildHost = build_host) -> XdsResource:
     """Builds a route configuration; its virtual hosts are made by ``build``."""
-    built = sorted((build(host) for host in _claimed(view.hosts)), key=_name)
+    built = [build(host) for host in view.hosts]
     elsewhere = _block_all() if view.blocked else _allow_any(view.elsewhere)
     rest = [encoded_host(elsewhere)] if view.passthrough else []
     return joined(view.name, built, rest, ignore_port=view.ignore_port)
@@ -167,22 +158,11 @@ def joined(
     parts = [*(one.part for one in built), *rest]
     # Encoded messages that follow each other are one message with the fields of all (protobuf's encoding).
     body = b"".join([config.SerializeToString(deterministic=True), *parts])
-    return encoded(name, body, dict.fromkeys(key for one in built for key in one.origins))
+    return encoded(name, body, dict.fromkeys(chain.from_iterable(one.origins for one in built)))
 
 
 def encoded_host(host: VirtualHost) -> bytes:
     return RouteConfiguration(virtual_hosts=[host]).SerializeToString(deterministic=True)
-
-
-def _claimed(hosts: Iterable[VirtualHostView]) -> Iterator[VirtualHostView]:
-    """Yields the hosts, each with the domains that no earlier one has; one that has none left is not served."""
-    taken: set[str] = set()
-    for host in hosts:
-        if taken.isdisjoint(host.domains):
-            yield host
-        elif left := tuple(domain for domain in host.domains if domain not in taken):
-            yield dataclasses.replace(host, domains=left)
-        taken.update(host.domains)
 
 
 def _allow_any(cluster: str) -> VirtualHost:

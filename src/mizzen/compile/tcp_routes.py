@@ -7,7 +7,7 @@ by itself, as routes of HTTP do (ECDS): then a change is for the connections tha
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple, TypeAlias
@@ -89,6 +89,12 @@ class TcpRoutes:
         self._services = [
             (scoped, port) for scoped in scope.services for port in scoped.service.ports if not port.protocol.is_http
         ]
+
+    def rerouted(self, scope: Scope, hosts: Container[Host]) -> TcpRoutes:
+        """Returns the views of a scope that differs in what VirtualServices say of these hosts: the same ones if none is its own."""
+        if any(scoped.host in hosts for scoped, _ in self._services):
+            return TcpRoutes(scope, self._ports, self._seat)
+        return self
 
     def sni_clusters(self) -> Iterator[SniClusterView]:
         """Yields the clusters that lead to the listeners for TLS."""

@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias, TypeVar
 
-from mizzen.mesh.model import Snapshot, VirtualService
+from mizzen.mesh.model import Host, Snapshot, VirtualService
 from mizzen.mesh.rate_limits import limit_servers
-from mizzen.mesh.scope import DEFAULT_HTTP_PORT, PortScope, Scope, ScopedService
+from mizzen.mesh.scope import DEFAULT_HTTP_PORT, LiteralHost, PortScope, Scope, ScopedService
 from mizzen.mesh.virtual_services import asks_for
 from mizzen.resources.delegates import delegations
 from mizzen.resources.hosts import resolve
 from mizzen.resources.key import Key
 from mizzen.resources.virtual_service import all_destinations
+
+Claimed: TypeAlias = ScopedService | LiteralHost
+Changes: TypeAlias = list[tuple[Claimed, Claimed]]
+"""What is routed in another way than before, each as it is and as it was."""
+ClaimedT = TypeVar("ClaimedT", ScopedService, LiteralHost)
+_Rules: TypeAlias = Mapping[Key, tuple[VirtualService, VirtualService]]
 
 
 class Rerouting:
@@ -24,12 +31,8 @@ class Rerouting:
 
     def __init__(self, before: Snapshot, now: Snapshot) -> None:
         self._limits = (before.rate_limits, now.rate_limits)
-        self._changed = (
-            _changed(before.virtual_services, now.virtual_services) if _same_but_routes(before, now) else None
-        )
-        self._earlier = {
-            rule.key: rule for rule in before.virtual_services if self._changed and rule.key in self._changed
-        }
+        same = _same_but_routes(before, now)
+        self._changed = _changed(before.virtual_services, now.virtual_services) if same else None
 
     def rerouted(self, scope: Scope) -> Scope | None:
         """Returns a scope as it is now; None if it has to be made from nothing.
@@ -39,9 +42,9 @@ class Rerouting:
         """
         if self._changed is None or (scope.narrowed and self._asks_others(scope.namespace)):
             return None
-        if any(_leads_elsewhere(one, self._earlier, self._changed) for one in _parts(scope)):
+        if any(_leads_elsewhere(one, self._changed) for one in _parts(scope)):
             return None
-        return _rerouted(scope, self._changed)
+        return _rerouted(scope, {key: now for key, (_, now) in self._changed.items()})
 
     def _asks_others(self, namespace: str) -> bool:
         before, now = self._limits
@@ -62,11 +65,11 @@ def _parts(scope: Scope) -> Iterator[Scope]:
     yield from (one.scope for one in scope.ports)
 
 
-def _leads_elsewhere(scope: Scope, before: Mapping[Key, VirtualService], changed: Mapping[Key, VirtualService]) -> bool:
+def _leads_elsewhere(scope: Scope, changed: _Rules) -> bool:
     """Tells whether a VirtualService leads to other services than before, where not all are there anyway."""
     if not scope.narrowed:
         return False
-    return any(_led_to(before[key]) != _led_to(changed[key]) for key in scope.claims if key in changed)
+    return any(_led_to(before) != _led_to(now) for key, (before, now) in changed.items() if key in scope.claims)
 
 
 def _led_to(rule: VirtualService) -> set[tuple[str, int]]:
@@ -80,16 +83,18 @@ def _rerouted(scope: Scope, changed: Mapping[Key, VirtualService]) -> Scope:
     ports = tuple(_rerouted_port(one, changed) for one in scope.ports)
     if changed.keys().isdisjoint(scope.claims) and all(a is b for a, b in zip(ports, scope.ports, strict=True)):
         return scope
-    services = tuple(
-        dataclasses.replace(one, virtual_services=_with(one.virtual_services, changed))
-        if any(rule.key in changed for rule in one.virtual_services)
-        else one
-        for one in scope.services
-    )
-    literal_hosts = tuple(
-        dataclasses.replace(one, virtual_services=_with(one.virtual_services, changed)) for one in scope.literal_hosts
-    )
+    services = tuple(_obeying(one, changed) for one in scope.services)
+    literal_hosts = tuple(_obeying(one, changed) for one in scope.literal_hosts)
     return dataclasses.replace(scope, services=services, literal_hosts=literal_hosts, ports=ports)
+
+
+def _obeying(one: ClaimedT, changed: Mapping[Key, VirtualService]) -> ClaimedT:
+    """Returns what VirtualServices have claimed, with what they say now."""
+    for rule in one.virtual_services:  # there are a thousand of these, so nothing is made for most of them
+        if rule.key in changed:
+            rules = tuple(changed.get(rule.key, rule) for rule in one.virtual_services)
+            return dataclasses.replace(one, virtual_services=rules)
+    return one
 
 
 def _rerouted_port(one: PortScope, changed: Mapping[Key, VirtualService]) -> PortScope:
@@ -98,10 +103,12 @@ def _rerouted_port(one: PortScope, changed: Mapping[Key, VirtualService]) -> Por
 
 
 def only_routes_differ(one: Scope, other: Scope) -> bool:
-    """Tells whether two scopes have the same services, obeying the same DestinationRules, by identity, and the same MeshConfig."""
+    """Tells whether two scopes have the same services, obeying the same DestinationRules, by identity, and allow the same beside
+    them.
+    """
     if len(one.services) != len(other.services) or one.led is not other.led or len(one.ports) != len(other.ports):
         return False
-    if one.mesh_config != other.mesh_config:
+    if (one.mesh_config, one.registry_only, one.elsewhere) != (other.mesh_config, other.registry_only, other.elsewhere):
         return False
     same = all(a is b or _same_rules(a, b) for a, b in zip(one.services, other.services, strict=True))
     return same and all(
@@ -118,8 +125,28 @@ def _same_rules(one: ScopedService, other: ScopedService) -> bool:
     )
 
 
-def _changed(before: Sequence[VirtualService], now: Sequence[VirtualService]) -> Mapping[Key, VirtualService] | None:
-    """Returns the VirtualServices that say other routes than before; None if there is any other difference."""
+def rerouted(now: Scope, before: Scope) -> Changes | None:
+    """Returns of which hosts VirtualServices say something else; None if others claim hosts than before, or in another order.
+
+    Of the two scopes nothing but routes differs, and what ports have of their own is not looked at.
+    """
+    if now.claims != before.claims or len(now.literal_hosts) != len(before.literal_hosts):
+        return None
+    all_now: tuple[Claimed, ...] = (*now.services, *now.literal_hosts)
+    all_before: tuple[Claimed, ...] = (*before.services, *before.literal_hosts)
+    found = [(one, earlier) for one, earlier in zip(all_now, all_before, strict=True) if one is not earlier]
+    return found if all(_claim(one) == _claim(earlier) for one, earlier in found) else None
+
+
+def _claim(one: Claimed) -> tuple[Host, int, list[Key]]:
+    port = one.port if isinstance(one, LiteralHost) else 0
+    return one.host, port, [rule.key for rule in one.virtual_services]
+
+
+def _changed(before: Sequence[VirtualService], now: Sequence[VirtualService]) -> _Rules | None:
+    """Returns the VirtualServices that say other routes than before, each as it was and as it is; None if there is any other
+    difference.
+    """
     if len(before) != len(now):
         return None
     changed = {}
@@ -127,7 +154,7 @@ def _changed(before: Sequence[VirtualService], now: Sequence[VirtualService]) ->
         if old is not new and old != new:
             if not _claims_the_same(old, new):
                 return None
-            changed[new.key] = new
+            changed[new.key] = (old, new)
     return changed
 
 
@@ -143,7 +170,3 @@ def _claims_the_same(old: VirtualService, new: VirtualService) -> bool:
         and not any(delegations(one.http))
         and not any(delegations(other.http))
     )
-
-
-def _with(rules: tuple[VirtualService, ...], changed: Mapping[Key, VirtualService]) -> tuple[VirtualService, ...]:
-    return tuple(changed.get(rule.key, rule) for rule in rules)

@@ -33,6 +33,10 @@ class ScopedService:
     destination_rules: tuple[DestinationRule, ...]
     inbound_rules: tuple[DestinationRule, ...] = ()
 
+    @property
+    def host(self) -> Host:
+        return self.service.host
+
 
 @dataclass(frozen=True)
 class LiteralHost:
@@ -77,14 +81,6 @@ class Scope:
         yield from self.led
         for one in self.ports:
             yield from one.scope.reached
-
-    @property
-    def claimants(self) -> Iterator[Sequence[VirtualService]]:
-        """All VirtualServices that route something, in groups that may overlap."""
-        yield from (one.virtual_services for one in self.services)
-        yield from (one.virtual_services for one in self.literal_hosts)
-        for one in self.ports:
-            yield from one.scope.claimants
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,14 @@ def pool(connections: int) -> dict[str, Any]:
     return {"inboundConnectionPool": {"tcp": {"maxConnections": connections}}}
 
 
+def ratings(host: str) -> str:
+    return virtual_service("ratings", to(host), hosts=["ratings.far.svc.cluster.local"])
+
+
 FAR = sidecar("./*", namespace="far")
+# Nothing has the last of its hosts, which is one of the names of a service that has another: the older rule gets it.
+TAKING = virtual_service("taking", to("reviews"), hosts=["reviews", "ratings.far"])
+ON_PORT = sidecar({"port": {"number": 9080, "name": "http", "protocol": "HTTP"}, "hosts": ["./*"]}, "far/*")
 CHANGES = {
     "connections of the mesh": (mesh_config(connectTimeout="2s"), mesh_config(connectTimeout="3s")),
     "retries of the mesh": (mesh_config(defaultHttpRetryPolicy={"attempts": 1}), mesh_config()),
@@ -85,6 +92,24 @@ CHANGES = {
     "where an entry leads": (
         service_entry("a", ("HTTP", 9080), resolution="STATIC", workloadSelector={"labels": {"app": "reviews"}}),
         service_entry("a", ("HTTP", 9080), resolution="STATIC", workloadSelector={"labels": {"app": "client"}}),
+    ),
+    "a route of a service of which a name is taken": (TAKING + ratings("reviews"), TAKING + ratings("mongo")),
+    "who has claimed a name": (
+        virtual_service("older", to("mongo"), hosts=["ratings.far.svc.cluster.local"]) + TAKING,
+        virtual_service("older", to("mongo"), hosts=["mongo"]) + TAKING,
+    ),
+    "which rule is older": (ratings("reviews") + TAKING, TAKING + ratings("reviews")),
+    "a route on a port of a Sidecar": (
+        ON_PORT + virtual_service("reviews", to("reviews", timeout="1s")),
+        ON_PORT + virtual_service("reviews", to("reviews", timeout="2s")),
+    ),
+    "a route of a host that nobody has": (
+        service_entry("a", ("HTTP", 80)) + virtual_service("literal", to("reviews"), hosts=["b.example.com"]),
+        service_entry("a", ("HTTP", 80)) + virtual_service("literal", to("mongo"), hosts=["b.example.com"]),
+    ),
+    "what a Sidecar allows": (
+        sidecar("far/*", outboundTrafficPolicy={"mode": "REGISTRY_ONLY"}),
+        sidecar("far/*", outboundTrafficPolicy={"mode": "ALLOW_ANY"}),
     ),
     "a route": (virtual_service("reviews", to("reviews")), virtual_service("reviews", to("mongo"))),
 }
