@@ -59,14 +59,15 @@ def patch_filter(view: FilterView) -> Patched:
 class _Done:
     """What was made for an instance: of each type what it was made from, and what it became.
 
-    ``filters`` are those that come by themselves and that listeners have patches for; ``routes`` are held to be remembered.
+    ``filters`` are those that come by themselves and that listeners have patches for; ``routes`` are each beside what
+    it was made from.
     """
 
     patches: Patches
     subject: Subject
     made: dict[TypeUrl, tuple[tuple[object, ...], Named, Hits]] = field(default_factory=dict)
     filters: Mapping[str, Patches] = field(default_factory=dict)
-    routes: Mapping[str, Patched] = field(default_factory=dict)
+    routes: Mapping[str, tuple[XdsResource, Patched]] = field(default_factory=dict)
     whole: tuple[Resources, Resources] | None = None
 
     def of(self, targets: frozenset[str]) -> Patches:
@@ -165,12 +166,15 @@ class Patcher:
         mine = tuple(one for one in done.of(OF_ROUTES) if in_context(one, done.subject.outward))
         if not mine:
             return named, _NONE
-        done.routes = {
-            name: self._routes(RoutesView(resource, done.subject.routes(name), mine))
-            for name, resource in named.items()
-        }
-        made = {name: one.resource for name, one in done.routes.items() if one.resource}
-        return made, frozenset().union(*(one.hits for one in done.routes.values()))
+        routes = {}
+        for name, resource in named.items():
+            known = done.routes.get(name)
+            if known is None or known[0] is not resource:
+                known = resource, self._routes(RoutesView(resource, done.subject.routes(name), mine))
+            routes[name] = known
+        done.routes = routes
+        made = {name: one.resource for name, (_, one) in routes.items() if one.resource}
+        return made, frozenset().union(*(one.hits for _, one in routes.values()))
 
     def _filters(self, done: _Done, named: Named) -> tuple[Named, Hits]:
         added = done.of(frozenset({"EXTENSION_CONFIG"}))
