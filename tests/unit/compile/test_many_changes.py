@@ -30,6 +30,8 @@ from mizzen.resources.resource import Resource
 
 _FROM_CLIENT: dict[str, Any] = {"match": [{"sourceLabels": {"app": "client"}}]}
 _FROM_FAR: dict[str, Any] = {"match": [{"sourceNamespace": "far"}]}
+# Of a service that has no such port: its host is served there for the sake of the route.
+_PORT_80: dict[str, Any] = {"match": [{"port": 80}]}
 _HASHED: dict[str, Any] = {"trafficPolicy": {"loadBalancer": {"consistentHash": {"httpHeaderName": "user"}}}}
 # The last is a host that no service has, and one of the names of a service that has another: the older rule has it.
 _LITERAL = ["reviews", "api.example.com", "ratings.far"]
@@ -61,6 +63,8 @@ PLACES = (
         virtual_service("reviews", to("reviews"), hosts=_LITERAL),
         virtual_service("reviews", to("mongo"), hosts=_LITERAL),
         virtual_service("reviews", to("reviews"), exportTo=["."]),
+        virtual_service("reviews", to("reviews", **_PORT_80)),
+        virtual_service("reviews", to("mongo", **_PORT_80), to("reviews")),
     ),
     (
         virtual_service("wild", to("reviews"), hosts=["*.example.org"]),
