@@ -40,8 +40,8 @@ def apply(
     """Create or change the resources in files.
 
     All of them are taken, or none. Two owners of a host, a route to a host or subset that there is not and a rule that no
-    request reaches are refused, unless with --force. A change is live when every proxy concerned has acknowledged it; --wait returns
-    then, and fails with Envoy's words where a proxy refuses it.
+    request reaches are refused, unless with --force. A change is live when every proxy concerned has acknowledged it;
+    --wait returns then, and fails with Envoy's words where a proxy refuses it.
     """
     texts = files.read(filenames, recursive=recursive)
     with connect(choice) as client:

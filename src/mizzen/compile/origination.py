@@ -41,8 +41,9 @@ def apply(
 ) -> None:
     """Has a cluster's connections begin with TLS, as ``given`` says, towards ``host``.
 
-    ``owner`` is the namespace whose Secrets are meant where the proxy has those of several. ``sans`` are names that the service itself says its servers have. ``fixed`` says that there are connections whose bytes
-    name no host. The cluster has its HTTP options already.
+    ``owner`` is the namespace whose Secrets are meant where the proxy has those of several. ``sans`` are names that the service
+    itself says its servers have. ``fixed`` says that there are connections whose bytes name no host. The cluster has its HTTP
+    options already.
     """
     server = given.sni or (host if fixed and not is_wildcard(host) else "")
     accepted = tuple(given.subject_alt_names) or tuple(sans) or ((server,) if server else ())

@@ -19,7 +19,7 @@ def limit_of(instance: Instance, rules: Iterable[RateLimit]) -> RateLimit | None
 def limit_servers(namespace: str, rules: Iterable[RateLimit]) -> frozenset[tuple[Host, int]]:
     """Returns the servers, by host and port, that the RateLimits of a namespace ask."""
     return frozenset(
-        (resolve(rule.spec.shared.server.host, namespace).lower(), rule.spec.shared.server.port)
+        (resolve(rule.spec.shared.server.host, namespace), rule.spec.shared.server.port)
         for rule in rules
         if rule.namespace == namespace and rule.spec.shared and rule.spec.shared.server
     )

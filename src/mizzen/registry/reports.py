@@ -120,12 +120,12 @@ class Attachment(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class Desired(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """All that a node needs to know: what to run, and which names to answer.
 
-    ``egress`` is about instances that may not call all of them, ``secrets`` about those that have some. ``problems`` are what is wrong with watched files or was
-    rejected by Envoy, in words: the node tells them where the mesh was started, since nobody gave a command that could
-    answer with them. ``written`` are all resources, for the same reason: the node tells which edits of watched files have
-    come into force. ``attachments_version`` counts the changes of ``attachments``. ``look`` grows with each time that a user
-    asks which containers there are. ``dismissed`` are services, by namespace and name, that runs offered which have ended, and
-    that users do not want any more.
+    ``egress`` is about instances that may not call all of them, ``secrets`` about those that have some. ``problems`` are what
+    is wrong with watched files or was rejected by Envoy, in words: the node tells them where the mesh was started, since
+    nobody gave a command that could answer with them. ``written`` are all resources, for the same reason: the node tells which
+    edits of watched files have come into force. ``attachments_version`` counts the changes of ``attachments``. ``look`` grows
+    with each time that a user asks which containers there are. ``dismissed`` are services, by namespace and name, that runs
+    offered which have ended, and that users do not want any more.
     """
 
     version: int
