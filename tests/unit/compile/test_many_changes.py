@@ -47,6 +47,11 @@ def delegating(path: str) -> str:
     return virtual_service("root", match, hosts=[_RATINGS])
 
 
+def _by_name(name: str, host: str) -> dict[str, Any]:
+    match = {"port": 443, "sniHosts": [f"{name}.example.com"]}
+    return {"match": [match], "route": [{"destination": {"host": host, "port": {"number": 27018}}}]}
+
+
 # What users have written in each of several places: one of these texts, or nothing. A place keeps its age.
 PLACES = (
     (
@@ -81,6 +86,12 @@ PLACES = (
     ("", mesh_config(), mesh_config(defaultHttpRetryPolicy={"attempts": 1}), mesh_config(**_ONLY_KNOWN)),
     ("", service("late", ("http", 9080), ("http-admin", 9090)), service_entry("api", ("HTTP", 80), ("TLS", 443))),
     ("", "", envoy_filter("header", _HEADER)),
+    (
+        "",
+        virtual_service("api", hosts=["*.example.com"], tls=[_by_name("api", "ratings"), _by_name("en", "mongo")]),
+        virtual_service("api", hosts=["*.example.com"], tls=[_by_name("api", "mongo"), _by_name("en", "mongo")]),
+        virtual_service("api", hosts=["*.example.com"], tls=[_by_name("api", "mongo"), _by_name("*", "mongo")]),
+    ),
 )
 WORLD = (
     service("reviews", ("http", 9080), ("undeclared", 9090)),
@@ -93,7 +104,7 @@ WORLD = (
     gateway("edge", server()),
 )
 # The places whose routes change while all else stays: the changes after which most is taken over from before.
-ROUTES = (0, 1, 2)
+ROUTES = (0, 1, 2, len(PLACES) - 1)
 STEPS = 12
 
 
