@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from tests.support import small
 from tests.support.meshes import Mesh, running
+from tests.support.outside import Answering
 from tests.support.polling import eventually
 from tests.support.written import (
     envoy_filter,
@@ -178,14 +179,9 @@ def test_options_of_a_connection_manager(mesh: Mesh, tmp_path: Path) -> None:
         eventually(lambda: log.exists() and log.read_text().splitlines() == expected, "the access log is written")
 
 
-class _Outside(http.server.BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(b"outside")
-
-    def log_message(self, *_: Any) -> None:
-        pass
+class _Outside(Answering):
+    def text(self) -> str:
+        return "outside"
 
 
 def test_a_cluster_for_what_is_outside(mesh: Mesh) -> None:

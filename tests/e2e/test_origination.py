@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from tests.support.certificates import Authority
+from tests.support.certificates import Authority, secret
 from tests.support.meshes import Mesh, running
-from tests.support.outside import own_address
+from tests.support.outside import Answering, own_address
 from tests.support.polling import eventually
 from tests.support.written import destination_rule, service_entry, workload
 
@@ -58,23 +57,15 @@ class World(http.server.ThreadingHTTPServer):
         """Who has no certificate is not let in, which is no news."""
 
 
-class _Answer(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Answer(Answering):
     server: World
 
-    def do_GET(self) -> None:
+    def text(self) -> str:
         if self.path == "/held":
             self.server.asked.set()
             assert self.server.released.wait(60)
         certificate = self.connection.getpeercert()
-        body = dict(part for (part,) in certificate["subject"])["commonName"].encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
+        return str(dict(part for (part,) in certificate["subject"])["commonName"])
 
 
 class Town:
@@ -87,13 +78,9 @@ class Town:
 
     def give(self, name: str, namespace: str) -> str:
         """Applies a Secret with a certificate in this name; returns what was said."""
-        certificate, key = self.authority.issue(name)
-        data = {"tls.crt": certificate, "tls.key": key, "ca.crt": self.authority.root}
-        metadata = {"name": "client-credential", "namespace": namespace}
-        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata}
-        return self.mesh.apply_text(
-            yaml.safe_dump(secret | {"stringData": {one: file.read_text() for one, file in data.items()}})
-        ).stdout
+        holds = "tls.crt tls.key ca.crt"
+        text = secret(self.authority, "client-credential", holds=holds, namespace=namespace, subject=name)
+        return self.mesh.apply_text(text).stdout
 
     def command(self, client: tuple[str, str], url: str) -> list[str]:
         return ["exec", "-n", client[1], f"{client[0]}-0", "--", "python3", "-c", FETCH, f"http://{url}"]

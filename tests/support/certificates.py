@@ -61,10 +61,15 @@ class Authority:
 
 
 def secret(
-    authority: Authority, name: str = "shop", *, holds: str = "tls.crt tls.key", namespace: str = "default"
+    authority: Authority,
+    name: str = "shop",
+    *,
+    holds: str = "tls.crt tls.key",
+    namespace: str = "default",
+    subject: str = "shop",
 ) -> str:
-    """Returns a Secret with a new certificate for a shop; ``holds`` are the names in it."""
-    certificate, key = (path.read_text() for path in authority.issue("shop"))
+    """Returns a Secret with a new certificate, by default for a shop; ``holds`` are the names in it."""
+    certificate, key = (path.read_text() for path in authority.issue(subject))
     all_of_them = {"tls.crt": certificate, "tls.key": key, "ca.crt": authority.root.read_text()}
     metadata = {"name": name, "namespace": namespace}
     data = {one: all_of_them[one] for one in holds.split()}

@@ -60,17 +60,16 @@ class Outside:
         return self.https if 443 in (port["number"], port.get("targetPort")) else self.http
 
 
-class _Answer(http.server.BaseHTTPRequestHandler):
-    """Tells how it was asked, for which host, and whether it was shown a certificate; for /delay/SECONDS after these."""
+class Answering(http.server.BaseHTTPRequestHandler):
+    """Answers each request with a text."""
 
     protocol_version = "HTTP/1.1"
 
+    def text(self) -> str:
+        raise NotImplementedError
+
     def do_GET(self) -> None:
-        if self.path.startswith("/delay/"):
-            time.sleep(int(self.path.removeprefix("/delay/")))
-        secure = isinstance(self.connection, ssl.SSLSocket)
-        shown = isinstance(self.connection, ssl.SSLSocket) and self.connection.getpeercert(binary_form=True)
-        body = f"{'https' if secure else 'http'} {self.headers['Host']}{' known' if shown else ''}".encode()
+        body = self.text().encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -78,6 +77,17 @@ class _Answer(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
+
+
+class _Answer(Answering):
+    """Tells how it was asked, for which host, and whether it was shown a certificate; for /delay/SECONDS after these."""
+
+    def text(self) -> str:
+        if self.path.startswith("/delay/"):
+            time.sleep(int(self.path.removeprefix("/delay/")))
+        secure = isinstance(self.connection, ssl.SSLSocket)
+        shown = isinstance(self.connection, ssl.SSLSocket) and self.connection.getpeercert(binary_form=True)
+        return f"{'https' if secure else 'http'} {self.headers['Host']}{' known' if shown else ''}"
 
 
 @contextlib.contextmanager
