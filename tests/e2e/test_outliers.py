@@ -32,7 +32,7 @@ spec:
     outlierDetection:
       consecutive5xxErrors: 3
       interval: 1s
-      baseEjectionTime: 2s
+      baseEjectionTime: 6s
       maxEjectionPercent: 100
 """
 
