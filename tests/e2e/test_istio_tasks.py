@@ -234,6 +234,16 @@ def test_egress_tls_origination(town: Town) -> None:
 
 
 @pytest.mark.privileged
+def test_egress_mutual_tls_origination(town: Town) -> None:
+    url = f"http://{NGINX_OUTSIDE}/"
+    with town.applied("egress-tls-origination/nginx", "egress-tls-origination/mutual-tls"):
+        # The Secret comes after the rule, as it may.
+        assert town.asked(url).endswith(" 503")
+        town.give("client", mutual=True, namespace="default")
+        eventually(lambda: "Welcome to nginx!" in town.asked(url), "the Secret is there")
+
+
+@pytest.mark.privileged
 def test_egress_gateway(town: Town) -> None:
     with town.applied("egress-gateway/http"):
         before = town.left(80, CNN, "rq")

@@ -22,7 +22,7 @@ EXAMPLE = ROOT / "examples" / "tasks"
 class Town:
     """The mesh of the tasks, from a copy of the example with certificates; somebody outside, and ``servers`` there.
 
-    ``nginx`` is the port of the task's server that wants certificates of its clients.
+    ``nginx`` is the port of the task's server that wants certificates of its clients, at the address of ``servers``.
     """
 
     def __init__(self, mesh: Mesh, folder: Path, servers: Outside, nginx: int) -> None:
@@ -46,7 +46,14 @@ class Town:
     def apply(self, name: str) -> None:
         """Applies a file, with the addresses of servers on this host in the place of those of the Internet's."""
         text = (EXAMPLE / f"{name}.yaml").read_text()
-        self.mesh.apply_text(self.servers.here(text).replace("targetPort: 8444", f"targetPort: {self.nginx}"))
+        nginx = {
+            "targetPort: 8444": f"targetPort: {self.nginx}",
+            "address: 127.0.0.1": f"address: {self.servers.address}",
+        }
+        text = self.servers.here(text) if "my-nginx" not in text else text
+        for written, here in nginx.items():
+            text = text.replace(written, here)
+        self.mesh.apply_text(text)
 
     def _delete(self, *names: str) -> None:
         documents = [one for name in names for one in yaml.safe_load_all((EXAMPLE / f"{name}.yaml").read_text())]
@@ -108,11 +115,13 @@ class Town:
         counters = self.mesh.stats(f"{gateway['name']}.{gateway['namespace']}", "_total$|ssl.handshake$")
         return sum(n for name, n in counters.items() if name.startswith(beginning) and name.endswith(end))
 
-    def give(self, name: str, secret: str = "", *, folder: str = ".", mutual: bool = False) -> None:
+    def give(
+        self, name: str, secret: str = "", *, folder: str = ".", mutual: bool = False, namespace: str = "istio-system"
+    ) -> None:
         """Applies somebody's certificate as the task's Secret for it."""
         files = [f"{name}.pem", f"{name}-key.pem", *(["ca.pem"] if mutual else [])]
         script = ROOT / "examples" / "gateways" / "secret.sh"
-        command = ["sh", str(script), f"istio-system/{secret or f'{name}-credential'}", *files]
+        command = ["sh", str(script), f"{namespace}/{secret or f'{name}-credential'}", *files]
         where = self.certificates / folder
         text = subprocess.run(command, check=True, capture_output=True, text=True, cwd=where).stdout
         self.mesh.apply_text(text)
@@ -133,18 +142,18 @@ def running_town(folder: Path, *, captured: bool) -> Iterator[Town]:
     with (
         running(folder / "mesh.yaml", bookinfo, capture=capture) as mesh,
         outside(folder, captured=captured, ports=ports) as servers,
-        _nginx(folder) as port,
+        _nginx(folder, servers.address) as port,
     ):
         yield Town(mesh, folder, servers, port)
 
 
 @contextlib.contextmanager
-def _nginx(folder: Path) -> Iterator[int]:
+def _nginx(folder: Path, address: str) -> Iterator[int]:
     """Runs the server outside the mesh that takes nobody without a certificate, while the context lasts."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
+    with socket.create_server((address, 0)) as probe:
         port = probe.getsockname()[1]
     files = [str(folder / "certificates" / name) for name in ("external.pem", "external-key.pem", "ca.pem")]
-    process = subprocess.Popen([sys.executable, folder / "servers" / "nginx.py", str(port), *files])
+    process = subprocess.Popen([sys.executable, folder / "servers" / "nginx.py", f"{address}:{port}", *files])
     try:
         yield port
     finally:

@@ -1,4 +1,4 @@
-"""Stands for the tasks' NGINX: HTTPS on a port, with the certificate and the key that it is given.
+"""Stands for the tasks' NGINX: HTTPS on a port (of this host alone, or at an ADDRESS:PORT), with a certificate and its key.
 
 If it is given the certificate of an authority, too, it serves only clients that the authority vouches for.
 """
@@ -9,7 +9,8 @@ import ssl
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-PORT, CERTIFICATE, KEY, *AUTHORITY = sys.argv[1:]
+WHERE, CERTIFICATE, KEY, *AUTHORITY = sys.argv[1:]
+ADDRESS, _, PORT = WHERE.rpartition(":")
 
 
 class Welcome(BaseHTTPRequestHandler):
@@ -33,6 +34,6 @@ if __name__ == "__main__":
     for authority in AUTHORITY:
         context.load_verify_locations(authority)
         context.verify_mode = ssl.CERT_REQUIRED
-    server = ThreadingHTTPServer(("127.0.0.1", int(PORT)), Welcome)
+    server = ThreadingHTTPServer((ADDRESS or "127.0.0.1", int(PORT)), Welcome)
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     server.serve_forever()

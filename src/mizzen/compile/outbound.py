@@ -26,7 +26,7 @@ from mizzen.compile.route_views import RouteViews
 from mizzen.compile.routes import RoutesView, Source
 from mizzen.compile.seats import ALONE, Seat
 from mizzen.compile.tcp_routes import TcpRoutes
-from mizzen.mesh.model import Capture, DestinationRule, Endpoint, Host, Instance
+from mizzen.mesh.model import Capture, DestinationRule, Endpoint, Host, Instance, ServiceId
 from mizzen.mesh.rerouting import only_routes_differ
 from mizzen.mesh.scope import Scope
 
@@ -128,7 +128,7 @@ class Outbound:
 
     def endpoints(
         self,
-        ready: Mapping[tuple[Host, int], tuple[Endpoint, ...]],
+        ready: Mapping[tuple[ServiceId, int], tuple[Endpoint, ...]],
         served: frozenset[str] = frozenset(),
         caller: Caller = ANYBODY,
     ) -> Named:
@@ -146,7 +146,7 @@ class Outbound:
         return self._assigned_to[caller]
 
     def published_endpoints(
-        self, ready: Mapping[tuple[Host, int], tuple[Endpoint, ...]], caller: Caller = ANYBODY
+        self, ready: Mapping[tuple[ServiceId, int], tuple[Endpoint, ...]], caller: Caller = ANYBODY
     ) -> Named:
         """Returns the load assignments that are others for callers who stand on the host, outside all networks of members.
 
@@ -155,19 +155,19 @@ class Outbound:
         published = {
             key: endpoints.from_host(found) for key, found in ready.items() if any(one.published for one in found)
         }
-        concerned = [one for one in self._policies.assigned if (one.host, one.port) in published]
+        concerned = [one for one in self._policies.assigned if (one.service, one.port) in published]
         return by_name(self._assignments(published, concerned, caller))
 
     def _assignments(
         self,
-        ready: Mapping[tuple[Host, int], tuple[Endpoint, ...]],
+        ready: Mapping[tuple[ServiceId, int], tuple[Endpoint, ...]],
         assigned: Iterable[Assigned],
         caller: Caller,
         served: frozenset[str] = frozenset(),
     ) -> Iterator[XdsResource]:
         for one in assigned:
             spread = localities.spread_for(one.locality, caller) if one.locality else None
-            found = ready.get((one.host, one.port), ())
+            found = ready.get((one.service, one.port), ())
             view = endpoints.endpoints_view(one.cluster, found, one.labels, served, self.seat.caller, spread)
             yield self._builders.endpoints(view)
 

@@ -12,7 +12,7 @@ from mizzen.compile.egress import PortEgress
 from mizzen.compile.localities import Caller, LocalityPolicy
 from mizzen.compile.memory import Named, by_name
 from mizzen.compile.seats import Seat
-from mizzen.mesh.model import Host, Labels, Resolution
+from mizzen.mesh.model import Labels, Resolution, ServiceId
 from mizzen.mesh.scope import Scope, ScopedService
 from mizzen.resources.credentials import names_secrets
 
@@ -24,7 +24,7 @@ class Assigned:
     """
 
     cluster: str
-    host: Host
+    service: ServiceId
     port: int
     labels: Labels
     locality: LocalityPolicy | None = None
@@ -75,8 +75,9 @@ class Policies:
             for name, given in clusters.balancers(scoped, seat)
             if load_balancers.passes_through(given)
         }
+        ids = {scoped.service.host: scoped.service.id for scoped in reached}
         self.assigned = [
-            Assigned(view.cluster, view.host, view.port.number, labels, found.get(view.cluster))
+            Assigned(view.cluster, ids[view.host], view.port.number, labels, found.get(view.cluster))
             for view, labels in views
             if view.resolution is Resolution.TOLD and view.cluster not in unassigned
         ]

@@ -54,7 +54,7 @@ class Builder:
         made: dict[str, dict[str, XdsResource]] = {CLUSTER: {}, ENDPOINTS: {}, LISTENER: {}, ROUTES: {}}
         for scoped in filter(_is_inside, scope.reached):
             for view, labels in clusters.cluster_views(scoped, mesh=scope.mesh_config):
-                ready = snapshot.endpoints.get((view.host, view.port.number), ())
+                ready = snapshot.endpoints.get((scoped.service.id, view.port.number), ())
                 assignment = endpoints.endpoints_view(view.cluster, ready, labels)
                 # All or nothing: the client cannot choose by endpoint. With none it is what the next one will want, so
                 # that endpoints come and go without a change of the cluster.

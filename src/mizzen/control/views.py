@@ -15,17 +15,18 @@ from typing import Any, TypeVar
 import msgspec
 
 from mizzen.control.attachments import Attachments
-from mizzen.mesh.model import Endpoint, Proxy, Service, Snapshot, labels_of
+from mizzen.mesh.model import Endpoint, Proxy, Service, ServiceId, Snapshot, labels_of
 from mizzen.registry.credentials import Credentials
 from mizzen.registry.egress import egress_names
 from mizzen.registry.entries import Entries, automatic_hosts
 from mizzen.registry.gateways import wanted_sockets
+from mizzen.registry.inside_names import InsideNames
 from mizzen.registry.processes import build_endpoints, build_proxies
 from mizzen.registry.proxy_policy import proxy_settings, starting_metadata
 from mizzen.registry.proxy_settings import ProxySettings
 from mizzen.registry.reports import Desired, DesiredWorkload, Report, ServiceName, WrittenResource
 from mizzen.registry.secrets import instance_secrets
-from mizzen.registry.services import build_services, host_of, services_in
+from mizzen.registry.services import build_services, host_of, in_order, services_in
 from mizzen.resources.destination_rule import DestinationRuleSpec
 from mizzen.resources.envoy_filter import EnvoyFilterSpec
 from mizzen.resources.gateway import GatewaySpec
@@ -108,8 +109,8 @@ class Running:
     """
 
     basis: tuple[Any, ...]
-    services: Mapping[str, Service]
-    endpoints: Mapping[tuple[str, int], tuple[Endpoint, ...]]
+    services: Mapping[ServiceId, Service]
+    endpoints: Mapping[tuple[ServiceId, int], tuple[Endpoint, ...]]
     proxies: Mapping[str, Proxy]
 
 
@@ -131,10 +132,12 @@ def running(inputs: Inputs, before: Running | None = None) -> Running:
     services = build_services(resources, instances, inputs.addresses, trust_domain, report.services)
     entries = Entries(resources, instances, trust_domain)
     outside = entries.services(inputs.addresses, services)
+    ready = build_endpoints(resources, instances, trust_domain)
+    inside = InsideNames(services.values())
     return Running(
         basis,
-        dict(sorted((services | outside).items())),
-        build_endpoints(resources, instances, trust_domain) | entries.endpoints(outside),
+        in_order((services | inside.told(outside)).values()),
+        ready | entries.endpoints(outside) | inside.endpoints(outside, ready),
         build_proxies(resources, instances, services, trust_domain, report.node_proxy),
     )
 

@@ -29,8 +29,10 @@ from mizzen.resources.rate_limit import RateLimitSpec
 from mizzen.resources.resource import Resource
 from mizzen.resources.sidecar import SidecarSpec
 from mizzen.resources.virtual_service import VirtualServiceSpec
+from mizzen.resources.visibility import service_id
 
 Host: TypeAlias = str
+ServiceId: TypeAlias = str
 Labels: TypeAlias = tuple[tuple[str, str], ...]
 VirtualService: TypeAlias = Resource[VirtualServiceSpec]
 DestinationRule: TypeAlias = Resource[DestinationRuleSpec]
@@ -126,6 +128,11 @@ class Service:
     named: tuple[tuple[int, Endpoint], ...] = ()
     sans: tuple[str, ...] = ()
     export_to: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> ServiceId:
+        """What tells it from all others: two may have one host if one of them is a namespace's own."""
+        return service_id(self.host, self.namespace, self.export_to) if self.export_to else self.host
 
     @property
     def callable_by_name(self) -> bool:
@@ -241,14 +248,14 @@ class Proxy:
 class Snapshot:
     """One frozen, indexed view of the world.
 
-    ``services`` are sorted by host; ``endpoints`` are by host and service port; policy is sorted by age. ``registry_only``
-    says that nothing may be called but services. ``mesh_config`` is what holds where no other policy says anything.
+    ``services`` are by id, sorted by host, and of those with one host the first that a namespace sees is meant there;
+    ``endpoints`` are by service and port; policy is sorted by age. ``registry_only`` says that nothing may be called but services. ``mesh_config`` is what holds where no other policy says anything.
     """
 
     version: int
     trust_domain: str
-    services: Mapping[Host, Service] = field(default_factory=dict)
-    endpoints: Mapping[tuple[Host, int], tuple[Endpoint, ...]] = field(default_factory=dict)
+    services: Mapping[ServiceId, Service] = field(default_factory=dict)
+    endpoints: Mapping[tuple[ServiceId, int], tuple[Endpoint, ...]] = field(default_factory=dict)
     virtual_services: tuple[VirtualService, ...] = ()
     destination_rules: tuple[DestinationRule, ...] = ()
     gateways: tuple[Gateway, ...] = ()
@@ -264,6 +271,14 @@ class Snapshot:
     def routing(self) -> Sequence[VirtualService]:
         """The VirtualServices that route something, each with the routes of its delegates, in the same order."""
         return with_delegates(self.virtual_services)
+
+    @cached_property
+    def by_origin(self) -> Mapping[Key, Sequence[Service]]:
+        """The services by the resource that they are made from."""
+        found: dict[Key, list[Service]] = {}
+        for service in self.services.values():
+            found.setdefault(service.origin, []).append(service)
+        return found
 
     @property
     def root_namespace(self) -> str:

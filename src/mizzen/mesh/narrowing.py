@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mizzen.mesh.model import Host, Service, ServicePort, Sidecar, Snapshot, VirtualService
+from mizzen.mesh.owners import seen_services
 from mizzen.mesh.rate_limits import limit_servers
 from mizzen.mesh.scope import Elsewhere, PortScope, Scope, ScopedRules, ScopedService, literal_hosts
 from mizzen.mesh.virtual_services import VirtualServiceIndex, host_names
@@ -20,7 +21,6 @@ from mizzen.resources.key import Key
 from mizzen.resources.protocols import Protocol
 from mizzen.resources.sidecar import EgressListener
 from mizzen.resources.virtual_service import Destination, all_destinations
-from mizzen.resources.visibility import visibility
 
 _EVERYTHING = EgressListener(hosts=("*/*",))
 
@@ -86,7 +86,7 @@ class _Given:
     def __init__(self, snapshot: Snapshot, namespace: str, sidecar: Sidecar, chosen: frozenset[Key]) -> None:
         self.sidecar = sidecar
         self._namespace = namespace
-        self._services = snapshot.services
+        self._services = seen_services(snapshot, namespace)
         self._rules = ScopedRules(snapshot, namespace, chosen)
         self._routes = snapshot.routing
         self._mesh_config = snapshot.mesh_config
@@ -121,11 +121,8 @@ class _Given:
     def _selected(self, hosts: EgressHosts, ports: _Ports) -> Iterator[Service]:
         for host, service in self._services.items():
             selected = hosts.concerns(service.namespace) and hosts.service(host.lower(), service.namespace)
-            if selected and self._sees(service) and (one := ports.of(service)):
+            if selected and (one := ports.of(service)):
                 yield one
-
-    def _sees(self, service: Service) -> bool:
-        return visibility(service.export_to, service.namespace, self._namespace) is not None
 
     def _scoped(self, service: Service, routes: VirtualServiceIndex | None) -> ScopedService:
         return self._rules.scoped(service, routes.claimants(service.host) if routes else ())
@@ -136,8 +133,7 @@ class _Given:
         """
         called = {one.service.host: {port.number for port in one.service.ports} for one in services}
         for host, ports in sorted(self._wanted(rules).items()):
-            service = self._services.get(host)
-            if service and self._sees(service):
+            if service := self._services.get(host):
                 there = _Ports(ports, alone=True).of(service) if ports else service
                 if there and (one := _but(called.get(host, ())).of(there)):
                     yield self._scoped(one, None)

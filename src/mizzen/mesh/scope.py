@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from mizzen.mesh.destination_rules import DestinationRuleIndex
 from mizzen.mesh.model import DestinationRule, Host, MeshConfig, Service, Snapshot, VirtualService
+from mizzen.mesh.owners import seen_services
 from mizzen.mesh.virtual_services import VirtualServiceIndex, asks_for
 from mizzen.resources.key import Key
 from mizzen.resources.protocols import Protocol
-from mizzen.resources.visibility import visibility
 
 DEFAULT_HTTP_PORT = 80
 
@@ -114,9 +114,7 @@ def scope_of(snapshot: Snapshot, namespace: str, chosen: frozenset[Key] = frozen
     routes = VirtualServiceIndex(snapshot.routing, namespace)
     rules = ScopedRules(snapshot, namespace, chosen)
     services = [
-        rules.scoped(service, routes.claimants(service.host))
-        for service in snapshot.services.values()
-        if visibility(service.export_to, service.namespace, namespace) is not None
+        rules.scoped(service, routes.claimants(service.host)) for service in seen_services(snapshot, namespace).values()
     ]
     return Scope(
         namespace=namespace,

@@ -99,7 +99,8 @@ class ExplicitCapture:
 
     def outbound(self, place: Place) -> tuple[OutboundPort, ...]:
         taken = self._places[place.namespace, place.instance]
-        wanted = [(service.host, port) for service in self._services for port in service.ports]
+        # Two namespaces may mean different services by one host: who calls says which.
+        wanted = list(dict.fromkeys((service.host, port) for service in self._services for port in service.ports))
         for key in wanted:
             if key not in taken.outbound:
                 try:

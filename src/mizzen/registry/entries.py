@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
-from mizzen.mesh.model import Endpoint, Host, Resolution, Service, ServicePort
+from mizzen.mesh.model import Endpoint, Host, Resolution, Service, ServiceId, ServicePort
 from mizzen.mesh.spiffe import SpiffeId
 from mizzen.registry import reports
 from mizzen.registry.processes import endpoints_at, is_endpoint
@@ -18,6 +18,7 @@ from mizzen.registry.written import written_addresses, written_endpoint
 from mizzen.resources.hosts import is_ip_address, is_wildcard
 from mizzen.resources.resource import Resource
 from mizzen.resources.service_entry import AUTO_ADDRESS_LABEL, EntryPort, ServiceEntrySpec
+from mizzen.resources.visibility import service_id
 from mizzen.resources.workload_entry import WorkloadEntrySpec
 
 Entry: TypeAlias = Resource[ServiceEntrySpec]
@@ -39,6 +40,10 @@ def entries_in(resources: Iterable[Resource[Any]]) -> list[Entry]:
 
 def hosts_in(entry: Entry) -> list[Host]:
     return [host.rstrip(".").lower() for host in entry.spec.hosts]
+
+
+def _owned(entry: Entry) -> list[tuple[ServiceId, Host]]:
+    return [(service_id(host, entry.namespace, entry.spec.export_to), host) for host in hosts_in(entry)]
 
 
 def automatic_hosts(resources: Iterable[Resource[Any]]) -> Iterator[Host]:
@@ -67,24 +72,24 @@ class Entries:
         selecting = any(entry.spec.workload_selector for entry in self._entries)
         self._instances = Labelled(((one.namespace, one.labels, one) for one in instances) if selecting else ())
 
-    def services(self, addresses: Mapping[Host, str], taken: Iterable[Host] = ()) -> dict[Host, Service]:
-        """Returns the services by host; those that are ``taken`` have another owner (Istio 2.7)."""
-        found: dict[Host, Service] = {}
+    def services(self, addresses: Mapping[Host, str], taken: Iterable[ServiceId] = ()) -> dict[ServiceId, Service]:
+        """Returns the services by id; those that are ``taken`` have another owner (Istio 2.7)."""
+        found: dict[ServiceId, Service] = {}
         owned = set(taken)
         for entry in self._entries:
-            made = [self._service(entry, host, addresses) for host in hosts_in(entry) if host not in owned]
-            found |= {one.host: one for one in made}
+            made = [self._service(entry, host, addresses) for name, host in _owned(entry) if name not in owned]
+            found |= {one.id: one for one in made}
             owned |= found.keys()
         return found
 
-    def endpoints(self, services: Mapping[Host, Service]) -> dict[tuple[Host, int], tuple[Endpoint, ...]]:
-        """Returns the endpoints that proxies are told, by host and port."""
+    def endpoints(self, services: Mapping[ServiceId, Service]) -> dict[tuple[ServiceId, int], tuple[Endpoint, ...]]:
+        """Returns the endpoints that proxies are told, by service and port."""
         return {
-            (host, port.number): tuple(sorted(self._endpoints(entry, port)))
+            (name, port.number): tuple(sorted(self._endpoints(entry, port)))
             for entry in self._entries
             if entry.spec.resolution == "STATIC"
-            for host in hosts_in(entry)
-            if host in services and services[host].origin == entry.key
+            for name, _ in _owned(entry)
+            if name in services and services[name].origin == entry.key
             for port in entry.spec.ports
         }
 

@@ -18,6 +18,7 @@ from mizzen.mesh.model import (
     OutboundPort,
     Proxy,
     Service,
+    ServiceId,
     ServicePort,
     Surroundings,
     labels_of,
@@ -27,7 +28,7 @@ from mizzen.mesh.spiffe import SpiffeId
 from mizzen.registry import reports
 from mizzen.registry.membership import OUTSIDE
 from mizzen.registry.selecting import Labelled, Services
-from mizzen.registry.services import host_of, services_in, target_of, workloads_in
+from mizzen.registry.services import id_of, services_in, target_of, workloads_in
 from mizzen.registry.written import behind_service, written_addresses
 from mizzen.resources.key import Key
 from mizzen.resources.protocols import protocol_of
@@ -42,13 +43,14 @@ DRAINING = "Draining"
 
 def build_endpoints(
     resources: Iterable[Resource[Any]], instances: Iterable[reports.Instance], trust_domain: str
-) -> dict[tuple[str, int], tuple[Endpoint, ...]]:
-    """Returns the ready endpoints by host and service port; a port that none serves has none."""
+) -> dict[tuple[ServiceId, int], tuple[Endpoint, ...]]:
+    """Returns the ready endpoints by service and port; a port that none serves has none."""
     resources = list(resources)
     ready = Labelled((one.namespace, one.labels, one) for one in instances if is_endpoint(one))
     addresses = written_addresses(resources)
-    found: dict[tuple[str, int], tuple[Endpoint, ...]] = {}
+    found: dict[tuple[ServiceId, int], tuple[Endpoint, ...]] = {}
     for service in services_in(resources):
+        known = id_of(service)
         members, written = ready.picked(service), addresses.picked(service)
         for port in service.spec.ports:
             target = target_of(port)
@@ -56,7 +58,7 @@ def build_endpoints(
                 endpoint for member in members for endpoint in endpoints_at(member, port.port, target, trust_domain)
             ]
             endpoints += behind_service(written, port, trust_domain)
-            found[host_of(service), port.port] = tuple(sorted(endpoints))
+            found[known, port.port] = tuple(sorted(endpoints))
     return found
 
 
@@ -103,7 +105,7 @@ def _endpoint(
 def build_proxies(
     resources: Iterable[Resource[Any]],
     instances: Iterable[reports.Instance],
-    services: Mapping[str, Service],
+    services: Mapping[ServiceId, Service],
     trust_domain: str,
     node_proxy: str = "",
 ) -> dict[str, Proxy]:
@@ -192,12 +194,12 @@ def _instance(
 def _inbound(
     port: reports.InstancePort,
     behind: Iterable[Resource[ServiceSpec]],
-    services: Mapping[str, Service],
+    services: Mapping[ServiceId, Service],
     workload: Resource[WorkloadSpec] | None,
 ) -> InboundPort:
     """Returns how a proxy serves a port: in the protocol of the service that leads there, else as it is declared."""
     for resource in behind:
-        service = services[host_of(resource)]
+        service = services[id_of(resource)]
         for written in resource.spec.ports:
             target = target_of(written)
             if target in {port.number, port.name} and (served := service.port(written.port)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from mizzen.mesh.model import Service, ServicePort
+from mizzen.mesh.model import Service, ServiceId, ServicePort
 from mizzen.mesh.spiffe import SpiffeId
 from mizzen.registry.reports import FoundService, Instance
 from mizzen.registry.selecting import Labelled
@@ -13,6 +13,7 @@ from mizzen.resources.hosts import resolve
 from mizzen.resources.resource import Resource
 from mizzen.resources.service import ServicePort as ServicePortSpec
 from mizzen.resources.service import ServiceSpec, exported_to
+from mizzen.resources.visibility import service_id
 from mizzen.resources.workload import WorkloadSpec
 from mizzen.resources.workload_entry import WorkloadEntrySpec, labelled
 
@@ -20,6 +21,11 @@ from mizzen.resources.workload_entry import WorkloadEntrySpec, labelled
 def host_of(service: Resource[ServiceSpec]) -> str:
     """Returns the host (FQDN) of a Service resource."""
     return resolve(service.name, service.namespace)
+
+
+def id_of(service: Resource[ServiceSpec]) -> ServiceId:
+    """Returns the id of the service that is made from a Service resource."""
+    return service_id(host_of(service), service.namespace, exported_to(service.annotations))
 
 
 def services_in(resources: Iterable[Resource[Any]]) -> Iterator[Resource[ServiceSpec]]:
@@ -47,8 +53,8 @@ def build_services(
     addresses: Mapping[str, str],
     trust_domain: str,
     found: Iterable[FoundService] = (),
-) -> dict[str, Service]:
-    """Returns the services by host, in order.
+) -> dict[ServiceId, Service]:
+    """Returns the services by id, in the order of their hosts.
 
     Their identities are those of the Workloads and WorkloadEntries that they pick, of replicas that still run with an earlier
     one, and of the containers that were ``found`` behind what they pick, running or not.
@@ -67,7 +73,7 @@ def build_services(
     for resource in services_in(resources):
         identities = {SpiffeId(trust_domain, resource.namespace, account) for account in set(accounts.picked(resource))}
         host = host_of(resource)
-        services[host] = Service(
+        services[id_of(resource)] = Service(
             host=host,
             name=resource.name,
             namespace=resource.namespace,
@@ -78,4 +84,13 @@ def build_services(
             origin=resource.key,
             export_to=exported_to(resource.annotations),
         )
-    return dict(sorted(services.items()))
+    return in_order(services.values())
+
+
+def in_order(services: Iterable[Service]) -> dict[ServiceId, Service]:
+    """Returns services by id, sorted by host; of those with one host the first that a namespace sees is what it calls.
+
+    That is a Service before a ServiceEntry (as in Istio, so that nobody takes a Service's name by writing an entry), and a
+    namespace's own before one that others see, too.
+    """
+    return {one.id: one for one in sorted(services, key=lambda one: (one.host, one.entry, one.id == one.host, one.id))}

@@ -11,11 +11,12 @@ from typing import Any, TypeAlias
 from mizzen.resources.hosts import is_ip_address, is_wildcard
 from mizzen.resources.key import Key
 from mizzen.resources.paths import join
-from mizzen.resources.problems import Level, Problem
+from mizzen.resources.problems import NOT_FOUND, Level, Problem
 from mizzen.resources.protocols import DETECTION_TIMEOUT
 from mizzen.resources.resource import Resource
-from mizzen.resources.service import EXPORT_ANNOTATION, ServicePort, ServiceSpec
+from mizzen.resources.service import EXPORT_ANNOTATION, ServicePort, ServiceSpec, exported_to
 from mizzen.resources.service_entry import AUTO_ADDRESS_LABEL, EntryPort, ServiceEntrySpec
+from mizzen.resources.visibility import is_private, seen_by, service_id
 from mizzen.resources.workload_entry import WorkloadEntrySpec
 
 HOST_OWNED = "HostOwned"
@@ -65,22 +66,39 @@ def entry_problems(
     for entry in ordered:
         behind = list(selected(next(iter(as_services(entry).values())))) if entry.spec.workload_selector else []
         yield from _unselected(entry, behind)
-        if not entry.spec.by_name:
+        if entry.spec.by_name:
+            yield from _inside_names(entry, services)
+        else:
             yield from unreachable_names(entry, behind)
         for index, port in enumerate(entry.spec.ports):
             if not is_told_apart(entry, port):
                 yield from _taker(entry, join("spec.ports", index), port, http, takers)
 
 
-def _owners(entries: Iterable[Entry], services: Mapping[str, Resource[Any]]) -> Iterator[Problem]:
-    owners: dict[str, Resource[Any]] = dict(services)
+def _owners(entries: Iterable[Entry], services: Mapping[str, Resource[ServiceSpec]]) -> Iterator[Problem]:
+    owners: dict[str, Resource[Any]] = {}
     for entry in entries:
-        for index, host in enumerate(entry.spec.hosts):
-            owner = owners.setdefault(host.rstrip(".").lower(), entry)
+        for index, written in enumerate(entry.spec.hosts):
+            host = written.rstrip(".").lower()
+            owner: Resource[Any] = owners.setdefault(service_id(host, entry.namespace, entry.spec.export_to), entry)
+            if (service := services.get(host)) and _hides(service, entry):
+                owner = service
             if owner is not entry:
-                message = f"{host} is another resource's: {owner.key} at {owner.source.position()} has it too"
-                hint = "a host has one owner: put them into one, or delete one of them"
+                message = f"{written} is another resource's: {owner.key} at {owner.source.position()} has it too"
+                hint = "a host has one owner: put them into one, delete one of them, or let each namespace see but one (exportTo)"
                 yield entry.problem(HOST_OWNED, join("spec.hosts", index), message, hint)
+
+
+def _hides(service: Resource[ServiceSpec], entry: Entry) -> bool:
+    """Tells whether an entry has no effect, or not where it should, because a Service has its host: where both are seen that
+    counts, and where only its own namespace sees it it is a namespace's own.
+    """
+    exported = exported_to(service.annotations)
+    if not is_private(exported, service.namespace):
+        return True
+    own = seen_by(exported, service.namespace)
+    wanted = seen_by(entry.spec.export_to, entry.namespace)
+    return own is not None and wanted is not None and wanted <= own
 
 
 def _addresses(entries: Iterable[Entry]) -> Iterator[Problem]:
@@ -148,6 +166,40 @@ def _unselected(entry: Entry, behind: Collection[object]) -> Iterator[Problem]:
         message = f"the selector matches no workload in namespace {entry.namespace}"
         hint = "compare it with the labels in the metadata of the workloads"
         yield entry.problem("NoWorkload", "spec.workloadSelector", message, hint, Level.WARNING)
+
+
+def _inside_names(entry: Entry, services: Mapping[str, Resource[ServiceSpec]]) -> Iterator[Problem]:
+    """Yields what is wrong with names that are those of Services (:mod:`mizzen.registry.inside_names`)."""
+    if entry.spec.endpoints:
+        named = [
+            (join("spec.endpoints", index), one.address, one.ports) for index, one in enumerate(entry.spec.endpoints)
+        ]
+    elif entry.spec.workload_selector:
+        return
+    else:
+        # One that a Service hides is told to be another resource's.
+        named = [
+            (join("spec.hosts", index), host, {})
+            for index, host in enumerate(entry.spec.hosts)
+            if not ((service := services.get(host.rstrip(".").lower())) and _hides(service, entry))
+        ]
+    names = [(path, name.rstrip(".").lower(), ports) for path, name, ports in named if not is_ip_address(name)]
+    found = [(path, services[name], ports) for path, name, ports in names if name in services]
+    for path, service, ports in found:
+        if entry.spec.endpoints and len(found) < len(names):
+            message = f"{service.key} at {service.source.position()} is not looked up beside names outside the mesh"
+            yield entry.problem("NamedService", path, message, "write it into a ServiceEntry of its own", Level.WARNING)
+            continue
+        known = [port.port for port in service.spec.ports]
+        for port in entry.spec.ports:
+            target = ports.get(port.name, port.target_port or port.number)
+            if target not in known:
+                listed = ", ".join(map(str, known))
+                message = (
+                    f"{service.key} at {service.source.position('spec.ports')} has no port {target}; it has {listed}"
+                )
+                hint = f"write `targetPort` in port {port.number}, or use one of its ports"
+                yield entry.problem(NOT_FOUND, path, message, hint, Level.WARNING)
 
 
 def unreachable_names(service: Resource[Any], behind: Iterable[Resource[Any]]) -> Iterator[Problem]:

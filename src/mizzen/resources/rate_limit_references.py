@@ -33,7 +33,7 @@ def check_rate_limits(
     resources: Iterable[Resource[Any]],
     workloads: Sequence[Resource[WorkloadSpec]],
     routes: Sequence[Resource[VirtualServiceSpec]],
-    service_of: Callable[[str], Resource[ServiceSpec] | None],
+    service_of: Callable[[str, str], Resource[ServiceSpec] | None],
 ) -> Iterator[Problem]:
     """Yields what is wrong with the RateLimits among ``resources``."""
     rules = sorted((one for one in resources if isinstance(one.spec, RateLimitSpec)), key=lambda one: one.age)
@@ -123,12 +123,12 @@ def _route(
 
 
 def _server(
-    rule: RateLimit, shared: GlobalLimits, service_of: Callable[[str], Resource[ServiceSpec] | None]
+    rule: RateLimit, shared: GlobalLimits, service_of: Callable[[str, str], Resource[ServiceSpec] | None]
 ) -> Iterator[Problem]:
     if shared.server is None:
         return
     host = resolve(shared.server.host, rule.namespace)
-    service = service_of(host)
+    service = service_of(host, rule.namespace)
     path = "spec.global.server.host"
     if service is None:
         hint = "for a server outside the mesh, write a ServiceEntry with its host"

@@ -8,7 +8,7 @@ what takes effect as soon as another resource or workload appears is a warning.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from mizzen.resources.gateway_names import for_mesh
 from mizzen.resources.gateway_references import check_gateways
 from mizzen.resources.host_references import conflicting_hosts
 from mizzen.resources.mesh_config_references import several, with_export_defaults
+from mizzen.resources.owners import Owners
 from mizzen.resources.paths import join
 from mizzen.resources.problems import NOT_FOUND, Level, Problem
 from mizzen.resources.protocol_references import undeclared_ports, unfit_policies, useless_routes
@@ -47,7 +48,7 @@ UNKNOWN_RULE_HOST = "IST0174"
 class _World:
     """The resources of a mesh by what refers to them."""
 
-    services: dict[str, Resource[ServiceSpec]] = field(default_factory=dict)
+    owners: Owners = field(default_factory=Owners)
     names: dict[str, Resource[ServiceSpec]] = field(default_factory=dict)
     meant: dict[str, str | None] = field(default_factory=dict)
     workloads: dict[tuple[str, str, str], list[Resource[Any]]] = field(default_factory=lambda: defaultdict(list))
@@ -55,14 +56,13 @@ class _World:
     wildcard_rules: list[tuple[str, Resource[DestinationRuleSpec]]] = field(default_factory=list)
     routes: list[Resource[VirtualServiceSpec]] = field(default_factory=list)
     entries: list[Resource[ServiceEntrySpec]] = field(default_factory=list)
-    outside: dict[str, Resource[ServiceSpec]] = field(default_factory=dict)
     gateways: list[Resource[GatewaySpec]] = field(default_factory=list)
     running: list[Resource[WorkloadSpec]] = field(default_factory=list)
 
     def add(self, resource: Resource[Any]) -> None:
         match resource.spec:
             case ServiceSpec():
-                self.services[hosts.resolve(resource.name, resource.namespace)] = resource
+                self.owners.add_service(resource)
                 self.names[resource.name] = resource
             case GatewaySpec():
                 self.gateways.append(resource)
@@ -76,7 +76,7 @@ class _World:
                 self.routes.append(resource)
             case ServiceEntrySpec():
                 self.entries.append(resource)
-                self._own(as_services(resource))
+                self.owners.add_entry(as_services(resource))
             case DestinationRuleSpec(host=host):
                 full = hosts.resolve(host, resource.namespace)
                 if hosts.is_wildcard(full):
@@ -84,10 +84,6 @@ class _World:
                 self.rules[full].append(resource)
             case _:
                 pass
-
-    def _own(self, services: Mapping[str, Resource[ServiceSpec]]) -> None:
-        for host, service in services.items():
-            self.outside.setdefault(host, service)
 
     def nearest_service(self, name: str) -> Resource[ServiceSpec] | None:
         """Returns the service of any namespace whose name is most like ``name``; each name is looked for once."""
@@ -100,23 +96,15 @@ class _World:
         """Returns the host in full of what is meant by one that is not there: by its first name, or else, outside, by all."""
         name, _, rest = host.partition(".")
         if name not in self.names and rest and not rest.endswith(f".svc.{hosts.DEFAULT_DOMAIN}"):
-            return nearest(host, self.outside)
+            return nearest(host, self.owners.outside)
         found = self.nearest_service(name)
         return hosts.resolve(found.name, found.namespace) if found else None
 
-    def services_of(self, host: str) -> list[Resource[ServiceSpec]]:
-        """Returns the services that a VirtualService's host means."""
+    def services_of(self, host: str, client: str) -> list[Resource[ServiceSpec]]:
+        """Returns the services that a VirtualService's host means in the namespace ``client``."""
         if not hosts.is_wildcard(host):
-            return [found] if (found := self.service_of(host)) else []
-        return [service for name, service in self.every().items() if hosts.subset_of(name, host)]
-
-    def every(self) -> Mapping[str, Resource[ServiceSpec]]:
-        """Returns all that can be called, by host: Services, and ServiceEntries in the form of one."""
-        return self.outside | self.services
-
-    def service_of(self, host: str) -> Resource[ServiceSpec] | None:
-        """Returns the owner of a host: a Service, or a ServiceEntry in the form of one."""
-        return self.services.get(host) or self.outside.get(host)
+            return [found] if (found := self.owners.of(host, client)) else []
+        return [service for name, service in self.owners.every(client).items() if hosts.subset_of(name, host)]
 
     def rules_for(self, host: str, client: str) -> list[Resource[DestinationRuleSpec]]:
         """Returns the rules for a host that a client's namespace may see, wherever they stand."""
@@ -146,12 +134,12 @@ def check_references(resources: Iterable[Resource[Any]]) -> list[Problem]:
         *check_tunnels(world.routes, world.rules_for),
         *check_gateways(world.gateways, world.routes, world.running),
         *(problem for rules in world.rules.values() for rule in rules for problem in _destination_rule(rule, world)),
-        *(problem for service in world.services.values() for problem in _service(service, world)),
-        *entry_problems(world.entries, world.services, world.selected),
+        *(problem for service in world.owners.services.values() for problem in _service(service, world)),
+        *entry_problems(world.entries, world.owners.services, world.selected),
         *check_credentials(resources),
         *several(resources),
-        *check_sidecars(resources, world.running, world.routes, world.every, world.nearest_host),
-        *check_rate_limits(resources, world.running, world.routes, world.service_of),
+        *check_sidecars(resources, world.running, world.routes, world.owners, world.nearest_host),
+        *check_rate_limits(resources, world.running, world.routes, world.owners.of),
     ]
     return sorted(problems, key=_order)
 
@@ -163,7 +151,7 @@ def _order(problem: Problem) -> tuple[str, int, int, str]:
 
 def _virtual_service(resource: Resource[VirtualServiceSpec], world: _World) -> Iterator[Problem]:
     for index, host in enumerate(resource.spec.hosts if for_mesh(resource.spec.gateways) else ()):
-        services = world.services_of(hosts.resolve(host, resource.namespace))
+        services = world.services_of(hosts.resolve(host, resource.namespace), resource.namespace)
         yield from useless_routes(resource, index, services)
     for path, destination in all_destinations(resource.spec):
         yield from _destination(resource, f"spec.{path}", destination, world)
@@ -173,7 +161,7 @@ def _destination(
     resource: Resource[VirtualServiceSpec], path: str, destination: Destination, world: _World
 ) -> Iterator[Problem]:
     host = hosts.resolve(destination.host, resource.namespace)
-    service = world.service_of(host)
+    service = world.owners.of(host, resource.namespace)
     if service is None:
         yield _unknown_host(resource, f"{path}.host", host, world)
     else:
@@ -231,14 +219,16 @@ def _destination_rule(resource: Resource[DestinationRuleSpec], world: _World) ->
     host = hosts.resolve(resource.spec.host, resource.namespace)
     if hosts.is_wildcard(host):
         return
-    service = world.service_of(host)
+    service = world.owners.of(host, resource.namespace)
     if service is None:
         yield _unknown_host(resource, "spec.host", host, world, UNKNOWN_RULE_HOST)
         return
     yield from unfit_policies(resource, service)
     workloads = world.selected(service)
     # What a gateway takes, its servers say.
-    if host in world.services and any(isinstance(one.spec, WorkloadSpec) and not one.spec.gateway for one in workloads):
+    if service is world.owners.services.get(host) and any(
+        isinstance(one.spec, WorkloadSpec) and not one.spec.gateway for one in workloads
+    ):
         yield from unfit_tls(resource)
     behind = [*(workload.labels for workload in workloads), *written_labels(world.entries, service.key)]
     for index, subset in enumerate(resource.spec.subsets):

@@ -15,6 +15,7 @@ from mizzen.resources import hosts
 from mizzen.resources.egress_hosts import NONE, egress_hosts
 from mizzen.resources.mesh_config import DEFAULT_ROOT_NAMESPACE
 from mizzen.resources.mesh_config_references import mesh_configs
+from mizzen.resources.owners import Owners
 from mizzen.resources.paths import join
 from mizzen.resources.problems import NOT_FOUND, Level, Problem
 from mizzen.resources.resource import Resource
@@ -31,9 +32,9 @@ SEVERAL_TAKERS = "SeveralServicesForBytes"
 
 @dataclass(frozen=True)
 class _World:
-    """All that can be called, by host; the hosts of VirtualServices; and what is meant by a host that is not there."""
+    """The owners of hosts; the hosts of VirtualServices; and what is meant by a host that is not there."""
 
-    services: Mapping[str, Resource[ServiceSpec]]
+    owners: Owners
     routed: frozenset[str]
     meant: Callable[[str], str | None]
     root: str
@@ -48,12 +49,12 @@ def check_sidecars(
     resources: Sequence[Resource[Any]],
     workloads: Iterable[Resource[WorkloadSpec]],
     routes: Iterable[Resource[VirtualServiceSpec]],
-    services: Callable[[], Mapping[str, Resource[ServiceSpec]]],
+    owners: Owners,
     meant: Callable[[str], str | None],
 ) -> list[Problem]:
     """Returns what is worth knowing of the Sidecars among all resources.
 
-    ``services`` returns by host all that can be called, ``meant`` what is most likely meant by a host that is not there.
+    ``meant`` returns what is most likely meant by a host that is not there.
     """
     sidecars = sorted((one for one in resources if isinstance(one.spec, SidecarSpec)), key=lambda one: one.age)
     if not sidecars:
@@ -61,7 +62,7 @@ def check_sidecars(
     mesh = next(iter(mesh_configs(resources)), None)
     root = mesh.spec.root_namespace if mesh else DEFAULT_ROOT_NAMESPACE
     routed = frozenset(hosts.resolve(host, one.namespace) for one in routes for host in one.spec.hosts)
-    world = _World(services(), routed, meant, root)
+    world = _World(owners, routed, meant, root)
     workloads = [one for one in workloads if not one.spec.gateway]
     problems = [*_same_workload(sidecars, workloads), *_same_namespace(sidecars)]
     for sidecar in sidecars:
@@ -149,7 +150,7 @@ def _egress(sidecar: Resource[SidecarSpec], world: _World) -> Iterator[Problem]:
     if policy and policy.egress_proxy:
         full = hosts.resolve(policy.egress_proxy.host, sidecar.namespace)
         where = "spec.outboundTrafficPolicy.egressProxy.host"
-        found = world.services.get(full)
+        found = world.owners.of(full, world.client(sidecar))
         if found is None:
             yield sidecar.problem(
                 NOT_FOUND, where, f"host not found: no service is {full}", _meant(full, world), Level.WARNING
@@ -164,7 +165,7 @@ def _takers(sidecar: Resource[SidecarSpec], written: tuple[str, ...], port: int,
     client = world.client(sidecar)
     return sorted(
         host
-        for host, service in world.services.items()
+        for host, service in world.owners.every(client).items()
         if any(one.port == port for one in service.spec.ports)
         and selected.service(host, service.namespace)
         and (_seen(service, client) if client else seen_by(_exported(service), service.namespace) is None)
@@ -172,7 +173,8 @@ def _takers(sidecar: Resource[SidecarSpec], written: tuple[str, ...], port: int,
 
 
 def _host(sidecar: Resource[SidecarSpec], path: str, written: str, host: str, world: _World) -> Iterator[Problem]:
-    found, client = world.services.get(host), world.client(sidecar)
+    client = world.client(sidecar)
+    found = world.owners.of(host, client)
     if found is None:
         if not any(hosts.matches(host, routed) for routed in world.routed):
             yield sidecar.problem(

@@ -39,6 +39,21 @@ def seen_by(export_to: Collection[str], namespace: str) -> frozenset[str] | None
     return frozenset(namespace if name == PRIVATE else name for name in export_to if name != NOBODY)
 
 
+def is_private(export_to: Collection[str], namespace: str) -> bool:
+    """Tells whether no namespace but its own sees a resource."""
+    seen = seen_by(export_to, namespace)
+    return seen is not None and seen <= {namespace}
+
+
+def service_id(host: str, namespace: str, export_to: Collection[str]) -> str:
+    """Returns what tells a service from all others: its host, or for a private one the namespace, too.
+
+    So a namespace may have a service of its own by a name that means another one elsewhere (Istio keeps services by host and
+    namespace).
+    """
+    return f"{namespace}/{host}" if is_private(export_to, namespace) else host
+
+
 def meet(one: frozenset[str] | None, other: frozenset[str] | None) -> bool:
     """Tells whether some namespace is among both of what :func:`seen_by` returned."""
     if one is None or other is None:

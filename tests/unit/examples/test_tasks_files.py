@@ -27,6 +27,7 @@ BEFORE = {
     "tcp-traffic-shifting/tcp-echo-20-v2": ["tcp-traffic-shifting/tcp-echo-all-v1"],
     "egress-control/timeout": ["egress-control/httpbin-ext"],
     "egress-gateway-tls-origination/mutual-tls": ["egress-gateway-tls-origination/nginx"],
+    "egress-tls-origination/mutual-tls": ["egress-tls-origination/nginx"],
     "wildcard-egress-hosts/any-server": ["wildcard-egress-hosts/gateway"],
 }
 BOOKINFO_FILES = [BOOKINFO / "bookinfo.yaml", BOOKINFO / "networking" / "destination-rule-all.yaml"]

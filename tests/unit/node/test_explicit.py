@@ -47,6 +47,13 @@ async def test_services_have_local_ports_that_stay() -> None:
         assert capture.outbound(one) == before
 
 
+async def test_a_host_of_two_services_has_one_local_port() -> None:
+    async with ExplicitCapture() as capture:
+        one = await capture.open("default", "web-0", [])
+        capture.update([service("a", 80), service("a", 80, 443)])
+        assert [port.port for port in capture.outbound(one)] == [80, 443]
+
+
 async def test_a_place_can_be_made_again_with_the_same_ports() -> None:
     async with ExplicitCapture() as capture:
         place = await capture.open("default", "web-0", [DeclaredPort(9080, "http")])

@@ -17,7 +17,9 @@ from tests.support.written import (
 )
 
 from mizzen.control.views import hosts_of
+from mizzen.mesh.localities import Locality
 from mizzen.mesh.model import Endpoint, Resolution, Service, Snapshot
+from mizzen.mesh.owners import seen_services
 from mizzen.registry.entries import Entries
 from mizzen.resources.protocols import Protocol
 
@@ -131,6 +133,55 @@ def test_a_host_has_one_owner() -> None:
     found = world(service("web"), both, later).services
     assert not found["web.default.svc.cluster.local"].entry
     assert [port.number for port in found[HOST].ports] == [80]
+
+
+WEB = "web.default.svc.cluster.local"
+PRIVATE_WEB = service("web", ("http", 443)).replace(
+    "  name: web", '  name: web\n  annotations: {networking.istio.io/exportTo: "."}'
+)
+
+
+def test_a_namespaces_own_service_and_an_entry_have_one_host() -> None:
+    entry = service_entry(
+        "web", {"number": 80, "name": "http", "targetPort": 443}, hosts=[WEB], namespace="far", resolution="DNS"
+    )
+    made = world(PRIVATE_WEB, entry, workload("web", ("http", 443)))
+    assert [(one, service.namespace, service.entry) for one, service in made.services.items()] == [
+        (f"default/{WEB}", "default", False),
+        (WEB, "far", True),
+    ]
+    assert seen_services(made, "default")[WEB].namespace == "default"
+    assert seen_services(made, "far")[WEB].namespace == "far"
+    # Its name is that of a Service, so there is nothing to look up.
+    assert made.services[WEB].resolution is Resolution.TOLD
+    assert made.endpoints[WEB, 80] == made.endpoints[f"default/{WEB}", 443]
+    assert made.endpoints[WEB, 80]
+
+
+@pytest.mark.parametrize("resolution", ["DNS", "DNS_ROUND_ROBIN"])
+def test_endpoints_with_names_of_services_are_theirs(resolution: str) -> None:
+    web = {"address": WEB, "ports": {"http-80": 9080}, "labels": {"v": "1"}, "weight": 3, "locality": "a/b"}
+    more = [{"address": "192.0.2.1"}] if resolution == "DNS" else []
+    made = world(
+        service("web"),
+        workload("web", serviceAccount="web"),
+        service_entry("api", resolution=resolution, endpoints=[web, *more], location="MESH_INTERNAL"),
+    )
+    found = made.endpoints[HOST, 80]
+    assert found[0]._replace(address="", instance="", port=0) == made.endpoints[WEB, 9080][0]._replace(
+        address="", instance="", port=0, labels=(("v", "1"),), weight=3, locality=Locality("a", "b", "")
+    )
+    assert [one.address for one in found[1:]] == [one["address"] for one in more]
+    assert [one.service_account for one in made.services[HOST].identities] == ["web"]
+    assert made.services[HOST].named == ()
+
+
+def test_names_outside_the_mesh_are_looked_up_all_together() -> None:
+    endpoints = [{"address": WEB}, {"address": "b.example.com"}]
+    made = world(service("web"), service_entry("api", resolution="DNS", endpoints=endpoints))
+    assert made.services[HOST].resolution is Resolution.DNS
+    assert [one.address for _, one in made.services[HOST].named] == ["b.example.com", WEB]
+    assert (HOST, 80) not in made.endpoints
 
 
 def test_instances_are_only_looked_through_by_who_selects() -> None:

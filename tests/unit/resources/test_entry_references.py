@@ -46,6 +46,57 @@ def test_a_services_host_is_its_own() -> None:
     assert said(entry, service("web"), workload("web")) == ["error HostOwned ServiceEntry default/api spec.hosts[0]"]
 
 
+@pytest.mark.parametrize(
+    ("exported", "entry", "refused"),
+    [
+        pytest.param(".", {"namespace": "far"}, False, id="another meaning elsewhere"),
+        pytest.param(".", {"namespace": "far", "exportTo": ["."]}, False, id="a private meaning elsewhere"),
+        pytest.param(".", {"namespace": "default", "exportTo": ["."]}, True, id="both are seen by one namespace"),
+        pytest.param(
+            ".", {"namespace": "far", "exportTo": ["default"]}, True, id="where it is seen the Service hides it"
+        ),
+        pytest.param("*", {"namespace": "far", "exportTo": ["."]}, True, id="the Service is seen everywhere"),
+        pytest.param("far", {"namespace": "far"}, True, id="not seen in its own namespace"),
+    ],
+)
+def test_a_namespace_may_have_a_service_of_its_own_by_a_host_that_is_anothers_elsewhere(
+    exported: str, entry: dict[str, Any], refused: bool
+) -> None:
+    own = service("web", ("tcp", 80)).replace(
+        "  name: web", f'  name: web\n  annotations: {{networking.istio.io/exportTo: "{exported}"}}'
+    )
+    other = service_entry("web", hosts=["web.default.svc.cluster.local"], resolution="DNS", **entry)
+    found = [one for one in said(own, other, workload("web", ("tcp", 80))) if "HostOwned" in one]
+    assert bool(found) == refused
+
+
+def test_two_entries_of_one_host_are_told_apart_by_who_sees_them() -> None:
+    near = service_entry("near", hosts=[HOST], resolution="DNS", exportTo=["."])
+    assert said(near, service_entry("far", hosts=[HOST], resolution="DNS", namespace="far")) == []
+
+
+def test_routes_are_checked_against_the_service_that_their_namespace_sees() -> None:
+    own = service_entry("own", ("HTTP", 80), hosts=[HOST], resolution="DNS", exportTo=["."], namespace="far")
+    others = service_entry("others", ("HTTP", 81), hosts=[HOST], resolution="DNS")
+    to_81 = {"route": [{"destination": {"host": HOST, "port": {"number": 81}}}]}
+    assert said(own, others, virtual_service("a", to_81, hosts=[HOST])) == []
+    assert said(own, others, virtual_service("a", to_81, hosts=[HOST], namespace="far")) == [
+        "error IST0101 VirtualService far/a spec.http[0].route[0].destination.port.number"
+    ]
+
+
+def test_names_of_services_lead_to_their_ports() -> None:
+    web = "web.default.svc.cluster.local"
+    texts = service("web", ("http", 90)), workload("web", ("http", 90))
+    endpoints = [{"address": web, "ports": {"http-80": 90}}]
+    assert said(service_entry("api", resolution="DNS", endpoints=endpoints), *texts) == []
+    (found,) = said(service_entry("api", resolution="DNS", endpoints=[{"address": web}]), *texts)
+    assert found == "warning IST0101 ServiceEntry default/api spec.endpoints[0]"
+    endpoints.append({"address": "elsewhere.example.com"})
+    (found,) = said(service_entry("api", resolution="DNS", endpoints=endpoints), *texts)
+    assert found == "warning NamedService ServiceEntry default/api spec.endpoints[0]"
+
+
 def test_rules_and_routes_know_its_hosts_ports_and_subsets() -> None:
     endpoints = [{"address": "192.0.2.1", "labels": {"version": "v1"}}]
     entry = service_entry("api", resolution="STATIC", endpoints=endpoints)

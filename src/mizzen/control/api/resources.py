@@ -15,7 +15,6 @@ from mizzen.control.changes import Changed, Changes
 from mizzen.control.world import Published, World
 from mizzen.registry.found import behind, of_ended_runs
 from mizzen.registry.reports import Report
-from mizzen.registry.services import host_of
 from mizzen.registry.unwritten import FOUND, RUN
 from mizzen.resources.envoy_filter import EnvoyFilterSpec
 from mizzen.resources.key import Key
@@ -159,11 +158,11 @@ def _status(resource: Resource[Any], published: Published, idle: Sequence[Proble
         status["conditions"].append(_applied([problem for problem in idle if problem.resource == resource.key]))
     if resource.source in (FOUND, RUN):
         status["foundBy"] = resource.source.file
-    if isinstance(resource.spec, ServiceSpec) and (service := published.snapshot.services.get(host_of(resource))):
+    mine = published.snapshot.by_origin.get(resource.key, ())
+    if isinstance(resource.spec, ServiceSpec) and mine:
         # What the mesh answers to whoever asks for the service's name; where capture is explicit its proxies know it, too.
-        status["address"] = service.address
+        status["address"] = mine[0].address
     if isinstance(resource.spec, ServiceEntrySpec):
-        mine = (one for one in published.snapshot.services.values() if one.origin == resource.key)
         status["addresses"] = [{"value": one.address, "host": one.host} for one in mine if one.address]
     return status
 

@@ -43,26 +43,24 @@ class Asker(NamedTuple):
 
 @dataclass(frozen=True)
 class NameTable:
-    """The names to answer: ``addresses`` from full lower-case name to IPv4 address, "" for a service that has none.
+    """The names to answer: ``services`` are whose a full lower-case name is, of which the first that a client sees is meant.
 
-    ``seen_by`` are the namespaces in which a name is known, for those that are not known in all. ``branches`` are the names
-    under ``domain`` that have names below them and are none themselves. ``egress`` is what instances may call that may not
-    call everything, by namespace and name, and ``services`` whose a name is.
+    ``branches`` are the names under ``domain`` that have names below them and are none themselves. ``egress`` is what instances
+    may call that may not call everything, by namespace and name.
     """
 
-    addresses: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    services: Mapping[str, tuple[ServiceName, ...]] = field(default_factory=lambda: MappingProxyType({}))
     branches: frozenset[str] = frozenset()
     domain: str = DEFAULT_DOMAIN
-    seen_by: Mapping[str, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
-    services: Mapping[str, ServiceName] = field(default_factory=lambda: MappingProxyType({}))
     egress: Mapping[Asker, EgressNames] = field(default_factory=lambda: MappingProxyType({}))
 
-    def knows(self, name: str, client: Asker) -> bool:
-        """Tells whether a name in full is known to a client."""
-        if name not in self.addresses or client.namespace not in self.seen_by.get(name, (client.namespace,)):
-            return False
-        limits = self.egress.get(client)
-        return limits is None or _may_call(limits, self.services[name])
+    def address(self, name: str, client: Asker) -> str | None:
+        """Returns the IPv4 address of a name in full, "" for a service that has none, None if the client does not know it."""
+        for service in self.services.get(name, ()):
+            if not service.export_to or client.namespace in service.export_to:
+                limits = self.egress.get(client)
+                return service.address if limits is None or _may_call(limits, service) else None
+        return None
 
 
 @dataclass(frozen=True)
@@ -91,21 +89,20 @@ def name_table(
     """Builds the table of all services that a node knows."""
     services = list(services)
     # A service that has a name comes before one that is only called so.
-    named = {
-        f"{alias}.{service.namespace}.svc.{domain}".lower(): service
+    names = [(_full_name(service), service) for service in services]
+    names += [
+        (f"{alias}.{service.namespace}.svc.{domain}".lower(), service)
         for service in services
         for alias in service.aliases
-    }
-    named |= {_full_name(service): service for service in services}
-    addresses = {name: service.address for name, service in named.items()}
-    seen_by = {name: frozenset(service.export_to) for name, service in named.items() if service.export_to}
-    branches = {branch for name in addresses for branch in _branches(name) if _inside(branch, domain)}
+    ]
+    named: dict[str, tuple[ServiceName, ...]] = {}
+    for name, service in names:
+        named[name] = (*named.get(name, ()), service)
+    branches = {branch for name in named for branch in _branches(name) if _inside(branch, domain)}
     return NameTable(
-        MappingProxyType(addresses),
-        frozenset(branches - addresses.keys()),
-        domain,
-        MappingProxyType(seen_by),
         MappingProxyType(named),
+        frozenset(branches - named.keys()),
+        domain,
         MappingProxyType({Asker(one.namespace, name): one for one in egress for name in one.instances}),
     )
 
@@ -169,8 +166,8 @@ def _find(name: str, table: NameTable, client: Asker, searched: Sequence[str]) -
     """Returns the address of a name in any of its forms, None if it is unknown; the full name wins."""
     for candidate in (name, *_without_domains(name, searched)):
         for full in _full_names(candidate, table.domain, client.namespace):
-            if table.knows(full, client):
-                return table.addresses[full]
+            if (address := table.address(full, client)) is not None:
+                return address
     return None
 
 

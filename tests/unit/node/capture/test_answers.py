@@ -232,6 +232,23 @@ def test_a_name_that_is_not_exported_is_asked_outside() -> None:
     assert not isinstance(answer(query, name_table([private]), Asker("a")), Forward)
 
 
+def test_a_name_may_mean_one_service_here_and_another_elsewhere() -> None:
+    def web(namespace: str, *export_to: str) -> ServiceName:
+        address = f"240.240.0.{1 if export_to else 2}"
+        return ServiceName(
+            host="web.a.svc.cluster.local",
+            name="web",
+            namespace=namespace,
+            address=address,
+            ports=(),
+            export_to=export_to,
+        )
+
+    table = name_table([web("a", "a"), web("b")])
+    assert table.address("web.a.svc.cluster.local", Asker("a")) == "240.240.0.1"
+    assert table.address("web.a.svc.cluster.local", Asker("b")) == "240.240.0.2"
+
+
 def test_another_name_of_what_is_not_exported_is_not_known_either() -> None:
     private = ServiceName(
         host="my-db.a.svc.cluster.local",
@@ -243,8 +260,8 @@ def test_another_name_of_what_is_not_exported_is_not_known_either() -> None:
         export_to=("a",),
     )
     table = name_table([private])
-    assert table.knows("my_db.a.svc.cluster.local", Asker("a"))
-    assert not table.knows("my_db.a.svc.cluster.local", Asker("b"))
+    assert table.address("my_db.a.svc.cluster.local", Asker("a")) == "240.240.0.9"
+    assert table.address("my_db.a.svc.cluster.local", Asker("b")) is None
 
 
 def test_a_name_that_a_sidecar_hides_is_unknown_to_the_instances_that_obey_it() -> None:
