@@ -45,7 +45,9 @@ def mesh(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def test_an_endpoint_that_fails_is_left_out_for_a_while(mesh: Mesh) -> None:
     assert mesh.send("client-0", URL, 40)["statuses"]["500"] > 5
-    mesh.apply_text(DETECTION)
+    mesh.apply_text(DETECTION + "      outlierDetectionHttpErrorCodes: [404]\n")
+    assert mesh.send("client-0", URL, 40)["statuses"]["500"] > 5, "another code is not what fails"
+    mesh.apply_text(DETECTION + "      outlierDetectionHttpErrorCodes: [500, 503]\n")
     # The third failure in a row ends it, whatever is in flight then.
     found = mesh.send("client-0", URL, 60, 100.0)["statuses"]
     assert 3 <= found["500"] <= 5, found

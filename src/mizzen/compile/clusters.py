@@ -167,7 +167,8 @@ def build_cluster(view: ClusterView) -> XdsResource:
         cluster.common_lb_config.locality_weighted_lb_config.SetInParent()
     _set_metadata(cluster, view)
     dialled = None if view.leads_inside else policy
-    outliers.apply(cluster, dialled.outlier_detection if dialled else None)
+    detection = dialled.outlier_detection if dialled else None
+    outliers.apply(cluster, detection)
     pool = dialled.connection_pool if dialled else None
     mesh = NO_MESH_CONFIG if view.leads_inside else view.mesh
     codec = pools.outbound_codec(pool, view.port.protocol, mesh)
@@ -179,6 +180,7 @@ def build_cluster(view: ClusterView) -> XdsResource:
         telling_caller=view.seat.shared,
         hashed=balancer.consistent_hash if balancer else None,
         budget=pools.budget_of(dialled),
+        failures=outliers.failures(detection),
     )
     _set_tls(cluster, view, policy, codec)
     proxy_protocol.apply(cluster, dialled.proxy_protocol if dialled else None)

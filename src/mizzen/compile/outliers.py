@@ -7,6 +7,9 @@ from google.protobuf.wrappers_pb2 import UInt32Value
 from mizzen.compile.protos import duration, uint32
 from mizzen.resources.destination_rule import OutlierDetection
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
+from mizzen.stubs.envoy.config.common.matcher.v3.matcher_pb2 import MatchPredicate
+from mizzen.stubs.envoy.config.route.v3.route_components_pb2 import HeaderMatcher
+from mizzen.stubs.envoy.type.matcher.v3.string_pb2 import StringMatcher
 
 _ALL = 100
 
@@ -40,6 +43,23 @@ def apply(cluster: Cluster, given: OutlierDetection | None) -> None:
             detection.enforcing_consecutive_local_origin_failure.value = _ALL
     # With fewer left than this, load is spread over all again, those that were left out included.
     cluster.common_lb_config.healthy_panic_threshold.value = given.min_health_percent
+
+
+def failures(given: OutlierDetection | None) -> MatchPredicate | None:
+    """Returns which answers count as failed: those with the given status codes alone, and without any 5xx, for which Envoy
+    needs no word (Istio 1.2).
+    """
+    codes = sorted(set(given.outlier_detection_http_error_codes)) if given else []
+    if len(codes) < 2:  # of which Envoy takes no set
+        return _answer(codes[0]) if codes else None
+    return MatchPredicate(or_match=MatchPredicate.MatchSet(rules=map(_answer, codes)))
+
+
+def _answer(code: int) -> MatchPredicate:
+    predicate = MatchPredicate()
+    status = HeaderMatcher(name=":status", string_match=StringMatcher(exact=str(code)))
+    predicate.http_response_headers_match.headers.append(status)
+    return predicate
 
 
 def _enforced(count: int) -> UInt32Value:

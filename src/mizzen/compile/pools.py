@@ -23,6 +23,7 @@ from mizzen.resources.mesh_config import MeshConfigSpec
 from mizzen.resources.protocols import Protocol
 from mizzen.stubs.envoy.config.cluster.v3.circuit_breaker_pb2 import CircuitBreakers
 from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
+from mizzen.stubs.envoy.config.common.matcher.v3.matcher_pb2 import MatchPredicate
 from mizzen.stubs.envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
 from mizzen.stubs.envoy.config.core.v3.protocol_pb2 import Http2ProtocolOptions
 from mizzen.stubs.envoy.extensions.filters.http.header_mutation.v3.header_mutation_pb2 import HeaderMutation
@@ -78,12 +79,14 @@ def apply(
     telling_caller: bool = False,
     hashed: ConsistentHashLB | None = None,
     budget: RetryBudget | None = None,
+    failures: MatchPredicate | None = None,
 ) -> None:
     """Sets what of a connection pool a cluster obeys; without a pool there are no limits (Istio's default).
 
     ``telling_caller`` adds the header that says who calls (XFCC) for the endpoints that have it in their metadata, and
     takes their word that a request was undelivered from those that may not give it. ``hashed`` is what of a request
-    chooses its endpoint. ``budget`` limits retries, unless the pool has a limit of its own.
+    chooses its endpoint. ``budget`` limits retries, unless the pool has a limit of its own. ``failures`` is which answers
+    outlier detection takes for failed, if not those of 5xx.
     """
     _apply_limits(cluster, pool, budget)
     _apply_tcp(cluster, pool)
@@ -91,6 +94,8 @@ def apply(
         options = _http_options(pool, codec)
         if telling_caller:
             options.http_filters.extend(_caller_filters())
+        if failures:
+            options.outlier_detection.error_matcher.CopyFrom(failures)
         if hashed:
             options.hash_policy.extend(hashing.of_requests(hashed))
         cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))

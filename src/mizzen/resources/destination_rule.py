@@ -147,7 +147,7 @@ class OutlierDetection(Model):
     base_ejection_time: Duration | None = None
     max_ejection_percent: int = 0
     min_health_percent: int = 0
-    outlier_detection_http_error_codes: Annotated[Many[int], Later()] = ()
+    outlier_detection_http_error_codes: Many[int] = ()
 
 
 class ClientTLSSettings(Model):

@@ -313,6 +313,7 @@ def policy() -> dict[str, Any]:
             "baseEjectionTime": Two("3s", "4s"),
             "maxEjectionPercent": Two(7, 8),
             "minHealthPercent": Two(9, 10),
+            "outlierDetectionHttpErrorCodes": [Two(429, 500), 503],
         },
     }
 

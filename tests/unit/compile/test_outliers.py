@@ -56,6 +56,16 @@ def test_failures_to_connect_are_counted_apart_if_asked_for(failures: int | None
     assert made.HasField("enforcing_local_origin_success_rate")
 
 
+@pytest.mark.parametrize(("codes", "expected"), [([], []), ([429], ["429"]), ([503, 429, 503], ["429", "503"])])
+def test_which_answers_count_as_failed(codes: list[int], expected: list[str]) -> None:
+    given = OutlierDetection.model_validate({"outlierDetectionHttpErrorCodes": codes})
+    found = outliers.failures(given)
+    answers = (found.or_match.rules or [found]) if found else []
+    headers = [header for one in answers for header in one.http_response_headers_match.headers]
+    assert {header.name for header in headers} <= {":status"}
+    assert [header.string_match.exact for header in headers] == expected
+
+
 @pytest.mark.trap(17, 18)
 def test_shares_of_zero_are_the_default() -> None:
     """Envoy's of ejected endpoints, which is 10 %, and no panic."""

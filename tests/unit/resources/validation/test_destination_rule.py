@@ -194,6 +194,13 @@ POLICY = "error: spec.trafficPolicy"
             ],
         ),
         (
+            policy("{outlierDetection: {outlierDetectionHttpErrorCodes: [99, 100, 599, 600]}}"),
+            [
+                f"{POLICY}.outlierDetection.outlierDetectionHttpErrorCodes[{index}]: {code} is not an HTTP status code"
+                for index, code in ((0, 99), (3, 600))
+            ],
+        ),
+        (
             policy("{tls: {mode: MUTUAL}}"),
             [
                 f"{POLICY}.tls: client certificate required for mutual tls",
@@ -277,10 +284,7 @@ def test_rules_of_a_destination_rule(spec: str, expected: list[str]) -> None:
         (policy("{outlierDetection: {interval: 1s}}"), []),
         (
             policy("{outlierDetection: {consecutiveErrors: 1, outlierDetectionHttpErrorCodes: [500]}}"),
-            [
-                "spec.trafficPolicy.outlierDetection.consecutiveErrors",
-                "spec.trafficPolicy.outlierDetection.outlierDetectionHttpErrorCodes",
-            ],
+            ["spec.trafficPolicy.outlierDetection.consecutiveErrors"],
         ),
         *((policy(f"{{tls: {{mode: {mode}}}}}"), []) for mode in ("DISABLE", "SIMPLE", "ISTIO_MUTUAL")),
         (policy("{tls: {}}"), []),
