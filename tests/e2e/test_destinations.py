@@ -209,8 +209,8 @@ RETRIED = virtual_service("flaky", to("flaky", retries={"attempts": 2, "retryOn"
 
 def test_a_server_that_fails_gets_no_more_than_the_budget(world: World) -> None:
     unlimited = destination_rule("flaky", trafficPolicy={"connectionPool": {"http": {"maxRetries": 1000}}})
-    written = destination_rule("flaky", trafficPolicy={"retryBudget": {"percent": {"value": 20}}})
-    none = destination_rule("flaky", trafficPolicy={"retryBudget": {"percent": {"value": 0}, "minRetryConcurrency": 1}})
+    written = destination_rule("flaky", trafficPolicy={"retryBudget": {"percent": 20}})
+    none = destination_rule("flaky", trafficPolicy={"retryBudget": {"percent": 0, "minRetryConcurrency": 1}})
     counts = {}
     with world.failing("flaky"):
         for name, rules in (("written", (written,)), ("unlimited", (unlimited,)), ("least", (none,))):

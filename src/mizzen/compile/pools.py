@@ -156,7 +156,7 @@ def budget_of(policy: TrafficPolicy | None) -> RetryBudget | None:
 
 
 def _set_budget(target: CircuitBreakers.Thresholds.RetryBudget, budget: RetryBudget) -> None:
-    target.budget_percent.value = budget.percent.value if budget.percent else _BUDGET_PERCENT
+    target.budget_percent.value = _BUDGET_PERCENT if budget.percent is None else budget.percent
     target.min_retry_concurrency.value = budget.min_retry_concurrency or _LEAST_RETRIES
     if budget.budget_interval:
         target.budget_interval.CopyFrom(duration(budget.budget_interval))

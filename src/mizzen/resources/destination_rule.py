@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mizzen.resources.model import Duration, Later, Many, Model, Percent, PortSelector, StringMap, WorkloadSelector
+from mizzen.resources.model import Duration, Later, Many, Model, PortSelector, StringMap, WorkloadSelector
 from mizzen.resources.paths import join
 from mizzen.resources.resource import Resource
 from mizzen.resources.visibility import visibility
@@ -196,7 +196,7 @@ class RetryBudget(Model):
     What is not written, or 0, is Envoy's default: 20 % and 3, of the requests of this moment.
     """
 
-    percent: Percent | None = None
+    percent: float | None = None
     min_retry_concurrency: int = 0
     budget_interval: Duration | None = None
 

@@ -112,6 +112,10 @@ class MeshConfigSpec(Model):
     default_providers: _Later = None
     discovery_selectors: _OfKubernetes = None
     service_settings: Annotated[Any, Later(reason="remove it: a mesh has one cluster")] = None
+    service_scope_configs: Annotated[Any, Later(reason="remove it: a mesh has one cluster, and no ambient mode")] = None
+    compliance_policy: Annotated[
+        Any, Later(reason="remove it: members of the mesh speak TLS 1.3, but no library here is certified")
+    ] = None
     mesh_mtls: _Mutual = Field(default=None, alias="meshMTLS")
     tls_defaults: _Later = None
     ca_certificates: _Later = None

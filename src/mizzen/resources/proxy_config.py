@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from mizzen.resources.model import Model, StringMap
+from mizzen.resources.model import Later, Model, StringMap
+
+_NO_IMAGE = "remove it: a proxy is the Envoy of Mizzen's own package, which is in no image"
 
 METADATA_PREFIX = "ISTIO_META_"
 """What a variable is called that becomes a part of the metadata of the proxy's node, without this."""
@@ -43,4 +45,4 @@ class ProxyConfigSpec(Model):
     selector: ProxySelector | None = None
     concurrency: int | None = None
     environment_variables: StringMap = Field(default_factory=dict)
-    image: Any = None
+    image: Annotated[Any, Later(reason=_NO_IMAGE)] = None

@@ -455,7 +455,7 @@ DESTINATION_RULES = [
 
 
 def rest_of_rules() -> Iterator[dict[str, Any]]:
-    budget = {"percent": {"value": Two(10, 20)}, "minRetryConcurrency": Two(1, 2), "budgetInterval": Two("1s", "2s")}
+    budget = {"percent": Two(10, 20), "minRetryConcurrency": Two(1, 2), "budgetInterval": Two("1s", "2s")}
     tunnel = {
         "protocol": Two("CONNECT", "POST"),
         "targetHost": Two("a.example.com", "b.example.com"),

@@ -106,9 +106,7 @@ def test_retries_have_a_budget_unless_a_rule_says_otherwise() -> None:
     assert (usual.budget_percent.value, usual.min_retry_concurrency.value) == (20, 50)
     written = thresholds(retryBudget={}).retry_budget
     assert (written.budget_percent.value, written.min_retry_concurrency.value) == (20, 3)
-    own = thresholds(
-        retryBudget={"percent": {"value": 5}, "minRetryConcurrency": 9, "budgetInterval": "2s"}
-    ).retry_budget
+    own = thresholds(retryBudget={"percent": 5, "minRetryConcurrency": 9, "budgetInterval": "2s"}).retry_budget
     assert (own.budget_percent.value, own.min_retry_concurrency.value, own.budget_interval.seconds) == (5, 9, 2)
     limited = thresholds(connectionPool={"http": {"maxRetries": 4}})
     assert not limited.HasField("retry_budget")

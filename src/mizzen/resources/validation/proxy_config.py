@@ -20,9 +20,6 @@ def proxy_config(spec: ProxyConfigSpec) -> Iterator[Finding]:
             yield Finding(join("spec.environmentVariables", name), f"{name!r} is no name of a variable")
         elif name.startswith(METADATA_PREFIX):
             yield from _metadata(join("spec.environmentVariables", name), name.removeprefix(METADATA_PREFIX))
-    if spec.image is not None:
-        message = "a proxy is the Envoy of Mizzen's own package and has no image"
-        yield Finding("spec.image", message, hint="remove it", code="NotImplemented")
 
 
 def _metadata(path: str, name: str) -> Iterator[Finding]:

@@ -93,8 +93,8 @@ def _tls_fields(path: str, given: ClientTLSSettings) -> Iterator[Finding]:
 def retry_budget(path: str, given: RetryBudget | None) -> Iterator[Finding]:
     if given is None:
         return
-    if given.percent is not None and not 0 <= given.percent.value <= 100:
-        yield Finding(f"{path}.percent.value", f"percentage {given.percent.value} must be in range 0..100")
+    if given.percent is not None and not 0 <= given.percent <= 100:
+        yield Finding(f"{path}.percent", f"percentage {given.percent} must be in range 0..100")
     if not 0 <= given.min_retry_concurrency <= 2**32 - 1:
         yield Finding(f"{path}.minRetryConcurrency", "minRetryConcurrency must be non-negative (uint32)")
     yield from names.duration(f"{path}.budgetInterval", given.budget_interval, zero=True)

@@ -289,7 +289,7 @@ def test_rules_of_a_destination_rule(spec: str, expected: list[str]) -> None:
         *((policy(f"{{tls: {{mode: {mode}}}}}"), []) for mode in ("DISABLE", "SIMPLE", "ISTIO_MUTUAL")),
         (policy("{tls: {}}"), []),
         (policy("{tls: {mode: SIMPLE, caCrl: /a}}"), []),
-        (policy("{retryBudget: {percent: {value: 20}}}"), []),
+        (policy("{retryBudget: {percent: 20}}"), []),
         (
             policy("{portLevelSettings: [{port: {number: 80}, loadBalancer: {zoneAwareLbSetting: {enabled: true}}}]}"),
             ["spec.trafficPolicy.portLevelSettings[0].loadBalancer.zoneAwareLbSetting"],
