@@ -48,10 +48,10 @@ def hosts_for(gateway: Item) -> Iterator[Server]:
 
 
 def _scoped(host: str, namespace: str) -> tuple[str, str]:
-    scope, slash, name = host.partition("/")
+    scope, slash, name = host.rpartition("/")
     if not slash:
-        return "*", host
-    return namespace if scope == "." else scope, name
+        return "*", hosts.comparable(host)
+    return namespace if scope == "." else scope, hosts.comparable(name)
 
 
 def listener_hosts(gateway: Item) -> list[str]:

@@ -13,6 +13,7 @@ from mizzen.analysis.items import Item
 from mizzen.analysis.messages import Message, message
 from mizzen.analysis.values import elements, mapping, number, text, texts
 from mizzen.analysis.world import World
+from mizzen.resources.hosts import comparable
 from mizzen.resources.paths import join
 from mizzen.resources.visibility import seen_by
 
@@ -44,7 +45,7 @@ def protocols(world: World) -> Iterator[Message]:
     ports: dict[tuple[str, int], list[_Port]] = defaultdict(list)
     for item in world.of("ServiceEntry"):
         seen = seen_by(texts(item.spec, "exportTo"), item.namespace)
-        for host in texts(item.spec, "hosts"):
+        for host in map(comparable, texts(item.spec, "hosts")):
             for index, port in elements(item.spec, "ports"):
                 one = _Port(item, join("spec.ports", index), text(port, "protocol").upper(), seen)
                 ports[host, number(port, "number")].append(one)

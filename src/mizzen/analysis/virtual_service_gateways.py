@@ -35,7 +35,7 @@ def gateway_references(world: World) -> Iterator[Message]:
             served = _served(world, reference, item.namespace)
             if served is None:
                 yield message("IST0101", item, path, f"there is no Gateway {reference}")
-            if not any(hosts.matches(one, host) for one in served or () for host in wanted):
+            if not any(hosts.matches(one, hosts.comparable(host)) for one in served or () for host in wanted):
                 offered = f"it serves {', '.join(served)}" if served else "it serves none"
                 text = f"none of the hosts {', '.join(wanted)} is served by Gateway {reference}: {offered}"
                 yield message("IST0132", item, path, text)

@@ -9,6 +9,7 @@ from operator import attrgetter
 from mizzen.compile.routes import VirtualHostView
 from mizzen.mesh.model import Host, Service
 from mizzen.mesh.scope import DEFAULT_HTTP_PORT
+from mizzen.resources.hosts import is_ip_address, is_wildcard
 from mizzen.resources.key import Key
 
 
@@ -26,6 +27,11 @@ def domains_of(service: Service, client: str) -> tuple[str, ...]:
     if namespace == client:
         domains += service.aliases
     return tuple(domain.lower() for domain in domains)
+
+
+def literal(host: Host) -> tuple[str, ...]:
+    """Returns the names of a host that is no service: as those of a service, a name may end with the root's dot."""
+    return (host,) if is_wildcard(host) or is_ip_address(host) else (host, f"{host}.")
 
 
 def at_port(domains: tuple[str, ...], port: int) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from mizzen.compile.tunnels import Tunnels
 from mizzen.mesh.gateways import bound, common_hosts, full_name, names_any, served
 from mizzen.mesh.model import Host, VirtualService, labels_of, selects
 from mizzen.resources.gateway_servers import BoundServer
-from mizzen.resources.hosts import specificity
+from mizzen.resources.hosts import comparable, specificity
 from mizzen.resources.virtual_service import L4MatchAttributes, RouteDestination, TLSMatchAttributes
 
 
@@ -44,7 +44,7 @@ class L4Routes:
                 for route in rule.spec.tls:
                     for match in route.match:
                         if self._concerns(match, rule, server):
-                            for sni in served(map(str.lower, match.sni_hosts), rule.namespace, server):
+                            for sni in served(map(comparable, match.sni_hosts), rule.namespace, server):
                                 found.setdefault(sni, (rule, route.route))
         for sni, (rule, destinations) in sorted(found.items(), key=lambda item: specificity(item[0])):
             name = names.gateway_name_route(server.spec.number, server.spec.bind, sni)

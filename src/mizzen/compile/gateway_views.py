@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from mizzen.compile import names
+from mizzen.compile.domains import literal
 from mizzen.compile.gateway_l4 import L4Routes
 from mizzen.compile.gateway_listeners import ChainView, GatewayListenerView
 from mizzen.compile.gateway_routes import GatewayHostView, GatewayRoutesView
@@ -135,7 +136,7 @@ class GatewayViews:
         ports, hashed = self._outbound.views.leading(rules)
         mesh = self._outbound.scope.mesh_config
         view = VirtualHostView(
-            host, number, (host,), self._source, rules, ports, hashed, secure=secure, mesh_config=mesh
+            host, number, literal(host), self._source, rules, ports, hashed, secure=secure, mesh_config=mesh
         )
         return GatewayHostView(view, tuple(binding.gateways for binding in bound), redirect, redirecting)
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from mizzen.compile import names
 from mizzen.compile.clusters import balancers
 from mizzen.compile.destinations import elsewhere_cluster
-from mizzen.compile.domains import at_port, domains_of, in_order_of_claim, settled
+from mizzen.compile.domains import at_port, domains_of, in_order_of_claim, literal, settled
 from mizzen.compile.route_memory import Asked, Heard, RouteMemory, Table
 from mizzen.compile.routes import RoutesView, Source, VirtualHostView, mentioned_labels
 from mizzen.compile.seats import ALONE, Seat
@@ -190,7 +190,7 @@ class RouteViews:
 
     def _literal(self, one: LiteralHost, source: Source, *, with_port: bool) -> VirtualHostView:
         host, port, rules = one.host, one.port, one.virtual_services
-        domains = at_port((host,), port) if with_port else (host,)
+        domains = at_port(literal(host), port) if with_port else literal(host)
         ports, hashed = self.leading(rules)
         mesh = self._scope.mesh_config
         return VirtualHostView(host, port, domains, source, rules, ports, hashed, seat=self._seat, mesh_config=mesh)

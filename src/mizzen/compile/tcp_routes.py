@@ -26,7 +26,7 @@ from mizzen.mesh.model import DestinationRule, Host, MeshConfig, VirtualService,
 from mizzen.mesh.scope import Scope, ScopedService
 from mizzen.resources.destination_rule import TunnelSettings
 from mizzen.resources.gateway_names import MESH
-from mizzen.resources.hosts import subset_of
+from mizzen.resources.hosts import comparable, subset_of
 from mizzen.resources.key import Key
 from mizzen.resources.virtual_service import L4MatchAttributes, RouteDestination, TLSMatchAttributes
 from mizzen.stubs.envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
@@ -158,7 +158,7 @@ class TcpRoutes:
                 for match in route.match:
                     if concerns(match, port, scoped.service.address, source):
                         for sni in match.sni_hosts:
-                            found.setdefault(sni.lower(), route.route)
+                            found.setdefault(comparable(sni), route.route)
             if found:
                 return rule, dict(sorted(found.items()))
         return None, {}
@@ -235,7 +235,8 @@ def _other_names(scoped: ScopedService, port: int) -> Iterator[tuple[VirtualServ
         for match in (match for route in rule.spec.tls for match in route.match):
             anywhere = not match.destination_subnets and (not match.gateways or MESH in match.gateways)
             if anywhere and match.port in (0, port):
-                yield from ((rule, sni.lower()) for sni in match.sni_hosts if not subset_of(sni.lower(), service.host))
+                hosts = map(comparable, match.sni_hosts)
+                yield from ((rule, sni) for sni in hosts if not subset_of(sni, service.host))
 
 
 def concerns(match: L4MatchAttributes | TLSMatchAttributes, port: int, address: str, source: Source) -> bool:

@@ -17,7 +17,7 @@ from mizzen.resources.visibility import visibility
 
 def host_names(rule: VirtualService) -> list[Host]:
     """Returns the hosts of a VirtualService in full, as they are looked up: short names belong to its own namespace."""
-    return [resolve(host, rule.namespace) for host in rule.spec.hosts]
+    return list(dict.fromkeys(resolve(host, rule.namespace) for host in rule.spec.hosts))
 
 
 def asks_for(rule: VirtualService, port: int) -> bool:

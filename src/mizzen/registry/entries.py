@@ -15,7 +15,7 @@ from mizzen.registry import reports
 from mizzen.registry.processes import endpoints_at, is_endpoint
 from mizzen.registry.selecting import Labelled
 from mizzen.registry.written import written_addresses, written_endpoint
-from mizzen.resources.hosts import is_ip_address, is_wildcard
+from mizzen.resources.hosts import comparable, is_ip_address, is_wildcard
 from mizzen.resources.resource import Resource
 from mizzen.resources.service_entry import AUTO_ADDRESS_LABEL, EntryPort, ServiceEntrySpec
 from mizzen.resources.visibility import service_id
@@ -39,7 +39,7 @@ def entries_in(resources: Iterable[Resource[Any]]) -> list[Entry]:
 
 
 def hosts_in(entry: Entry) -> list[Host]:
-    return [host.rstrip(".").lower() for host in entry.spec.hosts]
+    return list(dict.fromkeys(map(comparable, entry.spec.hosts)))
 
 
 def _owned(entry: Entry) -> list[tuple[ServiceId, Host]]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from mizzen.resources.hosts import is_wildcard, matches, subset_of
+from mizzen.resources.hosts import comparable, is_wildcard, matches, subset_of
 
 ANY = "*"
 OWN = "."
@@ -78,7 +78,7 @@ def egress_hosts(hosts: tuple[str, ...], namespace: str) -> EgressHosts:
         where, _, host = written.partition("/")
         target = left_out if where.startswith(NONE) else selected
         where = where.removeprefix(NONE) or ANY
-        target[namespace if where == OWN else where].append(host.lower())
+        target[namespace if where == OWN else where].append(comparable(host))
     return EgressHosts(_grouped(selected), _grouped(left_out))
 
 

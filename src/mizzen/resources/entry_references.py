@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
-from mizzen.resources.hosts import is_ip_address, is_wildcard
+from mizzen.resources.hosts import comparable, is_ip_address, is_wildcard
 from mizzen.resources.key import Key
 from mizzen.resources.paths import join
 from mizzen.resources.problems import NOT_FOUND, Level, Problem
@@ -46,7 +46,7 @@ def as_services(entry: Entry) -> dict[str, Resource[ServiceSpec]]:
         entry.created,
         entry.source,
     )
-    return {host.rstrip(".").lower(): made for host in entry.spec.hosts}
+    return {comparable(host): made for host in entry.spec.hosts}
 
 
 def entry_problems(
@@ -79,7 +79,7 @@ def _owners(entries: Iterable[Entry], services: Mapping[str, Resource[ServiceSpe
     owners: dict[str, Resource[Any]] = {}
     for entry in entries:
         for index, written in enumerate(entry.spec.hosts):
-            host = written.rstrip(".").lower()
+            host = comparable(written)
             owner: Resource[Any] = owners.setdefault(service_id(host, entry.namespace, entry.spec.export_to), entry)
             if (service := services.get(host)) and _hides(service, entry):
                 owner = service
@@ -181,9 +181,9 @@ def _inside_names(entry: Entry, services: Mapping[str, Resource[ServiceSpec]]) -
         named = [
             (join("spec.hosts", index), host, {})
             for index, host in enumerate(entry.spec.hosts)
-            if not ((service := services.get(host.rstrip(".").lower())) and _hides(service, entry))
+            if not ((service := services.get(comparable(host))) and _hides(service, entry))
         ]
-    names = [(path, name.rstrip(".").lower(), ports) for path, name, ports in named if not is_ip_address(name)]
+    names = [(path, comparable(name), ports) for path, name, ports in named if not is_ip_address(name)]
     found = [(path, services[name], ports) for path, name, ports in names if name in services]
     for path, service, ports in found:
         if entry.spec.endpoints and len(found) < len(names):

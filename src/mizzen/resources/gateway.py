@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from mizzen.resources.certificate_files import certificate_name, roots_name
+from mizzen.resources.hosts import comparable
 from mizzen.resources.model import Later, Many, Model, StringMap
 from mizzen.resources.protocols import Protocol, declared_protocol
 
@@ -142,4 +143,4 @@ def roots_secret(tls: ServerTLSSettings, file: str) -> str:
 def host_parts(host: str) -> tuple[str, str]:
     """Takes a server's host apart: the namespace of its VirtualServices (``*`` for any, ``.`` for its own), and the name."""
     namespace, slash, name = host.rpartition("/")
-    return (namespace if slash else "*", name.lower())
+    return (namespace if slash else "*", comparable(name))

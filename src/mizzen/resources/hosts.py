@@ -25,17 +25,25 @@ def is_ip_address(host: str) -> bool:
     return True
 
 
-def resolve(host: str, namespace: str, domain: str = DEFAULT_DOMAIN) -> str:
-    """Returns the fully qualified name of a host that a resource of ``namespace`` names.
+def comparable(host: str) -> str:
+    """Returns a host as it is compared: in lower case (RFC 4343), and without the dot at the end that stands for the root.
 
-    Only a name without a dot is short: ``reviews`` becomes ``reviews.<namespace>.svc.<domain>``; ``reviews.prod`` stays.
-    The case of a name says nothing (RFC 4343); all are returned in lower case, so that they can be compared.
+    With that dot a name is the same one (RFC 1034, 3.1). Istio accepts such a host, and finds nothing that has it.
     """
-    host = host.lower()
+    return host.removesuffix(".").lower()
+
+
+def resolve(host: str, namespace: str, domain: str = DEFAULT_DOMAIN) -> str:
+    """Returns the fully qualified name of a host that a resource of ``namespace`` names, for comparison.
+
+    Only a name without a dot is short: ``reviews`` becomes ``reviews.<namespace>.svc.<domain>``; ``reviews.prod`` stays, and
+    so does ``reviews.``, which is the name ``reviews`` itself.
+    """
+    plain = comparable(host)
     # What has no dot is an address only if it is of IPv6, which always has a colon.
     if not host or host == "*" or "." in host or (":" in host and is_ip_address(host)):
-        return host
-    return f"{host}.{namespace}.svc.{domain}"
+        return plain
+    return f"{plain}.{namespace}.svc.{domain}"
 
 
 def matches(one: str, other: str) -> bool:

@@ -137,7 +137,7 @@ def _egress(sidecar: Resource[SidecarSpec], world: _World) -> Iterator[Problem]:
         for position, written in enumerate(listener.hosts):
             home, _, host = written.partition("/")
             if not home.startswith(NONE) and not hosts.is_wildcard(host):
-                yield from _host(sidecar, join(f"{path}.hosts", position), written, host.lower(), world)
+                yield from _host(sidecar, join(f"{path}.hosts", position), written, hosts.comparable(host), world)
         port = listener.port
         if port is None or port.is_forward_proxy or port.speaks.is_http:
             continue

@@ -34,7 +34,7 @@ def _tls_match(path: str, match: TLSMatchAttributes, own_hosts: Sequence[str]) -
             yield warning(where, f"using an IP address ({sni}) as SNI host is not allowed by the TLS specification")
             continue
         yield from names.domain(where, sni)
-        if not any(hosts.subset_of(sni, host) for host in own_hosts):
+        if not any(hosts.subset_of(hosts.comparable(sni), hosts.comparable(host)) for host in own_hosts):
             message = f"SNI host {sni!r} is not a compatible subset of any of the virtual service domains"
             yield Finding(where, message, hint="add it to `hosts`")
     yield from _l4_match(path, match)
