@@ -6,7 +6,6 @@ A document that is no resource is a problem of its file; one of an unknown kind 
 from __future__ import annotations
 
 import dataclasses
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,6 @@ from mizzen.resources.kinds import kind_of
 from mizzen.resources.loading import load_document
 from mizzen.resources.problems import Problem
 from mizzen.resources.yaml_documents import Document, documents
-from mizzen.resources.yaml_values import Place
 
 GROUPS = frozenset(
     {
@@ -57,12 +55,11 @@ def read(texts: Iterable[tuple[str, str]], *, namespace: str = "default") -> Rea
                 problems.append(document)
                 continue
             problems += document.problems
-            for one in _listed(document):
-                found = _item(one, file, namespace)
-                if isinstance(found, Problem):
-                    problems.append(found)
-                elif found is not None:
-                    items.append(found)
+            found = _item(document, file, namespace)
+            if isinstance(found, Problem):
+                problems.append(found)
+            elif found is not None:
+                items.append(found)
     return Read(tuple(items), tuple(problems))
 
 
@@ -103,24 +100,3 @@ def _identity(value: Mapping[str, Any], default_namespace: str) -> tuple[str, st
     namespace = text(value, "metadata", "namespace") or default_namespace
     name = text(value, "metadata", "name") or text(value, "metadata", "generateName")
     return (group if slash else "", kind, "" if kind in CLUSTER_WIDE else namespace, name)
-
-
-def _listed(document: Document) -> Iterator[Document]:
-    """Yields a document, or the items of a typed list (``kind: ServiceList``), each as a document of its own."""
-    value = document.value
-    kind = text(value, "kind")
-    listed = value.get("items") if isinstance(value, dict) and kind.endswith("List") else None
-    if not isinstance(listed, list):
-        yield document
-        return
-    places: dict[int, dict[str, Place]] = defaultdict(dict)
-    for path, place in document.places.items():
-        if path.startswith("items["):
-            position, _, rest = path.removeprefix("items[").partition("]")
-            places[int(position)][rest.removeprefix(".")] = place
-    for index, one in enumerate(listed):
-        if isinstance(one, dict):
-            filled = {"apiVersion": value.get("apiVersion"), "kind": kind.removesuffix("List"), **one}
-            where = places[index]
-            line = where[""].key.line if "" in where else document.line
-            yield Document(filled, line, "", where)

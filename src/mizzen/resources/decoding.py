@@ -18,7 +18,7 @@ from mizzen.resources.model import WRITTEN, Model, StringMatch
 from mizzen.resources.paths import path_of
 from mizzen.resources.schema import Loc, ancestor_with, descendant_with, field_names, model_at, usable_names
 from mizzen.resources.suggesting import listed, nearest
-from mizzen.resources.yaml_values import Place
+from mizzen.resources.yaml_values import Place, described
 
 ManifestT = TypeVar("ManifestT", bound=Manifest[Any])
 
@@ -161,11 +161,11 @@ def _wrong_choice(loc: Loc, given: str, expected: str) -> Finding:
 def _no_duration(loc: Loc, given: Any) -> Finding:
     number = isinstance(given, int | float) and not isinstance(given, bool)
     hint = f'write it with its unit: "{given}s" or "{given}ms"' if number else 'write it as "1.5s" or "100ms"'
-    return Finding(path_of(loc), f"{_described(given)} is not a duration", code="WrongType", hint=hint)
+    return Finding(path_of(loc), f"{described(given)} is not a duration", code="WrongType", hint=hint)
 
 
 def _wrong_type(model: type[Model], loc: Loc, wanted: Sequence[str], given: Any, place: Place | None) -> Finding:
-    what = _described(given, place.written if place else None)
+    what = described(given, place.written if place else None)
     expected = " or ".join(dict.fromkeys(wanted))
     message = f"cannot be null: must be {expected}" if given is None else f"must be {expected}, not {what}"
     return Finding(path_of(loc), message, code="WrongType", hint=_type_hint(model_at(model, loc), wanted, given, place))
@@ -192,15 +192,3 @@ def _unquoted_fits(wanted: Sequence[str], given: str) -> bool:
     if "true or false" in wanted:
         return given in {"true", "false"}
     return "text" not in wanted and given.strip("+-").replace(".", "", 1).isdigit()
-
-
-def _described(given: Any, written: str | None = None) -> str:
-    if given is None:
-        return "null"
-    if isinstance(given, bool):
-        return f"the boolean `{written or str(given).lower()}`"
-    if isinstance(given, int | float):
-        return f"the number {written or given}"
-    if isinstance(given, str):
-        return f"the text {given[:60]!r}"
-    return "a list" if isinstance(given, list) else "a mapping"

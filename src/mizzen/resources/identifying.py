@@ -6,15 +6,16 @@ from typing import Any
 
 from mizzen.resources.findings import Finding
 from mizzen.resources.key import Key
-from mizzen.resources.kinds import IMPLEMENTED, KINDS, KUBERNETES_OTHERS, KUBERNETES_WORKLOADS, Kind, kind_of
+from mizzen.resources.kinds import IMPLEMENTED, KINDS, KUBERNETES_OTHERS, KUBERNETES_WORKLOADS, Kind, find_kind, kind_of
 from mizzen.resources.suggesting import nearest
+from mizzen.resources.yaml_values import described
 
 
 def identify(value: Any, default_namespace: str) -> tuple[Kind | None, Key | None, list[Finding]]:
     """Returns the kind (None if it cannot be used), the key (None without kind or name), and what is wrong with them."""
     if not isinstance(value, dict):
         message = "a resource is a mapping with `apiVersion`, `kind`, `metadata` and `spec`"
-        return None, None, [Finding("", message, code="WrongType", hint=f"this is {_what(value)}")]
+        return None, None, [Finding("", message, code="WrongType", hint=f"this is {described(value)}")]
     key = _key(value, default_namespace)
     findings = [
         Finding(name, f"`{name}` is required", code="MissingField", hint=hint)
@@ -61,6 +62,9 @@ def _unknown(api_version: str, name: str) -> Finding:
     if name in KUBERNETES_OTHERS:
         message = f"kind {name} is Kubernetes' and not implemented yet in this version of Mizzen"
         return Finding("kind", message, code="NotImplemented", hint=f"remove this document; {_usable()}")
+    if name == "List" or (name.endswith("List") and find_kind(name.removesuffix("List"))):
+        hint = "write each resource below `items`, with `- ` before it"
+        return Finding("items", f"a {name} has a list of resources in `items`", code="WrongType", hint=hint)
     near = nearest(name, [kind.kind for kind in KINDS])
     hint = f"did you mean `{near}`?" if near else _usable()
     return Finding("kind", f"unknown kind {name!r} in {api_version!r}", code="UnknownKind", hint=hint)
@@ -68,7 +72,3 @@ def _unknown(api_version: str, name: str) -> Finding:
 
 def _usable() -> str:
     return "the kinds that can be used are " + ", ".join(kind.kind for kind in IMPLEMENTED)
-
-
-def _what(value: object) -> str:
-    return "a list" if isinstance(value, list) else f"the text or number {str(value)[:40]!r}"

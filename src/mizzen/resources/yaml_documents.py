@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from mizzen.resources.problems import Position, Problem
-from mizzen.resources.yaml_values import DEEPEST, NULL, Place, Reader
+from mizzen.resources.yaml_values import DEEPEST, NULL, Place, Reader, described
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -25,7 +25,7 @@ _SEPARATOR = re.compile(r"---(?:\s|$)")
 
 @dataclass(frozen=True)
 class Document:
-    """One YAML document (or one item of a List): its value, its text, and the places of its fields by path."""
+    """One YAML document (or one item of a list): its value, its text, and the places of its fields by path."""
 
     value: Any
     line: int
@@ -55,18 +55,28 @@ def documents(text: str, file: str, first_line: int = 1) -> Iterator[Document | 
                 yield from _resources_of(node, lines, file, first_line + offset)
 
 
-def _resources_of(node: yaml.Node, lines: list[str], file: str, first_line: int) -> Iterator[Document]:
-    """Yields a document, or the items of a ``kind: List``, each as a document of its own."""
-    listed = _items_of(node)
+def _resources_of(node: yaml.Node, lines: list[str], file: str, first_line: int) -> Iterator[Document | Problem]:
+    """Yields a document, or the items of a ``kind: List`` or ``kind: ServiceList``, each as a document of its own."""
+    listed = _listed(node)
     if listed is None:
         yield _document(node, lines, file, first_line)
         return
-    for item in listed:
+    for index, item in enumerate(listed.items):
         document = _document(item, lines, file, first_line)
-        if "&" in document.text or "*" in document.text:
-            # An item's anchors may stand outside of it; without them its text would not be a document of its own.
-            document = dataclasses.replace(document, text=json.dumps(document.value, indent=2) + "\n")
+        if not isinstance(document.value, dict):
+            yield _no_resource(document, f"items[{index}]", listed.kind)
+            continue
+        value = {**listed.said(document.value), **document.value}
+        if len(value) > len(document.value) or "&" in document.text or "*" in document.text:
+            # What an item leaves to its list, and anchors outside of it: without them its text would be no document.
+            document = dataclasses.replace(document, value=value, text=json.dumps(value, indent=2) + "\n")
         yield document
+
+
+def _no_resource(document: Document, path: str, kind: str) -> Problem:
+    hint = "an item is a mapping with `apiVersion`, `kind`, `metadata` and `spec`"
+    message = f"the items of a {kind} are resources; this is {described(document.value)}"
+    return Problem("WrongType", message, position=document.places[""].value, path=path, hint=hint)
 
 
 def _document(node: yaml.Node, lines: list[str], file: str, first_line: int) -> Document:
@@ -77,14 +87,32 @@ def _document(node: yaml.Node, lines: list[str], file: str, first_line: int) -> 
     )
 
 
-def _items_of(node: yaml.Node) -> list[yaml.Node] | None:
+@dataclass(frozen=True)
+class _List:
+    """The items of a list, with its own ``kind`` and ``apiVersion``."""
+
+    kind: str
+    api_version: str
+    items: tuple[yaml.Node, ...]
+
+    def said(self, item: dict[str, Any]) -> dict[str, Any]:
+        """Returns what an item of a typed list need not say, because the list does (Kubernetes' API writes them so)."""
+        if self.kind == "List" or "kind" in item:
+            return {}
+        return {"apiVersion": self.api_version, "kind": self.kind.removesuffix("List")}
+
+
+def _listed(node: yaml.Node) -> _List | None:
     if not isinstance(node, yaml.MappingNode):
         return None
     fields = {key.value: value for key, value in node.value if isinstance(key, yaml.ScalarNode)}
-    kind, listed = fields.get("kind"), fields.get("items")
-    if not (isinstance(kind, yaml.ScalarNode) and kind.value == "List" and isinstance(listed, yaml.SequenceNode)):
+    kind, version, items = (fields.get(name) for name in ("kind", "apiVersion", "items"))
+    if not (isinstance(kind, yaml.ScalarNode) and kind.value.endswith("List")):
         return None
-    return list(listed.value)
+    if items is None or not (isinstance(items, yaml.SequenceNode) or items.tag == NULL):
+        return None
+    found = items.value if isinstance(items, yaml.SequenceNode) else ()
+    return _List(kind.value, version.value if isinstance(version, yaml.ScalarNode) else "", tuple(found))
 
 
 def _split(text: str) -> Iterator[tuple[int, str]]:

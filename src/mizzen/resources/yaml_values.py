@@ -189,3 +189,16 @@ def _integer(text: str) -> int | float:
         return int(text, base)
     except ValueError:  # YAML takes 0x_ for a number, or a tag says that it is one
         return math.nan
+
+
+def described(given: Any, written: str | None = None) -> str:
+    """Returns in words what a value is, for a message; ``written`` is how it stands in the text, if that is known."""
+    if given is None:
+        return "null"
+    if isinstance(given, bool):
+        return f"the boolean `{written or str(given).lower()}`"
+    if isinstance(given, int | float):
+        return f"the number {written or given}"
+    if isinstance(given, str):
+        return f"the text {given[:60]!r}"
+    return "a list" if isinstance(given, list) else "a mapping"

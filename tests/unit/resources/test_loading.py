@@ -286,6 +286,13 @@ def test_a_list_is_unpacked(read: Read) -> None:
     ]
 
 
+@pytest.mark.parametrize("items", ["items: {a: 1}", "item: []"])
+def test_a_list_without_a_list_says_so(read: Read, items: str) -> None:
+    (problem,) = read(f"apiVersion: v1\nkind: List\n{items}\n").problems
+    assert (problem.path, problem.code) == ("items", "WrongType")
+    assert problem.message == "a List has a list of resources in `items`"
+
+
 def test_the_digest_is_over_what_is_said_and_not_how(read: Read) -> None:
     (first,) = read(ROUTE).resources
     json_text = (

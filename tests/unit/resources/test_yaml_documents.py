@@ -169,6 +169,49 @@ def test_the_items_of_a_list_are_documents_of_their_own() -> None:
     assert list(documents(first.text, "f.yaml", first.line)) == [first]
 
 
+def test_the_items_of_a_typed_list_have_its_kind_and_version() -> None:
+    text = """
+        apiVersion: networking.istio.io/v1
+        kind: VirtualServiceList
+        items:
+        - metadata: {name: a}
+        - {apiVersion: networking.istio.io/v1beta1, kind: VirtualService, metadata: {name: b}}
+        """
+    first, second = read(text)
+    assert isinstance(first, Document)
+    assert isinstance(second, Document)
+    assert first.value == {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "VirtualService",
+        "metadata": {"name": "a"},
+    }
+    assert (first.line, first.places["metadata.name"].best) == (4, Position("f.yaml", 4, 20))
+    assert second.value["apiVersion"] == "networking.istio.io/v1beta1"
+    (again,) = documents(first.text, "f.yaml")
+    assert isinstance(again, Document)
+    assert again.value == first.value
+
+
+@pytest.mark.parametrize("kind", ["List", "ServiceList"])
+@pytest.mark.parametrize("items", ["", "[]", "~"])
+def test_a_list_may_have_no_items(kind: str, items: str) -> None:
+    assert read(f"kind: {kind}\napiVersion: v1\nitems: {items}\n") == []
+
+
+def test_an_item_that_is_no_resource_is_named() -> None:
+    found = read("kind: List\nitems:\n- kind: A\n- reviews.yaml\n-\n- [1]\n")
+    assert [str(one) for one in found if isinstance(one, Problem)] == [
+        f"f.yaml:{line}: error: {path}: the items of a List are resources; this is {what} (an item is a mapping with "
+        "`apiVersion`, `kind`, `metadata` and `spec`) [WrongType]"
+        for line, path, what in [
+            ("4:3", "items[1]", "the text 'reviews.yaml'"),
+            ("5:2", "items[2]", "null"),
+            ("6:3", "items[3]", "a list"),
+        ]
+    ]
+    assert len(found) == 4
+
+
 def test_an_item_that_needs_an_anchor_elsewhere_has_a_text_of_its_own() -> None:
     _, second = read("kind: List\nitems:\n- a: &x {b: 1}\n- c: *x\n")
     assert isinstance(second, Document)
