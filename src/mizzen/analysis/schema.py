@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Mapping
 from mizzen.analysis import policy_rules
 from mizzen.analysis.forms import FORMS
 from mizzen.analysis.items import GATEWAY_API, Item
-from mizzen.analysis.l4_matches import repeated
 from mizzen.analysis.messages import MESSAGE_TYPES, Message, message
 from mizzen.analysis.shapes import deviations
 from mizzen.analysis.values import Values
@@ -40,8 +39,6 @@ def validation(kind: Kind) -> Callable[[World], Iterator[Message]]:
             for problem in item.problems:
                 if problem.code not in _ELSEWHERE and not problem.path.endswith(_DEPRECATED_DELAY):
                     yield _message(item, problem)
-        if kind.kind == "VirtualService":
-            yield from repeated(world)
 
     return check
 

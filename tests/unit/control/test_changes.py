@@ -74,6 +74,13 @@ DANGLING = ("c.yaml", virtual_service("a", to("a", "v2")))
 LOST = ("c.yaml", virtual_service("a", to("gone")))
 LOST_RULE = ("c.yaml", destination_rule("gone"))
 UNREACHED = ("c.yaml", virtual_service("a", to("a"), to("a")))
+WIDER = [to("a", match=[{"uri": {"prefix": path}}]) for path in ("/a", "/a/b")]
+COVERED = ("c.yaml", virtual_service("a", *WIDER))
+NAMED = [to("a", match=[{"sniHosts": ["a.example.com"]}]) for _ in range(2)]
+UNNAMED = ("c.yaml", virtual_service("a", hosts=["a.example.com"], http=[], tls=NAMED))
+BYTES = ("t.yaml", service("t", ("tcp", 80)))
+AT_PORT = [to("t", match=[match]) for match in ({"port": 80}, {"port": 80, "sourceLabels": {"a": "b"}})]
+UNCONNECTED = ("c.yaml", virtual_service("t", http=[], tcp=AT_PORT))
 
 
 @pytest.mark.parametrize(
@@ -84,6 +91,11 @@ UNREACHED = ("c.yaml", virtual_service("a", to("a"), to("a")))
         pytest.param([A], LOST, "IST0101", "c.yaml:13:15", "", id="a route to a host that is not there"),
         pytest.param([A], LOST_RULE, "IST0174", "c.yaml:8:9", "", id="a rule for a host that is not there"),
         pytest.param([A], UNREACHED, "IST0130", "c.yaml:14:5", "c.yaml:11:5", id="a rule that no request reaches"),
+        pytest.param([A], COVERED, "IST0131", "c.yaml:21:7", "c.yaml:11:5", id="a rule whose matches are covered"),
+        pytest.param([A], UNNAMED, "IST0130", "c.yaml:18:5", "c.yaml:12:5", id="a rule that no server name reaches"),
+        pytest.param(
+            [BYTES], UNCONNECTED, "IST0130", "c.yaml:17:5", "c.yaml:12:5", id="a rule that no connection reaches"
+        ),
     ],
 )
 async def test_what_cannot_be_meant_is_refused_with_both_lines_unless_it_is_forced(

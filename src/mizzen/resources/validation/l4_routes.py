@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterator, Sequence
 
 from mizzen.resources import hosts
-from mizzen.resources.findings import Finding, useless, warning
+from mizzen.resources.findings import Finding, warning
 from mizzen.resources.paths import join
 from mizzen.resources.validation import names
 from mizzen.resources.validation.destinations import weighted
@@ -41,14 +41,8 @@ def _tls_match(path: str, match: TLSMatchAttributes, own_hosts: Sequence[str]) -
 
 
 def tcp_routes(path: str, routes: Sequence[TCPRoute]) -> Iterator[Finding]:
-    catch_all: int | None = None
     for index, route in enumerate(routes):
         where = join(path, index)
-        if catch_all is not None:
-            message = f"VirtualService rule is never used: tcp[{catch_all}] before it takes all connections"
-            yield useless(where, message, "move it before that one, or remove it", "IST0130", join(path, catch_all))
-        elif not route.match:
-            catch_all = index
         for position, match in enumerate(route.match):
             yield from _l4_match(join(f"{where}.match", position), match)
         if not route.route:

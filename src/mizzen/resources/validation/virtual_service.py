@@ -19,6 +19,7 @@ from mizzen.resources.validation import (
     string_matches,
 )
 from mizzen.resources.validation.unreachable import unreachable
+from mizzen.resources.validation.unreachable_connections import unreachable_connections
 from mizzen.resources.validation.unsafe_retries import unsafe_retries
 from mizzen.resources.virtual_service import Delegate, HTTPRoute, VirtualServiceSpec
 
@@ -39,9 +40,11 @@ def virtual_service(spec: VirtualServiceSpec, namespace: str) -> Iterator[Findin
         yield from _gateway(join("spec.gateways", index), gateway)
     for index, route in enumerate(spec.http):
         yield from _http_route(join("spec.http", index), route, at_gateways=not for_mesh(spec.gateways))
-    yield from unreachable(spec.http)
+    yield from unreachable(spec.http, spec.gateways)
     yield from l4_routes.tls_routes("spec.tls", spec)
+    yield from unreachable_connections("tls", spec.tls, spec.gateways)
     yield from l4_routes.tcp_routes("spec.tcp", spec.tcp)
+    yield from unreachable_connections("tcp", spec.tcp, spec.gateways)
     yield from names.export_to("spec.exportTo", spec.export_to, namespace)
 
 
