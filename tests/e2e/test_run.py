@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from tests.support.meshes import Mesh, running
 from tests.support.polling import eventually
 from tests.support.processes import with_variable
 from tests.support.runs import SERVE, WEB, await_ready, instances_of, run, running_command
+from tests.support.written import proxy_config
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy, pytest.mark.timeout(120)]
 
@@ -118,6 +120,29 @@ def test_it_goes_on_while_the_control_plane_is_killed(mesh: Mesh) -> None:
         await_ready(mesh, "web-r0")
         assert instances_of(mesh)["web-r0"]["pid"] == before
         assert web.end()[0] == 143
+
+
+def test_its_proxy_starts_as_a_proxyconfig_says(mesh: Mesh) -> None:
+    config = proxy_config("web", selector={"matchLabels": {"app": "web"}}, concurrency=2)
+    with running_command(mesh, *WEB) as web:
+        await_ready(mesh, "web-r0")
+        is_seated = instances_of(mesh)["web-r0"]["proxies"] not in ([], ["web-r0.default"])
+        said = mesh.apply_text(config)
+        waits = "web-r0.default have a seat" if is_seated else "when these proxies start again: web-r0.default"
+        assert waits in said.stdout + said.stderr
+        assert web.end()[0] == 143
+    with running_command(mesh, *WEB) as web:
+        await_ready(mesh, "web-r0")
+        line = Path("/proc", str(instances_of(mesh)["web-r0"]["proxyPid"]), "cmdline").read_text().split("\0")
+        assert line[line.index("--concurrency") + 1] == ("1" if is_seated else "2")
+        (condition,) = [
+            one
+            for one in json.loads(mesh.cli("get", "proxyconfig", "web", "-o", "json").stdout)["status"]["conditions"]
+            if one["type"] == "ProxiesStarted"
+        ]
+        assert condition["reason"] == ("NotForSeats" if is_seated else "ProxiesStarted"), condition
+        assert web.end()[0] == 143
+    mesh.delete("proxyconfig", "web")
 
 
 def test_it_is_ready_when_its_path_answers(mesh: Mesh) -> None:

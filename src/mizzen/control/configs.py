@@ -6,7 +6,7 @@ from mizzen.compile.compiler import Compiler
 from mizzen.compile.names import UID_METADATA
 from mizzen.compile.patches.idle import idle_patches
 from mizzen.control.idle import idle_settings
-from mizzen.control.world import World
+from mizzen.control.world import Published, World
 from mizzen.mesh.model import Proxy, Snapshot
 from mizzen.mesh.proxy_kind import ProxyKind
 from mizzen.resources.problems import Problem
@@ -20,7 +20,7 @@ class Configs:
     def __init__(self, world: World) -> None:
         self._world = world
         self._compiler = Compiler()
-        self._idle: tuple[int, tuple[Problem, ...]] = (0, ())
+        self._idle: tuple[Published | None, tuple[Problem, ...]] = (None, ())
 
     def config(self, node: Node) -> Config | None:
         published = self._world.published.get()
@@ -45,15 +45,14 @@ class Configs:
         return rejection.resource in compiled and compiled[rejection.resource].version == rejection.version
 
     def idle(self) -> tuple[Problem, ...]:
-        """Returns the patches of EnvoyFilters that change nothing now, and the ProxyConfigs that start nothing."""
+        """Returns the patches of EnvoyFilters that change nothing now, and what says how proxies start and is not, or not yet, for all."""
         published = self._world.published.get()
         if published is None:
             return ()
-        version = published.snapshot.version
-        if self._idle[0] != version:
-            written = published.contents.resources
-            found = (*idle_patches(self._compiler, published.snapshot), *idle_settings(published.snapshot, written))
-            self._idle = (version, found)
+        if self._idle[0] is not published:
+            snapshot, written = published.snapshot, published.contents.resources
+            found = (*idle_patches(self._compiler, snapshot), *idle_settings(snapshot, written, published.report))
+            self._idle = (published, found)
         return self._idle[1]
 
     async def changed(self, version: int) -> int:

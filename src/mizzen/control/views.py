@@ -22,7 +22,7 @@ from mizzen.registry.entries import Entries, automatic_hosts
 from mizzen.registry.gateways import wanted_sockets
 from mizzen.registry.inside_names import InsideNames
 from mizzen.registry.processes import build_endpoints, build_proxies
-from mizzen.registry.proxy_policy import proxy_settings, starting_metadata
+from mizzen.registry.proxy_policy import StartPolicy, start_resources
 from mizzen.registry.proxy_settings import ProxySettings
 from mizzen.registry.reports import Desired, DesiredWorkload, Report, ServiceName, WrittenResource
 from mizzen.registry.secrets import instance_secrets
@@ -174,13 +174,14 @@ def build_desired(
     inputs: Inputs, snapshot: Snapshot, problems: Iterable[Problem] = (), contents: Contents | None = None
 ) -> Desired:
     """Returns what a node should run, and the names that applications may call; ``snapshot`` is made from the same inputs."""
+    policy = StartPolicy.in_force(snapshot)
     workloads = sorted(inputs.of(WorkloadSpec), key=lambda workload: workload.key)
     credentials = Credentials.of(inputs.of(SecretSpec), inputs.secrets)
     instances = inputs.report.instances if inputs.report else ()
     return Desired(
         version=snapshot.version,
         trust_domain=inputs.trust_domain,
-        workloads=tuple(_desired(workload, inputs, snapshot) for workload in workloads),
+        workloads=tuple(_desired(workload, inputs, snapshot, policy) for workload in workloads),
         services=tuple(_name(service) for service in snapshot.services.values() if service.callable_by_name),
         egress=egress_names(snapshot.sidecars, instances, snapshot.root_namespace),
         secrets=instance_secrets(snapshot.gateways, snapshot.destination_rules, instances, credentials),
@@ -190,6 +191,8 @@ def build_desired(
         attachments_version=inputs.attachments.version,
         look=inputs.look,
         dismissed=tuple(sorted(inputs.dismissed)),
+        starts=start_resources(snapshot.proxy_configs, snapshot.envoy_filters),
+        root_namespace=snapshot.root_namespace,
     )
 
 
@@ -200,10 +203,18 @@ def _written(contents: Contents) -> tuple[WrittenResource, ...]:
     )
 
 
-def _desired(workload: Resource[WorkloadSpec], inputs: Inputs, snapshot: Snapshot) -> DesiredWorkload:
+def _desired(
+    workload: Resource[WorkloadSpec], inputs: Inputs, snapshot: Snapshot, policy: StartPolicy
+) -> DesiredWorkload:
     spec = workload.spec.to_document()
     spec["workingDir"] = str(working_folder(workload.spec, workload.source.file))
-    settings = _settings(workload, snapshot)
+    settings = policy.start(
+        workload.namespace,
+        workload.name,
+        workload.spec.service_account,
+        labels_of(workload.labels),
+        is_gateway=workload.spec.gateway is not None,
+    ).settings
     gateways = snapshot.gateways if workload.spec.gateway else ()
     return DesiredWorkload(
         namespace=workload.namespace,
@@ -214,17 +225,6 @@ def _desired(workload: Resource[WorkloadSpec], inputs: Inputs, snapshot: Snapsho
         restarts=inputs.restarts.get((workload.namespace, workload.name), 0),
         sockets=wanted_sockets(gateways, workload.labels),
         proxy=settings,
-    )
-
-
-def _settings(workload: Resource[WorkloadSpec], snapshot: Snapshot) -> ProxySettings:
-    return proxy_settings(
-        snapshot.proxy_configs,
-        snapshot.envoy_filters,
-        starting_metadata(workload.namespace, workload.name, workload.spec.service_account),
-        labels_of(workload.labels),
-        is_gateway=workload.spec.gateway is not None,
-        root=snapshot.root_namespace,
     )
 
 

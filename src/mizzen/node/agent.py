@@ -198,6 +198,8 @@ class _Agent:
         self._certificates.files.take(
             {(group.namespace, name): group.secrets for group in desired.secrets for name in group.instances}
         )
+        if problem := self._host.starts.take(desired.starts, desired.root_namespace):
+            self._emit(ResourceProblem(problem))
         if others:
             self._workloads.refresh()
             self._runs.refresh()

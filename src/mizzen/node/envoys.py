@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -16,13 +17,15 @@ from mizzen.node.events import ProxyCrashed, ProxyReady
 from mizzen.node.host import Host, StartError
 from mizzen.node.output import Output
 from mizzen.node.specs import Workload
+from mizzen.registry.proxy_settings import Start
 
 
 class InstanceProxy(Protocol):
     """The proxy of one instance, as the instance sees it: an Envoy of its own, or a seat in the node's.
 
     ``waiting`` is True between a crash and the next start; ``message`` says what was wrong last; ``was_ready`` is set
-    when it is ready for the first time. ``id`` is the proxy's to the control plane.
+    when it is ready for the first time. ``id`` is the proxy's to the control plane. ``started_with`` is what an Envoy of its own
+    was started with (see :class:`mizzen.registry.proxy_settings.Start`), None while none runs.
     """
 
     ready: bool
@@ -40,6 +43,9 @@ class InstanceProxy(Protocol):
     @property
     def restarts(self) -> int: ...
 
+    @property
+    def started_with(self) -> tuple[str, ...] | None: ...
+
     async def keep(self) -> None:
         """Keeps it until this is cancelled. Raises :class:`StartError` while the mesh starts."""
         ...
@@ -56,13 +62,27 @@ class InstanceProxy(Protocol):
 
 
 class EnvoyKeeper:
-    """An :class:`InstanceProxy` of its own. ``changed`` is called after each change of the attributes."""
+    """An :class:`InstanceProxy` of its own. ``changed`` is called after each change of the attributes.
 
-    def __init__(self, host: Host, bootstrap: BootstrapView, place: Place, changed: Callable[[], None]) -> None:
+    ``start`` says how it is started, each time. One that does not become ready with what is new is started as it was before.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        bootstrap: BootstrapView,
+        place: Place,
+        changed: Callable[[], None],
+        start: Callable[[], Start] = Start,
+    ) -> None:
         self._host = host
         self._bootstrap = bootstrap
         self._place = place
         self._changed = changed
+        self._start = start
+        self._good: Start | None = None
+        self._refused: Start | None = None
+        self._current = Start()
         self._envoy: Envoy | None = None
         self._killed = False
         self._output = Output(host.settings.log_file(place.namespace, place.instance, proxy=True))
@@ -80,6 +100,10 @@ class EnvoyKeeper:
     @property
     def pid(self) -> int:
         return self._envoy.pid if self._envoy else 0
+
+    @property
+    def started_with(self) -> tuple[str, ...] | None:
+        return self._current.said_by if self._envoy else None
 
     @property
     def serving(self) -> Envoy | None:
@@ -121,8 +145,10 @@ class EnvoyKeeper:
     async def _run(self) -> str:
         """Runs one Envoy from start to end; returns why it ended."""
         config = self.admin_socket.with_suffix(".json")
+        self._current = start = self._next_start()
+        bootstrap = dataclasses.replace(self._bootstrap, settings=start.settings)
         try:
-            running = await envoy.start(self._bootstrap, self._place, config, self._output, self._host.records)
+            running = await envoy.start(bootstrap, self._place, config, self._output, self._host.records)
         except EnvoyMissingError as error:
             return str(error)
         except OSError as error:
@@ -132,12 +158,14 @@ class EnvoyKeeper:
         try:
             await running.ready()
             self.ready = True
+            self._good, self._refused = start, None
             self.message = ""
             self.was_ready.set()
             self._host.emit(ProxyReady(self._place.namespace, self._place.instance))
             self._changed()
             return f"Envoy ended: {await running.wait()}"
         except EnvoyFailedError as error:
+            self._refused = start
             return str(error)
         finally:
             self.ready = False
@@ -145,6 +173,11 @@ class EnvoyKeeper:
             self._envoy = None
             for file in (config, self.admin_socket):
                 file.unlink(missing_ok=True)
+
+    def _next_start(self) -> Start:
+        """Returns how it is started now: as is said, but for what it has just failed with and did not have before."""
+        wanted = self._start()
+        return self._good if self._good and wanted == self._refused else wanted
 
 
 def sidecar(
@@ -174,6 +207,11 @@ def sidecar(
         labels=workload.labels,
         locality=host.locality(workload.labels),
         kind=kind,
-        settings=workload.proxy,
     )
-    return EnvoyKeeper(host, bootstrap, place, changed)
+
+    def start() -> Start:
+        if workload.proxy is not None:
+            return Start(workload.proxy)
+        return host.starts.of(workload.namespace, workload.name, workload.spec.service_account, workload.labels)
+
+    return EnvoyKeeper(host, bootstrap, place, changed, start)

@@ -15,6 +15,7 @@ from mizzen.node.events import Event
 from mizzen.node.file_secrets import FileSecrets
 from mizzen.node.gateway_ports import GatewayPorts
 from mizzen.node.leftovers import Records
+from mizzen.node.starts import Starts
 from mizzen.registry.reports import ServiceName
 from mizzen.settings import Settings
 
@@ -51,7 +52,7 @@ class Acknowledging(Protocol):
 class Host:
     """``starting`` says whether the mesh has never been ready: what cannot be started then raises
     :class:`StartError`; later it is tried again. ``services`` gives what applications may call by name, ``env`` is the
-    environment that applications inherit.
+    environment that applications inherit, ``starts`` say how Envoys are started.
     """
 
     settings: Settings
@@ -65,6 +66,7 @@ class Host:
     starting: Callable[[], bool]
     services: Callable[[], tuple[ServiceName, ...]]
     env: Mapping[str, str]
+    starts: Starts = field(default_factory=Starts)
     gateway_ports: GatewayPorts = field(default_factory=GatewayPorts)
     backoff: Backoff = field(default_factory=Backoff)
     chance: random.Random = field(default_factory=random.Random)

@@ -352,6 +352,7 @@ class InstanceRunner:
             gateway=gateway,
             sockets=self._gateway.sockets(self.workload) if gateway else (),
             locality=str(self._host.locality(self.workload.labels)),
+            started_with=proxy.started_with if proxy else None,
             mesh_address=self._gateway.called_at(self.workload) if gateway else "",
         )
 

@@ -18,9 +18,9 @@ from mizzen.node.capturing import Place
 from mizzen.node.envoy import Envoy
 from mizzen.node.envoys import EnvoyKeeper
 from mizzen.node.host import Host
+from mizzen.registry.proxy_settings import SYSTEM_NAMESPACE
 from mizzen.registry.reports import InstancePort
 
-SYSTEM_NAMESPACE = "mizzen-system"
 # As for any other Envoy: by its group it is told from what it captures.
 ENVOY_GROUP = 1337
 # How often Envoy is asked for its listeners while somebody waits for one, in seconds; it offers no event for it.
@@ -35,7 +35,9 @@ class NodeProxy:
     def __init__(self, host: Host, name: str) -> None:
         self._host = host
         place = Place(SYSTEM_NAMESPACE, name, "transparent", "127.0.0.1", envoy_gid=ENVOY_GROUP)
-        self._keeper = EnvoyKeeper(host, _bootstrap(host, name), place, self._update)
+        self._keeper = EnvoyKeeper(
+            host, _bootstrap(host, name), place, self._update, lambda: host.starts.of(SYSTEM_NAMESPACE, name, "", {})
+        )
         self._needed = asyncio.Event()
         self._waiting = 0
         self._asked = asyncio.Event()
@@ -79,6 +81,7 @@ class NodeProxy:
         if self._keeper.serving is not self.serving.get():
             self.listeners.set(frozenset())
             self.serving.set(self._keeper.serving)
+        self._host.board.tell(node_proxy_started_with=self._keeper.started_with)
 
     async def _follow_listeners(self) -> None:
         while True:
@@ -120,6 +123,10 @@ class SeatKeeper:
     @property
     def restarts(self) -> int:
         return self._proxy.keeper.restarts
+
+    @property
+    def started_with(self) -> None:
+        return None  # The Envoy is not its own.
 
     async def keep(self) -> None:
         """Says whether the seat is ready: its listeners take connections, which they do once they have a certificate."""

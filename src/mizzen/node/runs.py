@@ -152,7 +152,7 @@ class Runs:
             )
         name = self._free_name(workload, wish.again.place.instance if wish.again else "")
         labels = {**workload.labels, **service_labels(wish.services)}
-        workload = dataclasses.replace(workload, labels=labels)
+        workload = dataclasses.replace(workload, labels=labels, proxy=None)
         attendant = Attendant(link, wish)
         # What cannot begin is refused; what has begun is kept up.
         host = dataclasses.replace(self._host, starting=lambda: not attendant.going)

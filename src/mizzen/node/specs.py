@@ -34,7 +34,7 @@ class Revision:
 
 @dataclass(frozen=True)
 class Workload:
-    """A desired workload, decoded."""
+    """A desired workload, decoded. Without a ``proxy`` it is none of a resource, and its Envoy is started as the host says."""
 
     namespace: str
     name: str
@@ -42,7 +42,7 @@ class Workload:
     spec: resource.WorkloadSpec
     labels: Mapping[str, str] = field(default_factory=dict)
     sockets: tuple[GatewaySocket, ...] = ()
-    proxy: ProxySettings = field(default_factory=ProxySettings)
+    proxy: ProxySettings | None = None
 
     @property
     def key(self) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from mizzen.registry.proxy_settings import ProxySettings
+from mizzen.registry.proxy_settings import ProxySettings, StartResource
 
 
 class GatewaySocket(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -46,7 +46,8 @@ class DesiredWorkload(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     """A Workload resource that this node should run; ``spec`` is the resource's spec in its YAML form (camelCase).
 
     ``digest`` changes when a running instance must be replaced; ``restarts`` counts the restarts that users asked for.
-    ``sockets`` are those of a gateway; they change while it runs. ``proxy`` is for an Envoy of its own.
+    ``sockets`` are those of a gateway; they change while it runs. ``proxy`` is for an Envoy of its own; to others the node
+    applies what :class:`Desired` says of starts.
     """
 
     namespace: str
@@ -125,7 +126,8 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     nobody gave a command that could answer with them. ``written`` are all resources, for the same reason: the node tells which
     edits of watched files have come into force. ``attachments_version`` counts the changes of ``attachments``. ``look`` grows
     with each time that a user asks which containers there are. ``dismissed`` are services, by namespace and name, that runs
-    offered which have ended, and that users do not want any more.
+    offered which have ended, and that users do not want any more. ``starts`` say how Envoys are started that no Workload asks
+    for; those of ``root_namespace`` are for all.
     """
 
     version: int
@@ -140,6 +142,8 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     attachments_version: int = 0
     look: int = 0
     dismissed: tuple[tuple[str, str], ...] = ()
+    starts: tuple[StartResource, ...] = ()
+    root_namespace: str = ""
 
 
 class InstancePort(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -182,7 +186,8 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     which other members of the mesh call it, in CIDR form, where calls from elsewhere may reach its published ports;
     ``gateways`` are addresses in them that stand for such callers. A ``gateway`` has no application, and listens on
     ``sockets``; members of the mesh call it at ``mesh_address``. ``locality`` is where it is (``region/zone/subzone``), "" if
-    its node does not know.
+    its node does not know. ``started_with`` are the digests of the ProxyConfigs and EnvoyFilters with which the Envoy of its own
+    was started, None while none runs.
     """
 
     name: str
@@ -216,6 +221,7 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     sockets: tuple[GatewaySocket, ...] = ()
     locality: str = ""
     mesh_address: str = ""
+    started_with: tuple[str, ...] | None = None
 
 
 class ExecContext(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -289,7 +295,8 @@ class Look(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class Report(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """All that runs on a node, and the services that its registry has found.
 
-    ``node_proxy`` names the proxy that serves all who have no sidecar (``<node>.<namespace>``), or is "" if there is none.
+    ``node_proxy`` names the proxy that serves all who have no sidecar (``<node>.<namespace>``), or is "" if there is none;
+    ``node_proxy_started_with`` is of it what ``started_with`` is of an instance's.
     ``containers`` are those that run, as soon as something is attached; ``look`` has all others that a user asked for.
     ``attachments_version`` is that of the attachments which ``containers`` tells of. ``problems`` are what the user should
     mend on this node, in words, such as an engine that does not answer; what is wrong with a container stands there.
@@ -300,6 +307,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     exec_contexts: tuple[ExecContext, ...] = ()
     services: tuple[FoundService, ...] = ()
     node_proxy: str = ""
+    node_proxy_started_with: tuple[str, ...] | None = None
     containers: tuple[ContainerState, ...] = ()
     look: Look = Look()
     attachments_version: int = 0

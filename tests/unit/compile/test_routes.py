@@ -227,7 +227,12 @@ def test_the_forward_proxy_tells_services_apart_by_their_port() -> None:
 def test_the_forward_proxy_serves_literal_hosts() -> None:
     literal = virtual_service("a", V1, hosts=["api.example.com", "*.example.org"])
     made = routed(literal, capture="explicit").hosts("http_proxy")
-    assert list(made["api.example.com:80"].domains) == ["api.example.com", "api.example.com:80"]
+    assert list(made["api.example.com:80"].domains) == [
+        "api.example.com",
+        "api.example.com.",
+        "api.example.com:80",
+        "api.example.com.:80",
+    ]
     assert list(made["*.example.org:80"].domains) == ["*.example.org", "*.example.org:80"]
 
 

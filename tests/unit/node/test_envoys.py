@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from tests.unit.node.played import Stage, pause, workload
 
@@ -10,6 +12,7 @@ from mizzen.node.envoy import EnvoyMissingError
 from mizzen.node.envoys import EnvoyKeeper, sidecar
 from mizzen.node.events import ProxyCrashed, ProxyReady
 from mizzen.node.host import StartError
+from mizzen.registry.proxy_settings import StartResource
 
 pytestmark = pytest.mark.looptime
 
@@ -133,3 +136,65 @@ async def test_cancelled_it_ends_envoy(stage: Stage) -> None:
 
 def test_proxies_of_one_name_in_two_namespaces_have_their_own_sockets(stage: Stage) -> None:
     assert keeper(stage).admin_socket != keeper(stage, namespace="shop").admin_socket
+
+
+def member(stage: Stage) -> EnvoyKeeper:
+    """One whose workload nobody wrote: a container, or a command of `mizzen run`."""
+    place = Place("default", "web-0", "explicit", "127.0.0.1")
+    return sidecar(stage.host, replace(workload(), proxy=None), place, "uid-of-web-0", lambda: None)
+
+
+def told(stage: Stage, concurrency: int, digest: str) -> None:
+    """Has the node told of a ProxyConfig for all."""
+    spec = {"concurrency": concurrency}
+    one = StartResource(kind="ProxyConfig", namespace="root", name="it", digest=digest, created=1, spec=spec)
+    assert stage.host.starts.take((one,), "root") == ""
+
+
+def concurrencies(stage: Stage) -> list[int | None]:
+    return [envoy.sidecar.settings.concurrency for envoy in stage.envoys]
+
+
+async def test_one_of_no_workload_is_started_with_what_is_said_then(stage: Stage) -> None:
+    told(stage, 2, "two")
+    proxy = member(stage)
+    async with stage.running(proxy.keep()):
+        await pause()
+        seen = [proxy.started_with]
+        told(stage, 3, "three")
+        await pause()
+        seen.append(proxy.started_with)
+        stage.envoys[0].end()
+        await pause()
+        seen.append(proxy.started_with)
+        await pause(0.3)
+        seen.append(proxy.started_with)
+    assert seen == [("two",), ("two",), None, ("three",)], "what runs goes on"
+    assert concurrencies(stage) == [2, 3]
+
+
+async def test_one_of_a_workload_is_started_with_what_its_revision_says(stage: Stage) -> None:
+    told(stage, 2, "two")
+    async with stage.running(keeper(stage).keep()):
+        await pause()
+    assert concurrencies(stage) == [None]
+
+
+async def test_one_that_does_not_start_with_what_is_new_starts_with_what_it_had(stage: Stage) -> None:
+    told(stage, 2, "good")
+    proxy = member(stage)
+    async with stage.running(proxy.keep()):
+        await pause()
+        told(stage, 3, "bad")
+        stage.envoys_ready.clear()
+        stage.envoys[0].end()
+        await pause(0.3)
+        stage.envoys[1].end()
+        stage.envoys_ready.set()
+        await pause(1)
+        assert (proxy.ready, proxy.started_with) == (True, ("good",))
+        stage.envoys[2].end()
+        await pause(1)
+        assert proxy.started_with == ("bad",), "it is tried again with each start"
+    assert concurrencies(stage) == [2, 3, 2, 3]
+    assert [one.message for one in stage.told(ProxyCrashed)][1] == "Envoy ended before it was ready"

@@ -11,6 +11,7 @@ from tests.unit.node.played import Stage, pause, workload
 from mizzen.node.events import ProxyCrashed
 from mizzen.node.host import StartError
 from mizzen.node.instances import InstanceRunner
+from mizzen.registry.proxy_settings import StartResource
 
 pytestmark = pytest.mark.looptime
 
@@ -111,3 +112,23 @@ async def test_a_node_proxy_cannot_serve_where_capture_is_explicit(stage: Stage)
         async with stage.running(made.run()) as task:
             await task
     assert "place is closed" in stage.log
+
+
+async def test_what_is_for_all_is_for_the_proxy_of_a_node_and_what_it_started_with_is_told(stage: Stage) -> None:
+    said = [("root", "all", 2), ("default", "seat", 3), ("mizzen-system", "nodes", 4)]
+    given = [
+        StartResource(
+            kind="ProxyConfig", namespace=namespace, name=name, digest=name, created=1, spec={"concurrency": n}
+        )
+        for namespace, name, n in said
+    ]
+    stage.host.starts.take(tuple(given[:2]), "root")
+    async with instance(stage, "node"):
+        assert stage.envoys[0].sidecar.settings.concurrency == 2
+        assert stage.board.told.get()["node_proxy_started_with"] == ("all",)
+        assert stage.reported["web-0"].started_with is None
+        stage.host.starts.take(tuple(given), "root")
+        stage.envoys[0].end()
+        await pause(0.3)
+        assert stage.envoys[1].sidecar.settings.concurrency == 4
+        assert stage.board.told.get()["node_proxy_started_with"] == ("all", "nodes")

@@ -28,6 +28,7 @@ from mizzen.node.run_messages import (
     Told,
 )
 from mizzen.node.runs import Runs
+from mizzen.registry.proxy_settings import StartResource
 from mizzen.registry.reports import Desired, DesiredWorkload, FoundPort, Report, ServiceName
 
 pytestmark = pytest.mark.looptime
@@ -389,3 +390,14 @@ async def test_a_run_whose_network_went_with_its_node_is_refused(stage: Stage) -
         run = node.connect(wish(again=again_of(RunPlace(instance="web-r0", netns="/proc/1/fd/3"))))
         await pause()
         assert run.told == [Refused("web-r0: its network went with the node that had made it")]
+
+
+async def test_a_run_starts_its_proxy_as_the_mesh_has_it(stage: Stage) -> None:
+    spec = {"selector": {"matchLabels": {"app": "web"}}, "concurrency": 2}
+    one = StartResource(kind="ProxyConfig", namespace="default", name="it", digest="1", created=1, spec=spec)
+    stage.host.starts.take((one,), "istio-system")
+    async with serving(stage) as node:
+        node.connect(wish())
+        await pause()
+        assert stage.envoys[0].sidecar.settings.concurrency == 2
+        assert stage.reported["web-r0"].started_with == ("1",)

@@ -21,6 +21,7 @@ from mizzen.resources.key import Key
 from mizzen.resources.kinds import kind_of
 from mizzen.resources.problems import Problem, errors
 from mizzen.resources.problems_json import problem_to_json
+from mizzen.resources.proxy_config import ProxyConfigSpec
 from mizzen.resources.resource import Resource
 from mizzen.resources.service import ServiceSpec
 from mizzen.resources.service_entry import ServiceEntrySpec
@@ -155,7 +156,9 @@ def _item(resource: Resource[Any], published: Published, idle: Sequence[Problem]
 def _status(resource: Resource[Any], published: Published, idle: Sequence[Problem]) -> dict[str, Any]:
     status: dict[str, Any] = {"conditions": [_accepted(resource.key, published)]}
     if isinstance(resource.spec, EnvoyFilterSpec):
-        status["conditions"].append(_applied([problem for problem in idle if problem.resource == resource.key]))
+        status["conditions"].append(_applied("PatchesApplied", resource.key, idle))
+    if isinstance(resource.spec, ProxyConfigSpec):
+        status["conditions"].append(_applied("ProxiesStarted", resource.key, idle))
     if resource.source in (FOUND, RUN):
         status["foundBy"] = resource.source.file
     mine = published.snapshot.by_origin.get(resource.key, ())
@@ -167,12 +170,13 @@ def _status(resource: Resource[Any], published: Published, idle: Sequence[Proble
     return status
 
 
-def _applied(idle: Sequence[Problem]) -> dict[str, str]:
-    """Returns the condition that says whether each patch of an EnvoyFilter changes something."""
-    if not idle:
-        return {"type": "PatchesApplied", "status": "True", "reason": "PatchesApplied", "message": ""}
-    message = "; ".join(f"{problem.path}: {problem.message}" for problem in idle)
-    return {"type": "PatchesApplied", "status": "False", "reason": idle[0].code, "message": message}
+def _applied(condition: str, key: Key, idle: Sequence[Problem]) -> dict[str, str]:
+    """Returns the condition that says whether all that a resource says has an effect."""
+    mine = [problem for problem in idle if problem.resource == key]
+    if not mine:
+        return {"type": condition, "status": "True", "reason": condition, "message": ""}
+    message = "; ".join(f"{problem.path}: {problem.message}" for problem in mine)
+    return {"type": condition, "status": "False", "reason": mine[0].code, "message": message}
 
 
 def _accepted(key: Key, published: Published) -> dict[str, str]:
