@@ -74,6 +74,28 @@ def test_only_what_is_known_may_be_called_if_the_mesh_says_so(world: tuple[Mesh,
     assert fetched(world, unknown) == answer
 
 
+LOOKED_UP = """
+apiVersion: mizzen.dev/v1alpha1
+kind: MeshConfig
+metadata: {name: mesh}
+spec:
+  outboundTrafficPolicy: {mode: ALLOW_ANY_DYNAMIC_DNS, tls: {mode: SIMPLE, insecureSkipVerify: true}}
+"""
+
+
+def test_a_request_goes_to_what_its_host_means_if_the_mesh_says_so(world: tuple[Mesh, Outside]) -> None:
+    mesh, servers = world
+    host = f"{servers.address}:{servers.https}"
+    # A forward proxy is told the host alone; where traffic is captured the client dials another port, on which nobody listens.
+    url = f"http://{host}/" if mesh.capture == "explicit" else f"http://{servers.address}:9/"
+    mesh.apply_text(LOOKED_UP)
+    assert fetched(world, url, host) == f"200 https {host}"
+    if mesh.capture != "explicit":  # TLS goes where its client sent it
+        asked = f"import ssl; print(ssl.get_server_certificate(('{servers.address}', {servers.https})))"
+        assert "BEGIN CERTIFICATE" in mesh.cli("exec", "client-0", "--", "python3", "-c", asked).stdout
+    mesh.cli("delete", "meshconfig", "mesh", "--wait")
+
+
 def test_what_the_application_says_in_plaintext_goes_out_by_tls(world: tuple[Mesh, Outside]) -> None:
     mesh, servers = world
     mesh.apply_text(servers.here(ORIGINATION))

@@ -8,7 +8,7 @@ that on the ports alone that have such a service.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from mizzen.compile.protos import duration, uint32
@@ -55,19 +55,22 @@ def network(text: str) -> CidrRange:
     return CidrRange(address_prefix=address, prefix_len=uint32(int(length or 32)))
 
 
-def name_reader(ports: Iterable[int] = ()) -> ListenerFilter:
+def name_reader(ports: Collection[int] = ()) -> ListenerFilter:
     """Builds the filter that reads server names, of connections to these ports alone; without any, of all."""
     reader = ListenerFilter(name="envoy.filters.listener.tls_inspector", typed_config=pack(TlsInspector()))
     return _of_ports(reader, ports)
 
 
-def find_requests(listener: Listener, ports: Iterable[int] = ()) -> None:
-    """Has a listener look whether connections to these ports begin with a request; without any, all connections.
+def find_requests(listener: Listener, ports: Collection[int] = (), *, but: Collection[int] = ()) -> None:
+    """Has a listener look whether connections to these ports begin with a request; without any, all connections ``but`` those
+    to some.
 
     A client that says nothing for a second waits for the server, most likely: its connection goes on as one of bytes. Istio
     waits for ever.
     """
     inspector = ListenerFilter(name="envoy.filters.listener.http_inspector", typed_config=pack(HttpInspector()))
+    if but:
+        inspector.filter_disabled.CopyFrom(_among(but))
     listener.listener_filters.append(_of_ports(inspector, ports))
     listener.listener_filters_timeout.CopyFrom(duration(DETECTION_TIMEOUT))
     listener.continue_on_listener_filters_timeout = True
@@ -79,12 +82,15 @@ def of_requests(chain: FilterChain) -> FilterChain:
     return chain
 
 
-def _of_ports(reader: ListenerFilter, ports: Iterable[int]) -> ListenerFilter:
-    rules = [_port(number) for number in ports]
-    if rules:
-        among = rules[0] if len(rules) == 1 else _any_of(rules)
-        reader.filter_disabled.not_match.CopyFrom(among)
+def _of_ports(reader: ListenerFilter, ports: Collection[int]) -> ListenerFilter:
+    if ports:
+        reader.filter_disabled.not_match.CopyFrom(_among(ports))
     return reader
+
+
+def _among(ports: Collection[int]) -> ListenerFilterChainMatchPredicate:
+    rules = [_port(number) for number in sorted(set(ports))]
+    return rules[0] if len(rules) == 1 else _any_of(rules)
 
 
 def _port(number: int) -> ListenerFilterChainMatchPredicate:

@@ -76,6 +76,7 @@ class Compiler:
         self._for_grpc: dict[str, Resources] = {}
         self._inbound_cluster = remember(clusters.build_inbound_cluster)
         self._passthrough = remember(elsewhere.build_passthrough)
+        self._dynamic = remember(elsewhere.build_dynamic)
         self._inbound_listener = remember(listeners.build_inbound)
         self._limits = Limits()
         self._inside_listener = remember(listeners.build_inside)
@@ -237,7 +238,10 @@ class Compiler:
             yield from map(self._inside_listener, inside)
 
     def _own_clusters(self, instance: Instance, sidecar: Sidecar | None, outbound: Outbound) -> Iterator[XdsResource]:
-        yield self._passthrough(elsewhere.PassthroughView(instance.capture, outbound.seat, outbound.scope.mesh_config))
+        unknown = elsewhere.PassthroughView(instance.capture, outbound.seat, outbound.scope.mesh_config)
+        yield self._passthrough(unknown)
+        if outbound.scope.looks_up_hosts:
+            yield self._dynamic(unknown)
         yield elsewhere.build_black_hole()
         for port in instance.inbound:
             rules = outbound.inbound_rules.get(port.host, ())

@@ -36,6 +36,11 @@ def cluster_of(
     return seat.named(names.outbound_cluster(port, destination.subset, host))
 
 
+def requests_elsewhere(scope: Scope, seat: Seat) -> str:
+    """Returns the cluster for requests that are for no known service, where that is allowed."""
+    return seat.named(names.DYNAMIC_DNS) if scope.looks_up_hosts else elsewhere_cluster(scope, seat)
+
+
 def elsewhere_cluster(scope: Scope, seat: Seat) -> str:
     """Returns the cluster for what is for no known service, where that is allowed."""
     if scope.elsewhere is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mizzen.compile import names, rate_limits, retries
+from mizzen.compile.elsewhere import allow_any
 from mizzen.compile.locations import forward_proxy_dns
 from mizzen.compile.protos import ads, duration
 from mizzen.compile.resource import pack
@@ -60,6 +61,17 @@ def outbound(route: str, manners: Manners, *, forward_proxy: bool = False) -> Fi
         manager.http_filters.append(
             HttpFilter(name="envoy.filters.http.dynamic_forward_proxy", typed_config=pack(resolve))
         )
+    manager.http_filters.append(_router())
+    return _filter(manager)
+
+
+def elsewhere(cluster: str, manners: Manners) -> Filter:
+    """Builds the connection manager for requests on connections that are for no known service: all go to one cluster."""
+    manager = _defaults(f"outbound_{cluster};", manners)
+    manager.route_config.name = cluster
+    manager.route_config.virtual_hosts.append(allow_any(cluster))
+    manager.route_config.validate_clusters.value = False
+    manager.route_config.response_headers_to_remove.append(retries.UNDELIVERED_HEADER)
     manager.http_filters.append(_router())
     return _filter(manager)
 

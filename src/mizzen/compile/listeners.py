@@ -110,8 +110,11 @@ def _taker(view: OutboundView) -> Filter:
     return tcp_route(view.route)
 
 
-def build_virtual_outbound() -> XdsResource:
-    """Builds the listener that takes all redirected outbound connections; what nobody else takes goes where the mesh allows."""
+def build_virtual_outbound(requests: Manners | None = None) -> XdsResource:
+    """Builds the listener that takes all redirected outbound connections; what nobody else takes goes where the mesh allows.
+
+    With ``requests`` those among it that begin with a request are told apart, and read in these manners.
+    """
     listener = Listener(
         name=names.VIRTUAL_OUTBOUND,
         address=socket_address(ANY_ADDRESS, names.OUTBOUND_CAPTURE_PORT),
@@ -119,6 +122,9 @@ def build_virtual_outbound() -> XdsResource:
     )
     listener.use_original_dst.value = True
     listener.filter_chains.append(_loop())
+    if requests:
+        find_requests(listener)
+        listener.filter_chains.append(_requests_elsewhere(requests))
     listener.filter_chains.append(_catch_all())
     return encode(names.VIRTUAL_OUTBOUND, listener)
 
@@ -134,12 +140,20 @@ def _catch_all(seat: Seat = ALONE) -> FilterChain:
     return FilterChain(name=names.ELSEWHERE, filters=[tcp_route(seat.named(names.ELSEWHERE))])
 
 
+def _requests_elsewhere(manners: Manners, seat: Seat = ALONE) -> FilterChain:
+    manager = http_connections.elsewhere(seat.named(names.DYNAMIC_DNS), manners)
+    return of_requests(FilterChain(name=names.REQUESTS_ELSEWHERE, filters=[manager]))
+
+
 @dataclass(frozen=True)
 class SeatOutboundView:
-    """Everything that the outbound listener of one seat of several depends on; ``targets`` as for 15001's listeners."""
+    """Everything that the outbound listener of one seat of several depends on; ``targets`` as for 15001's listeners, and
+    ``requests`` as for 15001 itself.
+    """
 
     seat: Seat
     targets: tuple[OutboundView, ...]
+    requests: Manners | None = None
 
 
 def build_seat_outbound(view: SeatOutboundView) -> XdsResource:
@@ -160,9 +174,15 @@ def build_seat_outbound(view: SeatOutboundView) -> XdsResource:
     if ports := [target.port for target in view.targets if target.reads_names]:
         listener.listener_filters.append(name_reader(ports))
         listener.continue_on_listener_filters_timeout = True
-    if ports := [target.port for target in view.targets if target.finds_requests]:
-        find_requests(listener, sorted(set(ports)))
+    finding = {target.port for target in view.targets if target.finds_requests}
+    if view.requests:
+        # On a port of services nobody waits for a client to speak whose service does not ask for it.
+        find_requests(listener, but={target.port for target in view.targets} - finding)
+    elif finding:
+        find_requests(listener, finding)
     listener.filter_chains.append(_loop())
+    if view.requests:
+        listener.filter_chains.append(_requests_elsewhere(view.requests, view.seat))
     for target in view.targets:
         listener.filter_chains.extend(_destination_chains(target))
     return encode(name, listener, {origin for target in view.targets for origin in target.origins})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 BLACK_HOLE = "BlackHoleCluster"
 PASSTHROUGH = "PassthroughCluster"
+DYNAMIC_DNS = "AllowAnyDynamicDNSCluster"
 HTTP_PROXY = "http_proxy"
 VIRTUAL_OUTBOUND = "virtualOutbound"
 VIRTUAL_INBOUND = "virtualInbound"
@@ -11,6 +12,8 @@ UID_METADATA = "UID"
 """What an Envoy says in the metadata of its node: which instance it is for, of all that ever had the name."""
 ELSEWHERE = "virtualOutbound-catchall-tcp"
 """The filter chain, and the filter in it, for connections that are for no known service."""
+REQUESTS_ELSEWHERE = "virtualOutbound-catchall-http"
+"""The filter chain for those of these connections on which requests are read."""
 _READING = "sni|"
 _LOOKING_UP = "dynamic|"
 HIDDEN = (_READING, _LOOKING_UP)

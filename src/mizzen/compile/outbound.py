@@ -68,13 +68,15 @@ class Outbound:
             self._policies.targets, before.targets if before else None
         )
         self.manners = manners_of(scope.mesh_config)
+        self._requests_elsewhere = self.manners if scope.looks_up_hosts else None
         self._taken = self._tcp_routes[0].taken()
         as_before = before is not None and self._listens_as(before)
         self._listeners: Named | None = before._listeners if before and as_before else None  # noqa: SLF001
 
     def _listens_as(self, before: Outbound) -> bool:
         alike = before.targets is self.targets and before.manners == self.manners and before._taken == self._taken
-        return alike and before._egress() == self._egress()
+        reading = before._requests_elsewhere == self._requests_elsewhere
+        return alike and reading and before._egress() == self._egress()
 
     @property
     def all_views(self) -> tuple[RouteViews, ...]:
@@ -179,10 +181,11 @@ class Outbound:
                 *listener_views.transparent(self.targets, self.seat, self.manners, self._taken),
                 *(one for one in own if not one.bound),
             )
+            requests = self._requests_elsewhere
             if self.seat.shared:
-                made = [self._builders.seat_listener(SeatOutboundView(self.seat, views))]
+                made = [self._builders.seat_listener(SeatOutboundView(self.seat, views, requests))]
             else:
-                made = [listeners.build_virtual_outbound(), *map(self._builders.listener, views)]
+                made = [listeners.build_virtual_outbound(requests), *map(self._builders.listener, views)]
             self._listeners = by_name([*made, *(self._builders.listener(one) for one in own if one.bound)])
         return self._listeners
 

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from mizzen.compile import names
 from mizzen.compile.clusters import balancers
-from mizzen.compile.destinations import elsewhere_cluster
+from mizzen.compile.destinations import requests_elsewhere
 from mizzen.compile.domains import at_port, domains_of, in_order_of_claim, literal, settled
 from mizzen.compile.route_memory import Asked, Heard, RouteMemory, Table
 from mizzen.compile.routes import RoutesView, Source, VirtualHostView, mentioned_labels
@@ -143,7 +143,7 @@ class RouteViews:
             passthrough=True,
             blocked=self._scope.registry_only,
             ignore_port=ignore_port,
-            elsewhere=elsewhere_cluster(self._scope, self._seat),
+            elsewhere=requests_elsewhere(self._scope, self._seat),
         )
 
     def of_proxyless(self, host: Host, number: int, source: Source) -> RoutesView:

@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 from mizzen.compile import names, retries
 from mizzen.compile.destinations import cluster_of
+from mizzen.compile.elsewhere import allow_any
 from mizzen.compile.protos import config_path, metadata
 from mizzen.compile.resource import XdsResource, encoded
 from mizzen.compile.route_actions import apply_action, timeouts
@@ -140,7 +141,7 @@ def build_host(view: VirtualHostView) -> BuiltHost:
 def build_routes(view: RoutesView, build: BuildHost = build_host) -> XdsResource:
     """Builds a route configuration; its virtual hosts are made by ``build``."""
     built = [build(host) for host in view.hosts]
-    elsewhere = _block_all() if view.blocked else _allow_any(view.elsewhere)
+    elsewhere = _block_all() if view.blocked else allow_any(view.elsewhere)
     rest = [encoded_host(elsewhere)] if view.passthrough else []
     return joined(view.name, built, rest, ignore_port=view.ignore_port)
 
@@ -163,13 +164,6 @@ def joined(
 
 def encoded_host(host: VirtualHost) -> bytes:
     return RouteConfiguration(virtual_hosts=[host]).SerializeToString(deterministic=True)
-
-
-def _allow_any(cluster: str) -> VirtualHost:
-    route = Route(name="allow_any", match=RouteMatch(prefix="/"))
-    route.route.cluster = cluster
-    timeouts(route.route, None)
-    return VirtualHost(name="allow_any", domains=["*"], routes=[route], include_request_attempt_count=True)
 
 
 def _block_all() -> VirtualHost:

@@ -92,6 +92,8 @@ class _Given:
         self._mesh_config = snapshot.mesh_config
         policy = sidecar.spec.outbound_traffic_policy
         self._registry_only = policy.mode == "REGISTRY_ONLY" if policy else snapshot.registry_only
+        mesh = self._mesh_config.spec if self._mesh_config and not policy else None
+        self._looks_up_hosts = mesh is not None and mesh.looks_up_hosts
         proxy = policy.egress_proxy if policy else None
         self._elsewhere = _elsewhere(proxy, sidecar.namespace) if proxy else None
         self._limit_servers = limit_servers(namespace, snapshot.rate_limits)
@@ -113,6 +115,7 @@ class _Given:
             claims=tuple(rule.key for rule in routes.rules),
             registry_only=self._registry_only,
             elsewhere=self._elsewhere,
+            looks_up_hosts=self._looks_up_hosts,
             led=tuple(self._led(routes.rules, services)),
             narrowed=True,
             mesh_config=self._mesh_config,

@@ -108,13 +108,18 @@ def only_routes_differ(one: Scope, other: Scope) -> bool:
     """
     if len(one.services) != len(other.services) or one.led is not other.led or len(one.ports) != len(other.ports):
         return False
-    if (one.mesh_config, one.registry_only, one.elsewhere) != (other.mesh_config, other.registry_only, other.elsewhere):
+    if _outward(one) != _outward(other):
         return False
     same = all(a is b or _same_rules(a, b) for a, b in zip(one.services, other.services, strict=True))
     return same and all(
         dataclasses.replace(a, scope=b.scope) == b and only_routes_differ(a.scope, b.scope)
         for a, b in zip(one.ports, other.ports, strict=True)
     )
+
+
+def _outward(scope: Scope) -> tuple[object, ...]:
+    """Returns what a scope allows beside its services."""
+    return scope.mesh_config, scope.registry_only, scope.elsewhere, scope.looks_up_hosts
 
 
 def _same_rules(one: ScopedService, other: ScopedService) -> bool:

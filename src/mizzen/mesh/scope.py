@@ -56,7 +56,8 @@ class LiteralHost:
 class Scope:
     """All that a namespace may call, by host; ``claims`` are the VirtualServices that it sees, in their order of claim.
 
-    With ``registry_only`` it may call nothing else; what is for no service goes to ``elsewhere``, if that is given.
+    With ``registry_only`` it may call nothing else; what is for no service goes to ``elsewhere``, if that is given, and with
+    ``looks_up_hosts`` requests go to what the names in them mean.
     ``mesh_config`` holds where nothing else is said.
 
     Where a Sidecar narrows it, ``led`` are services that may not be called by their names, but routes or rate limits lead there,
@@ -70,6 +71,7 @@ class Scope:
     registry_only: bool = False
     mesh_config: MeshConfig | None = None
     elsewhere: Elsewhere | None = None
+    looks_up_hosts: bool = False
     led: tuple[ScopedService, ...] = ()
     ports: tuple[PortScope, ...] = ()
     narrowed: bool = False
@@ -122,6 +124,7 @@ def scope_of(snapshot: Snapshot, namespace: str, chosen: frozenset[Key] = frozen
         literal_hosts=tuple(literal_hosts(routes, services)),
         claims=tuple(rule.key for rule in routes.rules),
         registry_only=snapshot.registry_only,
+        looks_up_hosts=bool(snapshot.mesh_config and snapshot.mesh_config.spec.looks_up_hosts),
         mesh_config=snapshot.mesh_config,
     )
 

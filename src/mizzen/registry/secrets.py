@@ -27,13 +27,16 @@ def instance_secrets(
     rules: Iterable[Rule],
     instances: Iterable[Instance],
     credentials: Credentials,
+    outward: ClientTLSSettings | None = None,
 ) -> tuple[InstanceSecrets, ...]:
-    """Returns the secrets of all instances that have any, in order."""
+    """Returns the secrets of all instances that have any, in order; ``outward`` is how all but gateways speak to hosts that the mesh
+    does not know.
+    """
     naming = [rule for rule in rules if names_certificates(rule.spec)]
     found: defaultdict[tuple[str, tuple[FileSecret, ...]], list[str]] = defaultdict(list)
     for one in instances:
-        if one.capture != OUTSIDE and (naming or one.gateway):
-            found[one.namespace, wanted_secrets(gateways, naming, one, credentials)].append(one.name)
+        if one.capture != OUTSIDE and (naming or one.gateway or outward):
+            found[one.namespace, wanted_secrets(gateways, naming, one, credentials, outward)].append(one.name)
     return tuple(
         InstanceSecrets(namespace=namespace, instances=tuple(names), secrets=secrets)
         for namespace, names, secrets in sorted(
@@ -43,13 +46,19 @@ def instance_secrets(
 
 
 def wanted_secrets(
-    gateways: Iterable[Resource[GatewaySpec]], rules: Iterable[Rule], instance: Instance, credentials: Credentials
+    gateways: Iterable[Resource[GatewaySpec]],
+    rules: Iterable[Rule],
+    instance: Instance,
+    credentials: Credentials,
+    outward: ClientTLSSettings | None = None,
 ) -> tuple[FileSecret, ...]:
     """Returns the secrets of one instance, sorted by name."""
     namespace, labels = instance.namespace, instance.labels
     found: dict[str, FileSecret] = {}
     if instance.gateway:
         found |= {one.name: one for one in gateway_secrets(gateways, namespace, labels, credentials)}
+    elif outward:
+        found |= {one.name: one for one in _of_files(outward)}
     for rule in rules:
         if concerns(rule, namespace, labels):
             whole = instance.gateway or is_for_sidecars(rule.spec)

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from mizzen.resources.destination_rule import (
     NO_ZONES,
+    ClientTLSSettings,
     ConnectionPoolSettings,
     LocalityLbSetting,
     OutlierDetection,
@@ -37,12 +38,13 @@ _OfKubernetes = Annotated[Any, Later(reason="remove it: there is no Kubernetes t
 class OutboundTrafficPolicy(Model):
     """Where a connection may go that is for no known service. Without a mode that is nowhere, as in Istio, whose
     enumeration begins with REGISTRY_ONLY; without the whole policy it is anywhere.
+
+    With ALLOW_ANY_DYNAMIC_DNS a request goes to what the name in its ``Host`` means, not where its client sent it; ``tls`` is
+    how that server is spoken to.
     """
 
-    mode: Annotated[
-        Literal["REGISTRY_ONLY", "ALLOW_ANY", "ALLOW_ANY_DYNAMIC_DNS"], Later(only={"ALLOW_ANY_DYNAMIC_DNS"})
-    ] = "REGISTRY_ONLY"
-    tls: _Later = None
+    mode: Literal["REGISTRY_ONLY", "ALLOW_ANY", "ALLOW_ANY_DYNAMIC_DNS"] = "REGISTRY_ONLY"
+    tls: ClientTLSSettings | None = None
 
 
 class DefaultTrafficPolicy(Model):
@@ -146,6 +148,17 @@ class MeshConfigSpec(Model):
         """Whether connections go to known services alone."""
         policy = self.outbound_traffic_policy
         return policy is not None and policy.mode == "REGISTRY_ONLY"
+
+    @property
+    def looks_up_hosts(self) -> bool:
+        """Whether requests that are for no known service go to what the names in them mean."""
+        policy = self.outbound_traffic_policy
+        return policy is not None and policy.mode == "ALLOW_ANY_DYNAMIC_DNS"
+
+    @property
+    def outward_tls(self) -> ClientTLSSettings | None:
+        """The TLS that proxies begin towards servers that are looked up so."""
+        return self.outbound_traffic_policy.tls if self.outbound_traffic_policy else None
 
     @property
     def normalization(self) -> Normalization:

@@ -67,10 +67,15 @@ class IngressListener(Model):
 
 class SidecarTrafficPolicy(Model):
     """Where a connection may go that is for no known service. Without a mode that is nowhere, for Istio's enumeration
-    begins with REGISTRY_ONLY.
+    begins with REGISTRY_ONLY. ALLOW_ANY_DYNAMIC_DNS is for the mesh alone, in Istio too.
     """
 
-    mode: Literal["REGISTRY_ONLY", "ALLOW_ANY"] = "REGISTRY_ONLY"
+    mode: Annotated[
+        Literal["REGISTRY_ONLY", "ALLOW_ANY", "ALLOW_ANY_DYNAMIC_DNS"],
+        Later(
+            only={"ALLOW_ANY_DYNAMIC_DNS"}, reason="write it in the MeshConfig: Istio, too, has it for the mesh alone"
+        ),
+    ] = "REGISTRY_ONLY"
     egress_proxy: Destination | None = None
 
 

@@ -666,9 +666,15 @@ class Subject:
         return json.dumps({"apiVersion": self.api_version, "kind": self.kind, "metadata": metadata, "spec": spec})
 
 
+def outward_tls() -> list[dict[str, Any]]:
+    return [one for one in tls() if "credentialName" not in one["tls"]]
+
+
 MESH_BLOCKS = ("connectionPool", "outlierDetection")
 MESH_CONFIGS: list[dict[str, Any]] = [
     {"outboundTrafficPolicy": {"mode": Two("REGISTRY_ONLY", "ALLOW_ANY")}},
+    {"outboundTrafficPolicy": {"mode": Two("ALLOW_ANY_DYNAMIC_DNS", "ALLOW_ANY")}},
+    *({"outboundTrafficPolicy": {"mode": "ALLOW_ANY_DYNAMIC_DNS", **one}} for one in outward_tls()),
     *({"localityLbSetting": setting} for setting in locality()),
     {
         "rootNamespace": Two("istio-system", "elsewhere"),
@@ -834,6 +840,7 @@ VARIANTS = [
 WITHOUT_EFFECT = {
     "servers.name",
     "servers.port.targetPort",
+    "outboundTrafficPolicy.tls.credentialName",
     "ingress.port.name",
     "ingress.port.targetPort",
     "ingress.connectionPool.http.h2UpgradePolicy",

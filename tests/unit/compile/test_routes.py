@@ -157,7 +157,7 @@ def test_hosts_that_nobody_knows_go_on_to_where_they_were_going() -> None:
 def test_a_literal_host_is_served_on_port_80_alone() -> None:
     literal = virtual_service("a", to("reviews"), hosts=["api.example.com"])
     made = routed(literal, service("web", ("http", 80)))
-    assert list(made.hosts("80")["api.example.com:80"].domains) == ["api.example.com"]
+    assert list(made.hosts("80")["api.example.com:80"].domains) == ["api.example.com", "api.example.com."]
     assert "api.example.com" not in str(made.routes["9080"])
     assert "api.example.com" not in str(routed(literal).routes)
 

@@ -14,6 +14,7 @@ from tests.support.written import destination_rule, gateway, gateway_workload, s
 from mizzen.registry.credentials import Credentials
 from mizzen.registry.reports import FileSecret
 from mizzen.registry.secrets import instance_secrets
+from mizzen.resources.destination_rule import ClientTLSSettings
 
 WITHOUT = "there is no Secret shop in namespace default"
 
@@ -163,6 +164,14 @@ def test_a_list_of_what_is_revoked_is_with_its_authorities() -> None:
         {"file-root:/ca.pem~/crl.pem": FileSecret(name="file-root:/ca.pem~/crl.pem", roots="/ca.pem", crl="/crl.pem")},
         {"file-root:system~/crl.pem": FileSecret(name="file-root:system~/crl.pem", crl="/crl.pem")},
     ]
+
+
+def test_what_the_mesh_says_to_hosts_that_it_does_not_know_needs_files_at_all_but_gateways() -> None:
+    instances = instances_of(read(workload("web"), gateway_workload()))
+    given = ClientTLSSettings.model_validate(CLIENT)
+    (found,) = instance_secrets([], [], instances, Credentials(), given)
+    assert found.instances == ("web-0",)
+    assert [one.name for one in found.secrets] == ["file-cert:/c.pem~/k.pem", "file-root:/ca.pem"]
 
 
 def test_instances_that_have_the_same_are_told_of_together() -> None:

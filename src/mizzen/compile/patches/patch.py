@@ -26,6 +26,7 @@ PatchId: TypeAlias = tuple[Key, int]
 _ORDERED = FILTERS | {"HTTP_ROUTE"}
 _INSERTS = frozenset({"INSERT_BEFORE", "INSERT_AFTER", "INSERT_FIRST"})
 _OF_CLUSTERS = ("outbound|", "inbound|")
+_ELSEWHERE = frozenset({names.PASSTHROUGH, names.DYNAMIC_DNS})
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,6 @@ def _at_seat(value: Any, seat: Seat) -> Any:
         return {name: _at_seat(inner, seat) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_at_seat(inner, seat) for inner in value]
-    if isinstance(value, str) and (value.startswith(_OF_CLUSTERS) or value == names.PASSTHROUGH):
+    if isinstance(value, str) and (value.startswith(_OF_CLUSTERS) or value in _ELSEWHERE):
         return seat.named(value)
     return value

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from mizzen.resources.destination_rule import TCPSettings
 from mizzen.resources.findings import Finding, warning
-from mizzen.resources.mesh_config import MeshConfigSpec
+from mizzen.resources.mesh_config import MeshConfigSpec, OutboundTrafficPolicy
 from mizzen.resources.model import alias_of
 from mizzen.resources.paths import join
 from mizzen.resources.validation import names
@@ -14,17 +14,15 @@ from mizzen.resources.validation.connection_pools import connection_pool, tcp_se
 from mizzen.resources.validation.http_actions import retries
 from mizzen.resources.validation.load_balancers import locality
 from mizzen.resources.validation.unsafe_retries import unsafe_policy
-from mizzen.resources.validation.upstreams import outlier_detection
+from mizzen.resources.validation.upstreams import outlier_detection, tls
 from mizzen.resources.virtual_service import HTTPRetry
 
 _LONGEST_CONNECT = 3600.0
 
 
 def mesh_config(spec: MeshConfigSpec) -> Iterator[Finding]:
-    policy = spec.outbound_traffic_policy
-    if policy is not None and "mode" not in policy.model_fields_set:
-        message = "without a mode it is REGISTRY_ONLY, as in Istio: connections go to known services alone"
-        yield warning("spec.outboundTrafficPolicy", message, "write `mode: REGISTRY_ONLY` or `mode: ALLOW_ANY`")
+    if spec.outbound_traffic_policy is not None:
+        yield from _traffic_policy("spec.outboundTrafficPolicy", spec.outbound_traffic_policy)
     if not names.is_dns_label(spec.root_namespace):
         yield Finding("spec.rootNamespace", f"{spec.root_namespace!r} is no namespace (DNS-1123 label)")
     if spec.locality_lb_setting is not None:
@@ -36,6 +34,26 @@ def mesh_config(spec: MeshConfigSpec) -> Iterator[Finding]:
     yield from unsafe_policy("spec.defaultHttpRetryPolicy", spec.default_http_retry_policy)
     if spec.default_inbound_http_retry_policy is not None:
         yield from _inbound_retries("spec.defaultInboundHttpRetryPolicy", spec.default_inbound_http_retry_policy)
+
+
+def _traffic_policy(path: str, policy: OutboundTrafficPolicy) -> Iterator[Finding]:
+    if "mode" not in policy.model_fields_set:
+        message = "without a mode it is REGISTRY_ONLY, as in Istio: connections go to known services alone"
+        yield warning(path, message, "write `mode: REGISTRY_ONLY` or `mode: ALLOW_ANY`")
+    if policy.tls is None:
+        return
+    path = f"{path}.tls"
+    if policy.mode != "ALLOW_ANY_DYNAMIC_DNS":
+        hint = "write `mode: ALLOW_ANY_DYNAMIC_DNS`, or remove it"
+        yield Finding(path, "tls is for requests that go to what their hosts mean", hint=hint)
+    yield from tls(path, policy.tls)
+    if policy.tls.mode == "ISTIO_MUTUAL":
+        message = "a host that the mesh does not know is no member of it, and does not speak its mutual TLS"
+        yield Finding(f"{path}.mode", message, hint="write `mode: SIMPLE`")
+    if policy.tls.credential_name:
+        message = "no Secret is for the sidecars of all namespaces"
+        hint = "write `caCertificates`, and `clientCertificate` and `privateKey`, which are files on the node"
+        yield Finding(f"{path}.credentialName", message, hint=hint)
 
 
 def _connections(spec: MeshConfigSpec) -> Iterator[Finding]:

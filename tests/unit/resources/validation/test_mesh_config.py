@@ -13,6 +13,10 @@ from mizzen.resources.references import check_references
 
 
 @pytest.mark.trap(20)
+def looked_up(**tls: Any) -> dict[str, Any]:
+    return {"outboundTrafficPolicy": {"mode": "ALLOW_ANY_DYNAMIC_DNS", "tls": tls}}
+
+
 @pytest.mark.parametrize(
     ("spec", "registry_only", "problems"),
     [
@@ -38,8 +42,6 @@ def test_a_policy_without_a_mode_is_the_strict_one(
         ({"trustDomain": "example.org"}, "spec.trustDomain"),
         ({"meshMTLS": {"minProtocolVersion": "TLSV1_3"}}, "spec.meshMTLS"),
         ({"defaultConfig": {"concurrency": 2}}, "spec.defaultConfig"),
-        ({"outboundTrafficPolicy": {"mode": "ALLOW_ANY_DYNAMIC_DNS"}}, "spec.outboundTrafficPolicy.mode"),
-        ({"outboundTrafficPolicy": {"mode": "ALLOW_ANY", "tls": {}}}, "spec.outboundTrafficPolicy.tls"),
     ],
 )
 def test_what_else_istio_has_is_refused_by_name(spec: dict[str, Any], path: str) -> None:
@@ -73,6 +75,12 @@ def test_what_else_istio_has_is_refused_by_name(spec: dict[str, Any], path: str)
             {"defaultTrafficPolicy": {"outlierDetection": {"maxEjectionPercent": 101}}},
             ["error spec.defaultTrafficPolicy.outlierDetection.maxEjectionPercent"],
         ),
+        (looked_up(mode="SIMPLE"), []),
+        ({"outboundTrafficPolicy": {"mode": "ALLOW_ANY", "tls": {}}}, ["error spec.outboundTrafficPolicy.tls"]),
+        (looked_up(mode="MUTUAL"), ["error spec.outboundTrafficPolicy.tls"] * 2),
+        (looked_up(mode="SIMPLE", caCertificates="ca"), ["error spec.outboundTrafficPolicy.tls.caCertificates"]),
+        (looked_up(mode="ISTIO_MUTUAL"), ["error spec.outboundTrafficPolicy.tls.mode"]),
+        (looked_up(mode="SIMPLE", credentialName="a"), ["error spec.outboundTrafficPolicy.tls.credentialName"]),
         ({"defaultServiceExportTo": ["*", "a"]}, ["error spec.defaultServiceExportTo"]),
         ({"defaultVirtualServiceExportTo": ["A!"]}, ["error spec.defaultVirtualServiceExportTo[0]"]),
         ({"defaultDestinationRuleExportTo": ["a"]}, ["error spec.defaultDestinationRuleExportTo[0]"]),
