@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from tests.support import protocols, small
 from tests.support.meshes import Mesh, running
+from tests.support.polling import eventually
+from tests.support.written import proxy_config
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy, pytest.mark.privileged, pytest.mark.timeout(180)]
 
@@ -74,6 +76,23 @@ def test_http_1_0_is_refused_where_requests_are_declared_and_carried_where_nothi
 ) -> None:
     assert told["declared HTTP/1.0"]["answer"].startswith("HTTP/1.1 426 ")
     assert told["undeclared HTTP/1.0"]["answer"].startswith("HTTP/1.1 200 ")
+
+
+def test_http_1_0_is_taken_where_a_proxy_config_says_so(mesh: Mesh) -> None:
+    """Without a start of any proxy: those of nodes are started without ProxyConfigs."""
+    request = r"GET / HTTP/1.0\r\nHost: server-node\r\n\r\n"
+    where = ("server-node", protocols.PORTS["http-plain"])
+    ask = f"import socket; c = socket.create_connection({where}); c.sendall(b'{request}'); print(c.recv(9999).decode())"
+    chosen = {"matchLabels": {"app": "client-node"}}
+    mesh.apply_text(proxy_config("old", selector=chosen, environmentVariables={"ISTIO_META_HTTP10": "1"}))
+
+    def answer() -> str:
+        return mesh.cli("exec", "client-node-0", "--", "python3", "-c", ask).stdout
+
+    # The client's proxy takes it, and speaks HTTP/1.1 to the server's.
+    eventually(lambda: answer().startswith("HTTP/1.0 200 "), "the server answers a client of HTTP/1.0")
+    mesh.delete("proxyconfig", "old")
+    assert answer().startswith("HTTP/1.1 426 ")
 
 
 def test_grpc_web_reaches_a_grpc_server(told: dict[str, dict[str, Any]]) -> None:

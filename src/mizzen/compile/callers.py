@@ -12,25 +12,30 @@ from mizzen.compile.seats import ALONE, Seat
 from mizzen.mesh.destination_rules import selecting
 from mizzen.mesh.model import DestinationRule, Instance, Sidecar, Snapshot
 from mizzen.mesh.narrowing import narrowed_scope
+from mizzen.mesh.proxy_configs import taking_http10
 from mizzen.mesh.rerouting import Rerouting
 from mizzen.mesh.scope import Scope, scope_of
 from mizzen.mesh.sidecars import SidecarIndex
 from mizzen.resources.key import Key
 
-_Place: TypeAlias = tuple[tuple[str, Key | None, frozenset[Key]], Seat]
+_Place: TypeAlias = tuple[tuple[str, Key | None, frozenset[Key], bool], Seat]
 
 
 class _Callers(NamedTuple):
-    """Who sees the same: those of a namespace that obey a Sidecar, or none, and are selected by the same DestinationRules."""
+    """Who sees the same: those of a namespace that obey a Sidecar, or none, and are selected by the same DestinationRules.
+
+    Listeners are others where a proxy takes HTTP/1.0, too.
+    """
 
     namespace: str
     sidecar: Sidecar | None = None
     chosen: frozenset[Key] = frozenset()
+    http10: bool = False
 
     @property
-    def place(self) -> tuple[str, Key | None, frozenset[Key]]:
+    def place(self) -> tuple[str, Key | None, frozenset[Key], bool]:
         """What stays when the Sidecar is changed."""
-        return (self.namespace, self.sidecar.key if self.sidecar else None, self.chosen)
+        return (self.namespace, self.sidecar.key if self.sidecar else None, self.chosen, self.http10)
 
 
 class Outbounds:
@@ -40,6 +45,7 @@ class Outbounds:
         self._builders = Builders()
         self._sidecars = SidecarIndex((), "")
         self._selecting: list[DestinationRule] = []
+        self._http10 = taking_http10((), "")
         self._scopes: dict[_Callers, Scope] = {}
         self._earlier: tuple[Rerouting, dict[_Callers, Scope]] | None = None
         self._outbound: dict[_Place, Outbound] = {}
@@ -49,6 +55,8 @@ class Outbounds:
     def turn_to(self, snapshot: Snapshot, before: Snapshot | None) -> None:
         """Prepares for a snapshot; ``before`` is the one until now."""
         self._endpoints = {}
+        if before is None or _proxies_as(before) != _proxies_as(snapshot):
+            self._http10 = taking_http10(snapshot.proxy_configs, snapshot.root_namespace)
         if before is None or not _same_policy(before, snapshot):
             self._selecting = [rule for rule in snapshot.destination_rules if rule.spec.workload_selector]
             # Those that nobody has asked for since the last change are dropped.
@@ -65,7 +73,8 @@ class Outbounds:
     ) -> Outbound:
         """Returns the Outbound of an instance under a Sidecar, at its seat."""
         chosen = selecting(self._selecting, instance.namespace, instance.labels)
-        return self._of(snapshot, _Callers(instance.namespace, sidecar, chosen), seat)
+        http10 = self._http10(instance.namespace, instance.labels)
+        return self._of(snapshot, _Callers(instance.namespace, sidecar, chosen, http10), seat)
 
     def of_namespace(self, snapshot: Snapshot, namespace: str) -> Outbound:
         """Returns the Outbound of who has no labels."""
@@ -89,7 +98,7 @@ class Outbounds:
                 self._scopes[callers] = self._scope_of(snapshot, callers)
             scope, before = self._scopes[callers], self._stale.pop(key, None)
             if before is None or before.scope != scope:
-                before = Outbound(scope, self._builders, before, seat)
+                before = Outbound(scope, self._builders, before, seat, http10=callers.http10)
             self._outbound[key] = before
         return self._outbound[key]
 
@@ -101,6 +110,10 @@ class Outbounds:
         if callers.sidecar:
             return narrowed_scope(snapshot, callers.namespace, callers.sidecar, callers.chosen)
         return scope_of(snapshot, callers.namespace, callers.chosen)
+
+
+def _proxies_as(snapshot: Snapshot) -> tuple[object, ...]:
+    return snapshot.proxy_configs, snapshot.root_namespace
 
 
 def _same_policy(one: Snapshot, other: Snapshot) -> bool:

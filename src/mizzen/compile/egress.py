@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from mizzen.compile import names
-from mizzen.compile.http_connections import manners_of
+from mizzen.compile.http_connections import Manners
 from mizzen.compile.listeners import ANY_ADDRESS, OutboundView
 from mizzen.compile.route_views import RouteViews
 from mizzen.compile.routes import RoutesView, Source
@@ -63,7 +63,7 @@ class PortEgress:
         elif self.port.protocol.is_http:
             yield self.views.of_port(self.port.number, source)
 
-    def listener(self, capture: Capture) -> OutboundView | None:
+    def listener(self, capture: Capture, manners: Manners) -> OutboundView | None:
         """Returns the listener, if it is none of those that services have.
 
         Where nothing is redirected, one with an address of its own can but open a socket there. It is then on the host, which
@@ -83,7 +83,7 @@ class PortEgress:
             origins=(self.port.origin,),
             exclusive=bound and explicit,
             seat=self._seat,
-            manners=manners_of(self.scope.mesh_config),
+            manners=manners,
         )
 
     def _first(self) -> str:

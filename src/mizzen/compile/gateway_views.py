@@ -10,7 +10,6 @@ from mizzen.compile.gateway_l4 import L4Routes
 from mizzen.compile.gateway_listeners import ChainView, GatewayListenerView
 from mizzen.compile.gateway_routes import GatewayHostView, GatewayRoutesView
 from mizzen.compile.gateway_tls import tls_view
-from mizzen.compile.http_connections import manners_of
 from mizzen.compile.outbound import Outbound
 from mizzen.compile.route_views import source_of
 from mizzen.compile.routes import VirtualHostView, mentioned_labels
@@ -42,7 +41,7 @@ class GatewayViews:
         self._trust_domain = trust_domain
         self._rules = visible_rules(rules, instance.namespace)
         self._source = source_of(instance, mentioned_labels(self._rules))
-        self._manners = manners_of(outbound.scope.mesh_config)
+        self._manners = outbound.manners
         ports = outbound.views.ports
         self._l4 = L4Routes(self._rules, self._source, ports, Tunnels(outbound.rules, ports))
         served, _ = merged(selecting(gateways, dict(instance.labels)))

@@ -33,19 +33,22 @@ from mizzen.stubs.envoy.extensions.filters.network.http_connection_manager.v3.ht
 
 
 class Manners(NamedTuple):
-    """How all connection managers of a mesh treat requests: how paths are normalized, and what of ``inbound`` ones is tried
-    again (MeshConfig). It is part of their listeners, so connections are drained when it changes.
+    """How all connection managers of a proxy treat requests: how paths are normalized, and what of ``inbound`` ones is tried
+    again (MeshConfig), and whether those of HTTP/1.0 are taken (ProxyConfig). It is part of their listeners, so connections are
+    drained when it changes.
     """
 
     normalization: Normalization = "BASE"
     inbound: HTTPRetry | None = None
+    http10: bool = False
 
 
 USUAL = Manners()
 
 
-def manners_of(mesh: MeshConfig | None) -> Manners:
-    return Manners(mesh.spec.normalization, mesh.spec.default_inbound_http_retry_policy) if mesh else USUAL
+def manners_of(mesh: MeshConfig | None, *, http10: bool = False) -> Manners:
+    usual = Manners(mesh.spec.normalization, mesh.spec.default_inbound_http_retry_policy) if mesh else USUAL
+    return usual._replace(http10=http10)
 
 
 def outbound(route: str, manners: Manners, *, forward_proxy: bool = False) -> Filter:
@@ -153,6 +156,8 @@ def _defaults(prefix: str, manners: Manners) -> HttpConnectionManager:
     manager = HttpConnectionManager(stat_prefix=prefix, codec_type=HttpConnectionManager.AUTO)
     manager.use_remote_address.value = False
     _normalize(manager, manners.normalization)
+    if manners.http10:
+        manager.http_protocol_options.accept_http_10 = True
     # A stream may be silent for as long as its two ends agree on (Istio 2.8).
     manager.stream_idle_timeout.CopyFrom(duration(0))
     manager.upgrade_configs.add(upgrade_type="websocket")

@@ -34,7 +34,15 @@ from mizzen.mesh.scope import Scope
 class Outbound:
     """The outbound side of a namespace's sidecars, or of one seat of a node proxy."""
 
-    def __init__(self, scope: Scope, builders: Builders, before: Outbound | None = None, seat: Seat = ALONE) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        builders: Builders,
+        before: Outbound | None = None,
+        seat: Seat = ALONE,
+        *,
+        http10: bool = False,
+    ) -> None:
         self.scope = scope
         self.seat = seat
         self._builders = builders
@@ -67,7 +75,7 @@ class Outbound:
         self.targets: Mapping[tuple[Host, int], Target] = kept(
             self._policies.targets, before.targets if before else None
         )
-        self.manners = manners_of(scope.mesh_config)
+        self.manners = manners_of(scope.mesh_config, http10=http10)
         self._requests_elsewhere = self.manners if scope.looks_up_hosts else None
         self._taken = self._tcp_routes[0].taken()
         as_before = before is not None and self._listens_as(before)
@@ -194,7 +202,7 @@ class Outbound:
         return [self._builders.listener(one) for one in self._egress(Capture.EXPLICIT)]
 
     def _egress(self, capture: Capture = Capture.TRANSPARENT) -> list[OutboundView]:
-        return [view for one in self._ports if (view := one.listener(capture))]
+        return [view for one in self._ports if (view := one.listener(capture, self.manners))]
 
     def filters(self, source: Source) -> Named:
         """Returns the TCP routes: of every service, for a proxy asks only for those of its listeners."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from mizzen.mesh.model import Labels, ProxyConfig, labels_of, selects
-from mizzen.resources.proxy_config import METADATA_PREFIX
+from mizzen.resources.proxy_config import HTTP10, METADATA_PREFIX
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,20 @@ def proxy_start(configs: Iterable[ProxyConfig], namespace: str, labels: Labels, 
     }
     env = {name: value for name, value in sorted(variables.items()) if not name.startswith(METADATA_PREFIX)}
     return ProxyStart(concurrency, env, metadata)
+
+
+def taking_http10(configs: Sequence[ProxyConfig], root: str) -> Callable[[str, Labels], bool]:
+    """Returns what tells of the namespace and the labels of a workload whether its proxy takes HTTP/1.0: where a ProxyConfig says
+    ``ISTIO_META_HTTP10: "1"`` (Istio's `enableHTTP10`).
+    """
+    if not any(f"{METADATA_PREFIX}{HTTP10}" in one.spec.environment_variables for one in configs):
+        return lambda *_: False
+
+    @cache
+    def takes(namespace: str, labels: Labels) -> bool:
+        return proxy_start(configs, namespace, labels, root).metadata.get(HTTP10) == "1"
+
+    return takes
 
 
 def applied_configs(configs: Iterable[ProxyConfig], namespace: str, labels: Labels, root: str) -> list[ProxyConfig]:

@@ -18,7 +18,7 @@ from mizzen.registry.proxy_settings import BootstrapPatch, ProxySettings, Start,
 from mizzen.resources.envoy_filter import ConfigPatch, EnvoyFilterSpec
 from mizzen.resources.key import Key
 from mizzen.resources.mesh_config import DEFAULT_ROOT_NAMESPACE
-from mizzen.resources.proxy_config import ProxyConfigSpec
+from mizzen.resources.proxy_config import HTTP10, METADATA_PREFIX, ProxyConfigSpec
 from mizzen.resources.resource import Resource
 
 _GATEWAY_CONTEXTS = frozenset({"ANY", "GATEWAY"})
@@ -63,11 +63,19 @@ class StartPolicy:
         settings = ProxySettings(
             concurrency=start.concurrency,
             env=dict(start.env),
-            metadata=dict(start.metadata),
+            # Of this the control plane makes listeners, so that no proxy need be started anew for it.
+            metadata={name: value for name, value in start.metadata.items() if name != HTTP10},
             bootstrap=tuple(_bootstrap(written for _, written in patches)),
         )
         configs = applied_configs(self.configs, namespace, labels, self.root)
-        return Start(settings, tuple(sorted({one.digest for one in configs} | {one.digest for one, _ in patches})))
+        return Start(
+            settings,
+            tuple(
+                sorted(
+                    {one.digest for one in configs if _concerns_start(one.spec)} | {one.digest for one, _ in patches}
+                )
+            ),
+        )
 
     def patches(
         self, namespace: str, workload: str, service_account: str, labels: Labels, *, is_gateway: bool = False
@@ -86,6 +94,13 @@ class StartPolicy:
             for index, written in enumerate(one.spec.config_patches):
                 if _patches_bootstrap(written, metadata, contexts):
                     yield one, index
+
+
+def _concerns_start(spec: ProxyConfigSpec) -> bool:
+    """Tells whether a ProxyConfig says anything that takes effect when an Envoy starts."""
+    return spec.concurrency is not None or any(
+        name != f"{METADATA_PREFIX}{HTTP10}" for name in spec.environment_variables
+    )
 
 
 def start_resources(configs: Iterable[ProxyConfig], filters: Iterable[EnvoyFilter]) -> tuple[StartResource, ...]:

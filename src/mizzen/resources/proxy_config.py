@@ -13,6 +13,8 @@ _NO_IMAGE = "remove it: a proxy is the Envoy of Mizzen's own package, which is i
 METADATA_PREFIX = "ISTIO_META_"
 """What a variable is called that becomes a part of the metadata of the proxy's node, without this."""
 
+HTTP10 = "HTTP10"
+"""What of the metadata says, with ``1``, that a proxy takes HTTP/1.0."""
 OWN_METADATA: frozenset[str] = frozenset(
     {
         "NAME",

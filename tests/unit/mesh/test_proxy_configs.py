@@ -6,7 +6,7 @@ import pytest
 from tests.support.worlds import read
 from tests.support.written import proxy_config
 
-from mizzen.mesh.proxy_configs import ProxyStart, proxy_start
+from mizzen.mesh.proxy_configs import ProxyStart, proxy_start, taking_http10
 
 LABELS = (("app", "a"),)
 
@@ -57,3 +57,12 @@ def test_istio_meta_becomes_what_the_proxy_says_of_itself() -> None:
 
 def test_zero_threads_are_a_number() -> None:
     assert start(of("r", "istio-system", concurrency=4), of("own", concurrency=0)).concurrency == 0
+
+
+@pytest.mark.parametrize(("value", "taken"), [("1", True), ("0", False), ("true", False)])
+def test_http_1_0_is_taken_where_the_word_that_counts_says_so(value: str, taken: bool) -> None:
+    root = of("r", "istio-system", **env(ISTIO_META_HTTP10=value))
+    picked = of("w", selector={"matchLabels": {"app": "b"}}, **env(ISTIO_META_HTTP10="0"))
+    takes = taking_http10(read(root, picked), "istio-system")
+    assert [takes("default", LABELS), takes("default", (("app", "b"),))] == [taken, False]
+    assert not taking_http10(read(of("a", **env(A="b"))), "istio-system")("default", LABELS)

@@ -36,6 +36,11 @@ def test_without_any_nothing_is_said_and_no_replica_is_replaced() -> None:
     assert desired(elsewhere).digest == desired().digest
 
 
+def test_for_what_proxies_are_told_by_the_control_plane_no_replica_is_replaced() -> None:
+    taken = proxy_config("it", environmentVariables={"ISTIO_META_HTTP10": "1"})
+    assert desired(taken).digest == desired().digest
+
+
 def test_a_change_replaces_the_replicas() -> None:
     digests = {
         desired().digest,

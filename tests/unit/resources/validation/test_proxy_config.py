@@ -25,6 +25,11 @@ TOLD_BY = "by {} the control plane knows a proxy: it would get no configuration"
             {"selector": {"matchLabels": {"app": "*"}}},
             ["error: spec.selector.matchLabels.app: wildcard is not supported in selector"],
         ),
+        ({"environmentVariables": {"ISTIO_META_HTTP10": "1"}}, []),
+        (
+            {"environmentVariables": {"ISTIO_META_HTTP10": "true"}},
+            [f"warning: {VARIABLES}.ISTIO_META_HTTP10: 'true' does not have proxies take HTTP/1.0, in Istio neither"],
+        ),
         (
             {"environmentVariables": {"A=": "b"}},
             ["error: spec.environmentVariables[A=]: 'A=' is no name of a variable"],
