@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from mizzen.analysis.items import Item
 from mizzen.analysis.values import labels, mappings, number, texts
 from mizzen.resources import hosts
-from mizzen.resources.suggesting import nearest
+from mizzen.resources.suggesting import Guesses
 from mizzen.resources.visibility import seen_by
 
 _EXPORT = "networking.istio.io/exportTo"
@@ -44,9 +44,11 @@ class Destinations:
     def __init__(self, items: Iterable[Item]) -> None:
         self._exact: dict[str, list[Destination]] = defaultdict(list)
         self._wildcards: list[Destination] = []
-        self._meant: dict[str, str] = {}
+        self._by_name: dict[str, str] = {}
+        self._meant = Guesses(cutoff=0.9)
         for one in (found for item in items for found in _of(item)):
             self._exact[one.host].append(one)
+            self._by_name.setdefault(one.host.partition(".")[0], one.host)
             if hosts.is_wildcard(one.host):
                 self._wildcards.append(one)
 
@@ -75,11 +77,8 @@ class Destinations:
         full = self.full(host, namespace)
         if full in self._exact:
             return "; it is not exported to the namespaces in which this has effect"
-        if full not in self._meant:
-            name = full.partition(".")[0]
-            same = [known for known in self._exact if known.partition(".")[0] == name]
-            self._meant[full] = same[0] if same else nearest(full, self._exact, cutoff=0.9) or ""
-        return f"; did you mean {self._meant[full]}?" if self._meant[full] else ""
+        meant = self._by_name.get(full.partition(".")[0]) or self._meant.nearest(full, self._exact)
+        return f"; did you mean {meant}?" if meant else ""
 
 
 def _of(item: Item) -> Iterable[Destination]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,8 @@ def _check(texts: dict[str, str], namespace: str) -> tuple[int, list[Problem]]:
     from mizzen.resources.problems import Level
     from mizzen.resources.references import check_references
 
+    # All that is read is kept until the end, so that to search it for what could be freed takes time and finds nothing.
+    gc.disable()
     loaded = load_texts(texts.items(), default_namespace=namespace)
     # Files are often checked elsewhere than they run.
     commands = check_commands(loaded.resources, os.environ, Level.WARNING)

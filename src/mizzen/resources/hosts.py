@@ -18,6 +18,9 @@ def is_wildcard(host: str) -> bool:
 
 
 def is_ip_address(host: str) -> bool:
+    # Most hosts are names, and to find out by an exception takes time.
+    if ":" not in host and not host[-1:].isdigit():
+        return False
     try:
         ipaddress.ip_address(host)
     except ValueError:

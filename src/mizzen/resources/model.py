@@ -11,6 +11,7 @@ import dataclasses
 import re
 from collections.abc import Collection, Mapping
 from fractions import Fraction
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationInfo, model_validator
@@ -45,7 +46,7 @@ class Model(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _null_is_unset(cls, value: Any) -> Any:
-        if isinstance(value, dict):
+        if isinstance(value, dict) and None in value.values():
             return {name: item for name, item in value.items() if item is not None}
         return value
 
@@ -110,6 +111,7 @@ _DURATION = re.compile(r"([-+]?)((?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h
 _DURATION_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
 
 
+@lru_cache(maxsize=1024)
 def parse_duration(text: str) -> float:
     """Returns the seconds of a duration in Go's form (``1.5s``, ``100ms``, ``1h30m``), which is what Istio accepts.
 

@@ -10,7 +10,7 @@ _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 def join(path: str, name: str | int) -> str:
     """Returns the path of a field, or of a list's element, below ``path``."""
-    if isinstance(name, int) or not _PLAIN_KEY.fullmatch(name):
+    if isinstance(name, int) or not ((name.isalpha() and name.isascii()) or _PLAIN_KEY.fullmatch(name)):
         return f"{path}[{name}]"
     return f"{path}.{name}" if path else name
 

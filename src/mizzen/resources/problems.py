@@ -8,6 +8,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from mizzen.resources.key import Key
 
@@ -21,8 +22,7 @@ class Level(enum.StrEnum):
     INFO = "info"
 
 
-@dataclass(frozen=True, order=True)
-class Position:
+class Position(NamedTuple):
     """A place in a file; lines and columns count from 1."""
 
     file: str

@@ -31,7 +31,7 @@ from mizzen.resources.resource import Resource
 from mizzen.resources.service import ServicePort, ServiceSpec
 from mizzen.resources.service_entry import ServiceEntrySpec
 from mizzen.resources.sidecar_references import check_sidecars
-from mizzen.resources.suggesting import nearest
+from mizzen.resources.suggesting import Guesses, nearest
 from mizzen.resources.tls_references import unfit_tls
 from mizzen.resources.tunnel_references import check_tunnels
 from mizzen.resources.virtual_service import Destination, VirtualServiceSpec, all_destinations
@@ -50,7 +50,8 @@ class _World:
 
     owners: Owners = field(default_factory=Owners)
     names: dict[str, Resource[ServiceSpec]] = field(default_factory=dict)
-    meant: dict[str, str | None] = field(default_factory=dict)
+    meant: Guesses = field(default_factory=Guesses)
+    meant_outside: Guesses = field(default_factory=Guesses)
     workloads: dict[tuple[str, str, str], list[Resource[Any]]] = field(default_factory=lambda: defaultdict(list))
     rules: dict[str, list[Resource[DestinationRuleSpec]]] = field(default_factory=lambda: defaultdict(list))
     wildcard_rules: list[tuple[str, Resource[DestinationRuleSpec]]] = field(default_factory=list)
@@ -87,16 +88,14 @@ class _World:
 
     def nearest_service(self, name: str) -> Resource[ServiceSpec] | None:
         """Returns the service of any namespace whose name is most like ``name``; each name is looked for once."""
-        if name not in self.meant:
-            self.meant[name] = name if name in self.names else nearest(name, self.names)
-        found = self.meant[name]
+        found = name if name in self.names else self.meant.nearest(name, self.names)
         return self.names[found] if found is not None else None
 
     def nearest_host(self, host: str) -> str | None:
         """Returns the host in full of what is meant by one that is not there: by its first name, or else, outside, by all."""
         name, _, rest = host.partition(".")
         if name not in self.names and rest and not rest.endswith(f".svc.{hosts.DEFAULT_DOMAIN}"):
-            return nearest(host, self.owners.outside)
+            return self.meant_outside.nearest(host, self.owners.outside)
         found = self.nearest_service(name)
         return hosts.resolve(found.name, found.namespace) if found else None
 

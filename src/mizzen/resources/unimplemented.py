@@ -5,7 +5,8 @@ One walk over a model for all kinds, so that a field that is parsed and has no e
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from mizzen.resources.findings import Finding
@@ -18,13 +19,13 @@ _REMOVE = "remove it; without it the rest takes effect"
 def not_implemented(model: Model, path: str, api: str) -> Iterator[Finding]:
     """Yields a finding for each marked field or value in ``model``, which stands at ``path``; ``api`` is whose it is."""
     whose = f"{api}'" if api.endswith("s") else f"{api}'s"
-    for name, info in type(model).model_fields.items():
+    for name, alias, marks, has_default_to_look_at in _fields(type(model)):
         given = name in model.model_fields_set
-        marks = [mark for mark in info.metadata if isinstance(mark, Later)]
-        if not given and all(mark.whole_field for mark in marks):
+        if not given and not has_default_to_look_at:
             continue
         value = getattr(model, name)
-        alias = info.alias or name
+        if not marks and not isinstance(value, Model | tuple | Mapping):
+            continue
         field_path = join(path, alias)
         refused = list(_refused(marks, value, field_path if given else path, alias, given=given))
         for where, what in refused:
@@ -38,11 +39,21 @@ def not_implemented(model: Model, path: str, api: str) -> Iterator[Finding]:
             yield from _below(value, field_path, api)
 
 
-def _reason(marks: list[Later]) -> str:
+@cache
+def _fields(model: type[Model]) -> tuple[tuple[str, str, tuple[Later, ...], bool], ...]:
+    """Returns the fields of a model: name, alias, marks, and whether its default may be a value that is not implemented."""
+    found = []
+    for name, info in model.model_fields.items():
+        marks = tuple(mark for mark in info.metadata if isinstance(mark, Later))
+        found.append((name, info.alias or name, marks, not all(mark.whole_field for mark in marks)))
+    return tuple(found)
+
+
+def _reason(marks: Sequence[Later]) -> str:
     return next((mark.reason for mark in marks if mark.reason), "")
 
 
-def _instead(marks: list[Later], alias: str) -> str:
+def _instead(marks: Sequence[Later], alias: str) -> str:
     values = " or ".join(f"`{alias}: {value}`" for mark in marks for value in sorted(mark.unless))
     return f"write {values}"
 
@@ -58,7 +69,7 @@ def _below(value: Any, path: str, api: str) -> Iterator[Finding]:
             yield from _below(item, join(path, key), api)
 
 
-def _refused(marks: list[Later], value: Any, path: str, alias: str, *, given: bool) -> Iterator[tuple[str, str]]:
+def _refused(marks: Sequence[Later], value: Any, path: str, alias: str, *, given: bool) -> Iterator[tuple[str, str]]:
     """Yields the place and the name of each value of one field that is not implemented."""
     for mark in marks:
         if mark.whole_field:

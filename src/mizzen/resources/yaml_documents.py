@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -18,7 +19,30 @@ import yaml
 from mizzen.resources.problems import Position, Problem
 from mizzen.resources.yaml_values import DEEPEST, NULL, Place, Reader, described
 
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_FASTEST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_RESOLVER: Any = yaml.resolver.Resolver()
+_SHORT = 64
+
+
+class _Loader(_FASTEST):  # type: ignore[misc]
+    """PyYAML's loader, which asks for the tag of each scalar; the same few are in all documents of a file."""
+
+    def resolve(self, kind: type[yaml.Node], value: str, implicit: Any) -> str:
+        if kind is yaml.ScalarNode and len(value) <= _SHORT:
+            return _tag(value, *implicit)
+        return str(super().resolve(kind, value, implicit))
+
+    def descend_resolver(self, current_node: yaml.Node, current_index: Any) -> None:
+        """Does nothing: no tag of these depends on where a value stands."""
+
+    def ascend_resolver(self) -> None:
+        """As ``descend_resolver``."""
+
+
+@lru_cache(maxsize=4096)
+def _tag(value: str, plain: bool, quoted: bool) -> str:
+    return str(_RESOLVER.resolve(yaml.ScalarNode, value, (plain, quoted)))
+
 
 _SEPARATOR = re.compile(r"---(?:\s|$)")
 

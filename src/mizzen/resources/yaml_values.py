@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -22,6 +21,7 @@ NULL = _TAG + "null"
 _TEXT = _TAG + "str"
 _TAGS = frozenset(_TAG + name for name in ["null", "bool", "int", "float", "str", "timestamp", "value", "map", "seq"])
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_NUMBERS_BEGIN = frozenset("+-.0123456789")
 _TRUE = frozenset({"y", "yes", "true", "on"})
 _SHORT_BOOLEANS = frozenset({"y", "Y", "n", "N"})
 
@@ -33,8 +33,7 @@ DEEPEST = 100
 """How deep values may be nested; no resource comes near it."""
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where a field stands: its key (or its list item), its value, and the value as written if it is plain text."""
 
     key: Position
@@ -63,7 +62,8 @@ class Reader:
         return self._value(node, "", self._position(node))
 
     def _position(self, node: yaml.Node) -> Position:
-        return Position(self._file, self._first_line + node.start_mark.line, node.start_mark.column + 1)
+        mark = node.start_mark
+        return Position(self._file, self._first_line + mark.line, mark.column + 1)
 
     def _problem(self, code: str, message: str, node: yaml.Node, path: str, hint: str = "") -> None:
         self.problems.append(Problem(code, message, position=self._position(node), path=path, hint=hint))
@@ -164,10 +164,10 @@ def _plain(node: yaml.ScalarNode) -> Any:
         return text.lower() in _TRUE
     if node.tag == _TAG + "int" and ":" not in text:
         return _integer(text.replace("_", ""))
-    number = text.replace("_", "").lower()
     if node.tag == _TAG + "float" and ":" not in text:
+        number = text.replace("_", "").lower()
         return _real(number.replace(".inf", "inf").replace(".nan", "nan"))
-    if node.tag == _TEXT and not node.style and _FLOAT.fullmatch(text):
+    if node.tag == _TEXT and not node.style and text[:1] in _NUMBERS_BEGIN and _FLOAT.fullmatch(text):
         return float(text)
     return text
 
