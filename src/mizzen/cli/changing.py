@@ -10,7 +10,7 @@ import click
 from mizzen.cli import files, kinds
 from mizzen.cli.choosing import Choice
 from mizzen.cli.completing import complete_kind, complete_resource
-from mizzen.cli.options import Wait, connect, mesh_options, namespace_option, unnamed_option, wait_options
+from mizzen.cli.options import Wait, connect_to_change, mesh_options, namespace_option, unnamed_option, wait_options
 from mizzen.cli.output import Complaint, print_problems
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def apply(
     --wait returns then, and fails with Envoy's words where a proxy refuses it.
     """
     texts = files.read(filenames, recursive=recursive)
-    with connect(choice) as client:
+    with connect_to_change(choice) as client:
         changed = client.apply(texts, namespace=namespace, dry_run=dry_run, force=force)
         _finish(client, changed, wait, dry_run=dry_run)
 
@@ -74,7 +74,7 @@ def delete(  # noqa: PLR0913, PLR0917 - its options
 ) -> None:
     """Delete resources, by KIND and NAMES (or KIND/NAME ...) or those in files."""
     keys = _from_arguments(kind, names, filenames, namespace) or _from_files(filenames, recursive, namespace)
-    with connect(choice) as client:
+    with connect_to_change(choice) as client:
         changed = _delete(client, keys, ignore_not_found=ignore_not_found, force=force)
         if changed is not None:
             _finish(client, changed, wait)
@@ -129,25 +129,26 @@ def _from_arguments(kind: str | None, names: tuple[str, ...], filenames: tuple[s
 
 def _from_files(filenames: Iterable[str], recursive: bool, namespace: str) -> list[Key]:
     """Reads only what identifies a resource, so that one that is no longer valid can be deleted by its file."""
-    import yaml
+    from mizzen.cli.problems import displayed
+    from mizzen.resources.problems import Problem
+    from mizzen.resources.yaml_documents import documents
 
     keys: dict[Key, None] = {}
     for name, text in files.read(filenames, recursive=recursive).items():
-        try:
-            documents = list(yaml.safe_load_all(text))
-        except yaml.YAMLError as error:
-            raise Complaint(f"{name}: not YAML: {error}") from error
-        keys |= {_key(name, document, namespace): None for document in documents if document is not None}
+        for document in documents(text, name):
+            if isinstance(document, Problem):
+                raise Complaint("nothing was deleted", displayed([document]))
+            keys[_key(f"{name}:{document.line}", document.value, namespace)] = None
     if not keys:
         raise Complaint("the files hold no resource")
     return list(keys)
 
 
-def _key(file: str, document: Any, namespace: str) -> Key:
+def _key(place: str, document: Any, namespace: str) -> Key:
     from mizzen.cli.answers import Key
 
     metadata = document.get("metadata") if isinstance(document, dict) else None
     if not isinstance(metadata, dict) or not metadata.get("name") or not document.get("kind"):
-        raise Complaint(f"{file}: a document has no kind or no metadata.name")
+        raise Complaint(f"{place}: a document has no kind or no metadata.name")
     found = kinds.kind(str(document["kind"]))
     return Key(found.kind, str(metadata.get("namespace") or namespace), str(metadata["name"]))

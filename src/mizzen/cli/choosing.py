@@ -90,6 +90,16 @@ def running(choice: Choice) -> Mesh:
     raise Complaint("no mesh is running", hint=_what_runs())
 
 
+def unsaid(choice: Choice, mesh: Mesh) -> str:
+    """Returns which mesh a change is made to, where nobody said it and another may have been meant; else ""."""
+    if choice.name or choice.state_dir:
+        return ""
+    others = [other.name for other in _all() if other.state_dir != mesh.state_dir]
+    if mesh.name == DEFAULT_NAME and not others:
+        return ""
+    return f"mesh {mesh.name} (the only one that runs; --name says which)"
+
+
 def described(choice: Choice) -> Mesh:
     """Returns the mesh that is meant, running or not, whether or not it has ever been started."""
     if choice.state_dir:

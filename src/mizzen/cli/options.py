@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 from click.core import ParameterSource
 
-from mizzen.cli.choosing import Choice, all_running, running
-from mizzen.cli.output import on_terminal
+from mizzen.cli.choosing import Choice, all_running, running, unsaid
+from mizzen.cli.output import note, on_terminal
 
 if TYPE_CHECKING:
     from mizzen.cli.client import Client
@@ -132,6 +132,14 @@ def connect(choice: Choice) -> Client:
     from mizzen.cli.client import Client
 
     return Client(running(choice))
+
+
+def connect_to_change(choice: Choice) -> Client:
+    """As :func:`connect`, and says on stderr which mesh that is, where nobody said it and another may be meant."""
+    client = connect(choice)
+    if which := unsaid(choice, client.mesh):
+        note(which)
+    return client
 
 
 def namespace_option(function: F) -> F:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.cli.fakes import FakeApi, out, run
+from tests.unit.cli.fakes import FakeApi, StartMesh, out, run
 
 RESULT = {"kind": "VirtualService", "namespace": "default", "name": "reviews"}
 CHANGED = {"version": 12, "results": [RESULT | {"action": "configured"}], "warnings": []}
@@ -239,3 +239,37 @@ def test_files_that_cannot_be_read(api: FakeApi, name: str, content: bytes | Non
     result = run("apply", "-f", name)
     assert (result.exit_code, result.stderr) == (1, message)
     assert api.asked == []
+
+
+def test_the_mesh_that_is_changed_is_named_where_nobody_said_it(
+    api: FakeApi, file: Path, start_mesh: StartMesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.on("POST /v1/resources/apply", CHANGED)
+    api.on("POST /v1/resources/delete", CHANGED)
+    # Another mesh that does not run may be the one that is meant.
+    (start_mesh("shop") / "lock").unlink()
+    told = "mesh default (the only one that runs; --name says which)\n"
+    for command in (("apply", "-f", "reviews.yaml"), ("delete", "vs", "reviews")):
+        result = run(*command)
+        assert (result.exit_code, result.stderr) == (0, told)
+        assert result.stdout.startswith("virtualservice.networking.istio.io/reviews ")
+        assert out(*command, "--name", "default")
+    monkeypatch.setenv("MIZZEN_NAME", "default")
+    assert out("apply", "-f", "reviews.yaml")
+
+
+def test_delete_reads_lists_as_apply_does(api: FakeApi) -> None:
+    api.on("POST /v1/resources/delete", CHANGED)
+    items = "- {kind: VirtualService, metadata: {name: a}}\n- {kind: VirtualService, metadata: {name: b}}\n"
+    out("delete", "-f", "-", stdin=f"kind: List\nitems:\n{items}")
+    out("delete", "-f", "-", stdin="kind: VirtualServiceList\nitems:\n- metadata: {name: c}\n")
+    sent = [[key["name"] for key in body["keys"]] for body in api.bodies("POST /v1/resources/delete")]
+    assert sent == [["a", "b"], ["c"]]
+
+
+@pytest.mark.parametrize("text", ["kind: List\nitems: [a]\n", "a: [\n"])
+def test_delete_says_where_a_file_is_wrong(api: FakeApi, text: str) -> None:
+    result = run("delete", "-f", "-", stdin=text)
+    assert result.exit_code == 1
+    assert re.match(r"\S+:\d:\d: error: ", result.stderr)
+    assert result.stderr.endswith("error: nothing was deleted\n")
