@@ -20,27 +20,38 @@ _OF_NODES = ("topology.kubernetes.io/", "topology.istio.io/", "kubernetes.io/hos
 
 
 def certificate_checks(world: World) -> Iterator[Message]:
-    """IST0128 and IST0129 for TLS to a server whose certificate nobody checks."""
+    """IST0128 and IST0129 for TLS to a server whose certificate nobody checks.
+
+    istioctl says it wherever `caCertificates` is missing. There the roots of the operating system count, here and in Istio
+    (VERIFY_CERTIFICATE_AT_CLIENT), so that only `insecureSkipVerify` turns it off.
+    """
     for rule in world.of("DestinationRule"):
-        host = text(rule.spec, "host")
-        policy = mapping(rule.spec, "trafficPolicy")
-        if mode := _unchecked(rule, mapping(policy, "tls")):
-            said = f"TLS mode {mode} to {host} without `caCertificates`: the server's certificate is not verified"
-            yield message("IST0128", rule, "spec.trafficPolicy.tls.mode", said)
-        for index, port in elements(policy, "portLevelSettings"):
-            if mode := _unchecked(rule, mapping(port, "tls")):
-                where = f"port {number(port, 'port', 'number')} of {host}"
-                said = f"TLS mode {mode} to {where} without `caCertificates`: the server's certificate is not verified"
-                path = join("spec.trafficPolicy.portLevelSettings", index)
-                yield message("IST0129", rule, f"{path}.tls.mode", said)
+        yield from _unchecked(rule, "spec.trafficPolicy", mapping(rule.spec, "trafficPolicy"))
+        for index, subset in elements(rule.spec, "subsets"):
+            yield from _unchecked(
+                rule, f"{join('spec.subsets', index)}.trafficPolicy", mapping(subset, "trafficPolicy")
+            )
 
 
-def _unchecked(rule: Item, tls: Values) -> str:
-    """Returns the mode of TLS settings under which a certificate is taken unseen; "" if it is checked."""
-    mode = text(tls, "mode")
-    # credentialName has an effect only where workloadSelector says for whom (Istio 2.4).
-    secret = text(tls, "credentialName") and mapping(rule.spec, "workloadSelector")
-    return mode if mode in _CHECKED_MODES and not text(tls, "caCertificates") and not secret else ""
+def _unchecked(rule: Item, path: str, policy: Values) -> Iterator[Message]:
+    host = text(rule.spec, "host")
+    if _is_off(mapping(policy, "tls")):
+        yield message("IST0128", rule, f"{path}.tls.insecureSkipVerify", _said(host))
+    for index, port in elements(policy, "portLevelSettings"):
+        if _is_off(mapping(port, "tls")):
+            where = f"{join(f'{path}.portLevelSettings', index)}.tls.insecureSkipVerify"
+            yield message("IST0129", rule, where, _said(f"port {number(port, 'port', 'number')} of {host}"))
+
+
+def _said(server: str) -> str:
+    return (
+        f"the certificate of {server} is not verified: whoever is on the way can read and change what is sent; without"
+        " `insecureSkipVerify` the roots of the operating system count, or those of `caCertificates`"
+    )
+
+
+def _is_off(tls: Values) -> bool:
+    return text(tls, "mode") in _CHECKED_MODES and tls.get("insecureSkipVerify") is True
 
 
 def subsets(world: World) -> Iterator[Message]:

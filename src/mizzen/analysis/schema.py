@@ -28,7 +28,7 @@ NOT_IMPLEMENTED = "NotImplemented"
 _DEPRECATED_DELAY = ".fault.delay.percent"
 
 # What analyzers of their own tell of.
-_ELSEWHERE = frozenset({NOT_IMPLEMENTED, UNSAFE_RETRY})
+_ELSEWHERE = frozenset({NOT_IMPLEMENTED, UNSAFE_RETRY, "IST0128", "IST0129"})
 
 
 def validation(kind: Kind) -> Callable[[World], Iterator[Message]]:

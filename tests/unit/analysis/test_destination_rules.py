@@ -70,12 +70,22 @@ spec:
   host: bank.example
   trafficPolicy:
     tls:
-      mode: SIMPLE  #! IST0128 DestinationRule default/open
+      mode: SIMPLE
+      insecureSkipVerify: true  #! IST0128 DestinationRule default/open
     portLevelSettings:
     - port: {number: 443}
-      tls: {mode: MUTUAL}  #! IST0129 DestinationRule default/open
+      tls: {mode: SIMPLE, insecureSkipVerify: true}  #! IST0129 DestinationRule default/open
     - port: {number: 444}
       tls: {mode: SIMPLE, caCertificates: /etc/ca.pem}
+  subsets:
+  - name: v1
+    trafficPolicy:
+      tls: {mode: SIMPLE, insecureSkipVerify: true}  #! IST0128 DestinationRule default/open
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: system}
+spec: {host: bank.example, trafficPolicy: {tls: {mode: SIMPLE}, portLevelSettings: [{port: {number: 443}, tls: {mode: SIMPLE}}]}}
 ---
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
@@ -85,14 +95,6 @@ spec: {host: cart, trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}}
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: {name: secret}
-spec:
-  host: bank.example
-  trafficPolicy:
-    tls: {mode: SIMPLE, credentialName: ca}  #! IST0128 DestinationRule default/secret
----
-apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: {name: selected}
-spec: {host: bank.example, workloadSelector: {matchLabels: {a: b}}, trafficPolicy: {tls: {mode: SIMPLE, credentialName: ca}}}
+spec: {host: bank.example, trafficPolicy: {tls: {mode: SIMPLE, credentialName: ca}}}
 """,
     )
