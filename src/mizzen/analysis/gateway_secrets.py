@@ -59,10 +59,10 @@ def _unusable(secret: Item, now: datetime | None) -> str:
         return "it has neither tls.crt and tls.key nor cert and key"
     if secret.name.endswith(ROOTS_SUFFIX):
         return ""
-    from cryptography import x509
+    from mizzen.resources.certificates import read_certificates
 
     try:
-        certificate = x509.load_pem_x509_certificates(_content(secret, keys[0]).encode())[0]
+        certificate = read_certificates(_content(secret, keys[0]))[0]
     except ValueError:
         return f"{keys[0]} is no certificate in PEM form"
     if now is not None and now > certificate.not_valid_after_utc:

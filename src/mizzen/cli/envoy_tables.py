@@ -216,10 +216,10 @@ def _secret(state: SecretState, now: dt.datetime) -> tuple[str, ...]:
         kind, source = "CA", secret["validation_context"].get("trusted_ca", {})
     else:
         return state.name, "-", state.state, "false", "-", "-", "-"
-    from cryptography import x509
+    from mizzen.resources.certificates import read_certificates
 
     try:
-        certificate = x509.load_pem_x509_certificates(_bytes(source))[0]
+        certificate = read_certificates(_bytes(source))[0]
     except (ValueError, IndexError):
         return state.name, kind, state.state, "false", "-", "-", "-"
     after, before = certificate.not_valid_after_utc, certificate.not_valid_before_utc

@@ -20,6 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mizzen.identity.errors import IdentityError, RequestRefusedError
 from mizzen.mesh.spiffe import SpiffeId
+from mizzen.resources.certificates import read_certificates
 
 SigningKey: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 WorkloadKey: TypeAlias = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
@@ -58,7 +59,7 @@ def validity(certificate: x509.Certificate) -> Validity:
 
 def read(data: bytes) -> tuple[x509.Certificate, ...]:
     """Reads one or more certificates in PEM, with all that is in them. Raises one of UNREADABLE."""
-    found = tuple(x509.load_pem_x509_certificates(data))
+    found = tuple(read_certificates(data))
     for one in found:
         # The library reads these two only when they are asked for.
         _ = one.extensions, one.public_key()

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from mizzen.compile.resource import XdsResource
 from mizzen.identity.secrets import certificate_secret, renamed, roots_secret
 from mizzen.registry.reports import FileSecret
+from mizzen.resources.certificates import read_certificates
 from mizzen.resources.secret_names import in_namespace
 
 # How often files are looked at, in seconds.
@@ -230,7 +231,7 @@ def _text(path: str) -> str:
 
 def _certificates(path: str, text: str) -> list[x509.Certificate]:
     try:
-        return x509.load_pem_x509_certificates(text.encode())
+        return read_certificates(text)
     except ValueError as error:
         raise UnusableError(f"{path} holds no certificate in PEM form") from error
 

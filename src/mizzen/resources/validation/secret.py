@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from mizzen.resources.certificates import read_certificates
 from mizzen.resources.findings import Finding, warning
 from mizzen.resources.paths import join
 from mizzen.resources.secret import (
@@ -97,6 +98,9 @@ def _pair(certificate_path: str, certificate: str, key_path: str, key: str) -> I
     chain = _certificates(certificate)
     if not chain:
         yield Finding(certificate_path, "it holds no certificate in PEM form")
+    elif chain[0].serial_number <= 0:
+        message = f"the serial number of the certificate is {chain[0].serial_number}; RFC 5280 wants one above 0"
+        yield warning(certificate_path, message, "have it issued again: some clients refuse it")
     if key == KEPT:
         return
     try:
@@ -110,7 +114,7 @@ def _pair(certificate_path: str, certificate: str, key_path: str, key: str) -> I
 
 def _certificates(text: str) -> list[x509.Certificate]:
     try:
-        return x509.load_pem_x509_certificates(text.encode())
+        return read_certificates(text)
     except ValueError:
         return []
 
