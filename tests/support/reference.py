@@ -6,6 +6,7 @@ otherwise than in Istio, is written by hand in ``docs/reference/deviations.yaml`
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import types
@@ -17,6 +18,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import yaml
 from pydantic.fields import FieldInfo
 
+from mizzen.resources import validation
 from mizzen.resources.kinds import KINDS, Kind
 from mizzen.resources.model import Duration, Later, Model
 
@@ -40,15 +42,43 @@ class Field:
         return f"{self.model}.{self.name}"
 
 
+@dataclass(frozen=True)
+class Note:
+    """What is written by hand of a field: why it is refused, or ``refused`` (the values), or otherwise than in Istio."""
+
+    why: str
+    refused: str = ""
+
+
+Notes = Mapping[str, Note]
+
+EVERYWHERE = "every kind"
+"""Where ``deviations.yaml`` has what is of no single field."""
+
+
 def described() -> list[Kind]:
     """Returns the kinds that have a page."""
     return [kind for kind in KINDS if kind.model is not None]
 
 
-def read_deviations() -> dict[str, dict[str, str]]:
+def read_deviations() -> dict[str, dict[str, Note]]:
     """Returns, by kind and by field (``Model.field``), what is written by hand; of a kind without fields, by ``""``."""
-    loaded: dict[str, dict[str, str]] = yaml.safe_load(DEVIATIONS.read_text())
-    return loaded
+    loaded: dict[str, dict[str, str | dict[str, str]]] = yaml.safe_load(DEVIATIONS.read_text())
+    return {
+        kind: {path: Note(**given) if isinstance(given, dict) else Note(given) for path, given in notes.items()}
+        for kind, notes in loaded.items()
+    }
+
+
+def refused_by_rules() -> set[str]:
+    """Returns the fields of which some values are refused by a rule (``findings.unsupported``), from the source."""
+    calls = (
+        node
+        for path in Path(validation.__file__).parent.glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "unsupported"
+    )
+    return {ast.literal_eval(call.args[1]) for call in calls}
 
 
 def models(model: type[Model], *, refused: bool = False) -> list[type[Model]]:
@@ -79,13 +109,13 @@ def fields(model: type[Model]) -> Iterator[Field]:
         yield Field(model.__name__, info.alias or name, _takes(info, linked=refused != "all"), refused)
 
 
-def page(kind: Kind, notes: Mapping[str, str]) -> str:
+def page(kind: Kind, notes: Notes) -> str:
     """Returns the page of a kind, in Markdown."""
     assert kind.model is not None
     versions = ", ".join(f"`{version}`" for version in kind.api_versions)
     lines = [f"# {kind.kind}", "", f"{versions}. What it is for: [resources](../resources.md).", ""]
     if whole := notes.get(""):
-        lines += [whole, ""]
+        lines += [whole.why, ""]
     for model in models(kind.model):
         title = "spec" if model is kind.model else model.__name__
         lines += [f"## {title}", ""]
@@ -100,7 +130,7 @@ def page(kind: Kind, notes: Mapping[str, str]) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def index(deviations: Mapping[str, Mapping[str, str]]) -> str:
+def index(deviations: Mapping[str, Notes]) -> str:
     """Returns the first page: all kinds, and the table of all that is not as in Istio."""
     lines = [
         "# Reference",
@@ -123,9 +153,11 @@ def index(deviations: Mapping[str, Mapping[str, str]]) -> str:
     for kind in described():
         assert kind.model is not None
         seen = {one.path: one for model in models(kind.model) for one in fields(model)}
-        for path, why in deviations.get(kind.kind, {}).items():
+        for path, note in deviations.get(kind.kind, {}).items():
             if path:
-                lines.append(f"| {kind.kind} | `{path}` | {_status(seen[path])} | {why} |")
+                lines.append(f"| {kind.kind} | `{path}` | {_status(seen[path], note)} | {note.why} |")
+    for what, note in deviations[EVERYWHERE].items():
+        lines.append(f"| every kind | {what} | {_status(None, note)} | {note.why} |")
     lines += ["", "Kinds that Mizzen knows and refuses:", "", "| kind | instead |", "|---|---|"]
     lines += [f"| {kind.kind} | {kind.instead or 'not yet'} |" for kind in KINDS if kind.model is None]
     return "\n".join(lines) + "\n"
@@ -135,17 +167,18 @@ def page_name(kind: Kind) -> str:
     return f"{kind.kind.lower()}.md"
 
 
-def _says(one: Field, notes: Mapping[str, str]) -> str:
-    why = notes.get(one.path, "")
-    if not one.refused:
-        return why
-    return f"{_status(one)}: {why}" if why else _status(one)
+def _says(one: Field, notes: Notes) -> str:
+    note = notes.get(one.path)
+    if note is None:
+        return _status(one, None) if one.refused else ""
+    return f"{_status(one, note)}: {note.why}" if one.refused or note.refused else note.why
 
 
-def _status(one: Field) -> str:
-    if not one.refused:
-        return "differs"
-    return "refused" if one.refused == "all" else f"refused: {one.refused}"
+def _status(one: Field | None, note: Note | None) -> str:
+    if one and one.refused == "all":
+        return "refused"
+    refused = "; ".join(values for values in (one.refused if one else "", note.refused if note else "") if values)
+    return f"refused: {refused}" if refused else "differs"
 
 
 def _marks(info: FieldInfo) -> list[Later]:

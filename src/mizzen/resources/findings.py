@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mizzen.resources.paths import join
 from mizzen.resources.problems import Level
 
 
@@ -25,6 +26,16 @@ class Finding:
 
 def warning(path: str, message: str, hint: str = "", code: str = "") -> Finding:
     return Finding(path, message, Level.WARNING, hint, code)
+
+
+def unsupported(parent: str, field: str, message: str, hint: str = "", *, key: int | str | None = None) -> Finding:
+    """Returns an error of a value, below ``parent``, that the published API allows and Mizzen does not.
+
+    ``field`` is the model's (``Server.bind``), and ``key`` the element of it that is refused. Each such field is in
+    docs/reference/deviations.yaml, of which a test takes care.
+    """
+    path = join(parent, field.rpartition(".")[2])
+    return Finding(path if key is None else join(path, key), message, hint=hint, code="NotImplemented")
 
 
 def useless(path: str, message: str, hint: str, code: str, other: str) -> Finding:

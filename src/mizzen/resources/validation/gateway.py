@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mizzen.resources.findings import Finding
+from mizzen.resources.findings import Finding, unsupported
 from mizzen.resources.gateway import GatewaySpec, Port, Server
 from mizzen.resources.hosts import is_ip_address
 from mizzen.resources.paths import join
@@ -40,7 +40,7 @@ def _server(path: str, server: Server) -> Iterator[Finding]:
     else:
         yield from _port(f"{path}.port", server.port, server.bind)
     if server.bind:
-        yield from _bind(f"{path}.bind", server.bind)
+        yield from _bind(path, server.bind)
     if server.name and not names.is_dns_label(server.name):
         yield Finding(f"{path}.name", f"server name {server.name!r} is not a DNS label")
     if not server.hosts:
@@ -70,10 +70,12 @@ def _port(path: str, port: Port, bind: str) -> Iterator[Finding]:
 def _bind(path: str, bind: str) -> Iterator[Finding]:
     if bind.startswith("unix:"):
         message = "a gateway that listens on a Unix socket is not implemented yet in this version of Mizzen"
-        yield Finding(path, message, hint="remove it, and give the port a number", code="NotImplemented")
+        yield unsupported(path, "Server.bind", message, "remove it, and give the port a number")
         return
     if not is_ip_address(bind):
-        yield Finding(path, f"{bind!r} is not a valid IP address", hint="remove it for the address of the gateway")
+        yield Finding(
+            f"{path}.bind", f"{bind!r} is not a valid IP address", hint="remove it for the address of the gateway"
+        )
 
 
 def _host(path: str, host: str) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mizzen.resources.findings import Finding, warning
+from mizzen.resources.findings import Finding, unsupported, warning
 from mizzen.resources.gateway import CIPHERS, Server, ServerTLSSettings, TLSCertificate
 from mizzen.resources.model import alias_of
 from mizzen.resources.paths import join
@@ -54,7 +54,7 @@ def _mode(path: str, tls: ServerTLSSettings) -> Iterator[Finding]:
     if tls.mode == "AUTO_PASSTHROUGH":
         message = "AUTO_PASSTHROUGH joins the networks of one mesh, and a mesh of Mizzen has one network"
         hint = "write PASSTHROUGH, and `tls` routes in a VirtualService"
-        yield Finding(f"{path}.mode", message, hint=hint, code="NotImplemented")
+        yield unsupported(path, "ServerTLSSettings.mode", message, hint)
     given = [name for name in _CREDENTIALS if getattr(tls, name)]
     if tls.mode == "ISTIO_MUTUAL":
         for name in given:

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from mizzen.resources.destination_rule import DestinationRuleSpec
 from mizzen.resources.envoy_filter import EnvoyFilterSpec
-from mizzen.resources.findings import Finding
+from mizzen.resources.findings import Finding, unsupported
 from mizzen.resources.gateway import GatewaySpec
 from mizzen.resources.manifest import ObjectMeta
 from mizzen.resources.mesh_config import MeshConfigSpec
@@ -91,4 +91,4 @@ def validate_metadata(metadata: ObjectMeta, spec: Model) -> Iterator[Finding]:
     if isinstance(spec, WorkloadSpec) and _PROXY_CONFIG in metadata.annotations:
         message = f"the annotation {_PROXY_CONFIG} is part of Istio's API but not implemented"
         hint = "write a ProxyConfig whose `selector` picks this workload; in Istio it ranks above the annotation"
-        yield Finding(join("metadata.annotations", _PROXY_CONFIG), message, hint=hint, code="NotImplemented")
+        yield unsupported("metadata", "ObjectMeta.annotations", message, hint, key=_PROXY_CONFIG)

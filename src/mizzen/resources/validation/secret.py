@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from mizzen.resources.certificates import read_certificates
-from mizzen.resources.findings import Finding, warning
+from mizzen.resources.findings import Finding, unsupported, warning
 from mizzen.resources.paths import join
 from mizzen.resources.secret import (
     CRL,
@@ -39,7 +39,7 @@ _USUAL = "write `tls.crt` and `tls.key`, or `ca.crt` for authorities"
 def secret(spec: SecretSpec) -> Iterator[Finding]:
     if spec.type not in _TYPES:
         message = f"Mizzen has no use for a Secret of type {spec.type!r}"
-        yield Finding("spec.type", message, hint=f"remove it; used are {' and '.join(_TYPES)}", code="NotImplemented")
+        yield unsupported("spec", "SecretSpec.type", message, f"remove it; used are {' and '.join(_TYPES)}")
         return
     wrong = list(_values(spec))
     yield from wrong

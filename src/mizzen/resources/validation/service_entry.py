@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Set
 from ipaddress import ip_network
 
-from mizzen.resources.findings import Finding, warning
+from mizzen.resources.findings import Finding, unsupported, warning
 from mizzen.resources.hosts import is_ip_address, is_wildcard
 from mizzen.resources.paths import join
 from mizzen.resources.protocols import Protocol, declared_protocol, undeclared
@@ -13,8 +13,6 @@ from mizzen.resources.service_entry import EntryPort, ServiceEntrySpec
 from mizzen.resources.validation import names
 from mizzen.resources.validation.workload_entry import workload_entry
 from mizzen.resources.workload_entry import WorkloadEntrySpec
-
-_LATER = "NotImplemented"
 
 
 def service_entry(spec: ServiceEntrySpec, namespace: str) -> Iterator[Finding]:
@@ -71,7 +69,8 @@ def _addresses(spec: ServiceEntrySpec) -> Iterator[Finding]:
             continue
         if network.version != 4:
             message = "addresses of IPv6 are part of Istio's API but not implemented yet in this version of Mizzen"
-            yield Finding(path, message, hint="capture is of IPv4 alone", code=_LATER)
+            hint = "capture is of IPv4 alone"
+            yield unsupported("spec", "ServiceEntrySpec.addresses", message, hint, key=index)
         elif "/" in address and spec.resolution not in ("NONE", "STATIC"):
             yield Finding(path, f"CIDR addresses are allowed only for NONE/STATIC resolution types: {address}")
 
@@ -86,7 +85,7 @@ def _port(path: str, port: EntryPort) -> Iterator[Finding]:
         yield Finding(f"{path}.name", f"invalid port name: {port.name!r} is no DNS-1123 label")
     if port.protocol.upper() == "UDP":
         message = "UDP is part of Istio's API but not implemented yet in this version of Mizzen"
-        yield Finding(f"{path}.protocol", message, code=_LATER)
+        yield unsupported(path, "EntryPort.protocol", message)
     elif port.protocol and declared_protocol("", port.protocol) is None:
         hint = "one of HTTP, HTTP2, GRPC, GRPC-WEB, HTTPS, TLS, TCP, MONGO, MYSQL, REDIS"
         yield Finding(f"{path}.protocol", f"unsupported protocol {port.protocol!r}", hint=hint)
@@ -136,7 +135,7 @@ def _dynamic(spec: ServiceEntrySpec) -> Iterator[Finding]:
             message = (
                 "the port of a request is that of its host: 80 or, where a DestinationRule begins TLS, 443 without one"
             )
-            yield Finding(f"{path}.targetPort", message, hint="remove it", code=_LATER)
+            yield unsupported(path, "EntryPort.targetPort", message, "remove it")
 
 
 def _needless(spec: ServiceEntrySpec) -> Iterator[Finding]:

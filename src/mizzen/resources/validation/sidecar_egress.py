@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from mizzen.resources.egress_hosts import ANY, NONE, OWN
-from mizzen.resources.findings import Finding, warning
+from mizzen.resources.findings import Finding, unsupported, warning
 from mizzen.resources.hosts import is_ip_address
 from mizzen.resources.paths import join
 from mizzen.resources.sidecar import UNIX, EgressListener, SidecarSpec
@@ -51,7 +51,7 @@ def _unix(path: str, listener: EgressListener) -> Iterator[Finding]:
         yield Finding(f"{path}.captureMode", message, hint="remove it")
     message = "a sidecar that listens on a Unix socket is not implemented yet in this version of Mizzen"
     hint = "remove it, and give the port a number"
-    yield Finding(f"{path}.bind", message, hint=hint, code="NotImplemented")
+    yield unsupported(path, "EgressListener.bind", message, hint)
 
 
 def _without_port(path: str, listener: EgressListener, *, last: bool) -> Iterator[Finding]:
@@ -61,10 +61,10 @@ def _without_port(path: str, listener: EgressListener, *, last: bool) -> Iterato
     hint = "write a listener with a `port` for each port that it should be called on"
     if listener.bind:
         message = "a `bind` without a `port` is not implemented yet in this version of Mizzen"
-        yield Finding(f"{path}.bind", message, hint=hint, code="NotImplemented")
+        yield unsupported(path, "EgressListener.bind", message, hint)
     if listener.capture_mode == "NONE":
         message = "captureMode NONE without a `port` is not implemented yet in this version of Mizzen"
-        yield Finding(f"{path}.captureMode", message, hint=hint, code="NotImplemented")
+        yield unsupported(path, "EgressListener.captureMode", message, hint)
 
 
 def _hosts(path: str, listener: EgressListener, namespace: str) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mizzen.resources.findings import Finding, warning
+from mizzen.resources.findings import Finding, unsupported, warning
 from mizzen.resources.sidecar import HTTP_PROXY, SidecarPort
 from mizzen.resources.validation import names
 
@@ -21,7 +21,7 @@ def port(path: str, given: SidecarPort, *, outward: bool) -> Iterator[Finding]:
     protocol = given.protocol.upper()
     if protocol in _LATER:
         message = f"{protocol} is part of Istio's API but not implemented yet in this version of Mizzen"
-        yield Finding(f"{path}.protocol", message, code="NotImplemented", hint="remove the listener")
+        yield unsupported(path, "SidecarPort.protocol", message, "remove the listener")
     elif protocol not in known:
         message = f"unsupported protocol {given.protocol!r}" if protocol else "the port needs a `protocol`"
         yield Finding(f"{path}.protocol", message, hint=f"one of {', '.join(sorted(known))}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mizzen.resources.findings import Finding
+from mizzen.resources.findings import Finding, unsupported
 from mizzen.resources.hosts import is_ip_address, is_wildcard
 from mizzen.resources.paths import join
 from mizzen.resources.validation import names
@@ -17,7 +17,7 @@ def workload_entry(path: str, spec: WorkloadEntrySpec) -> Iterator[Finding]:
         yield Finding(path, "address is required", hint="an IP address, or a name for resolution DNS")
     elif spec.address.startswith("unix://"):
         message = "Unix sockets are part of Istio's API but not implemented yet in this version of Mizzen"
-        yield Finding(f"{path}.address", message, code="NotImplemented")
+        yield unsupported(path, "WorkloadEntrySpec.address", message)
     elif is_wildcard(spec.address):
         yield Finding(f"{path}.address", f"endpoint address {spec.address!r} is not valid: it is no single name")
     elif not is_ip_address(spec.address):
