@@ -129,7 +129,8 @@ KINDS: tuple[Kind, ...] = (
         SECURITY,
         ("v1", "v1beta1"),
         short_names=("pa",),
-        instead="remove it: here mutual TLS is always STRICT",
+        instead="remove it: without it mutual TLS is STRICT, and nothing makes it less; who would call in plaintext, as PERMISSIVE and"
+        " DISABLE allow, joins the mesh by `mizzen run` or `mizzen attach`, or comes through a gateway",
     ),
     Kind("RequestAuthentication", "requestauthentications", SECURITY, ("v1", "v1beta1"), short_names=("ra",)),
     Kind("Telemetry", "telemetries", TELEMETRY, ("v1", "v1alpha1")),

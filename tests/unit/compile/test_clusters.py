@@ -224,8 +224,16 @@ def test_the_inbound_cluster_obeys_the_pool_of_its_own_services_rule() -> None:
 
 @pytest.mark.trap(12, 10)
 def test_with_the_settings_of_the_services_port() -> None:
-    ports = [{"port": {"number": 9080}, "connectionPool": {"tcp": {"maxConnections": 4}}}]
-    made = inbound(connectionPool={"tcp": {"maxConnections": 3}}, portLevelSettings=ports)
+    """And not with those of a port of the service that has the number of the workload's."""
+    ports = [
+        {"port": {"number": number}, "connectionPool": {"tcp": {"maxConnections": limit}}}
+        for number, limit in ((80, 4), (9080, 5))
+    ]
+    rule = destination_rule(
+        "reviews", trafficPolicy={"connectionPool": {"tcp": {"maxConnections": 3}}, "portLevelSettings": ports}
+    )
+    leading = service("reviews", {"name": "http", "port": 80, "targetPort": 9080})
+    made = compiled(leading, workload("reviews"), rule, proxy="reviews-0.default").clusters["inbound|9080||"]
     assert made.circuit_breakers.thresholds[0].max_connections.value == 4
 
 

@@ -211,7 +211,9 @@ def test_all_problems_are_reported_at_once_and_the_good_documents_are_kept(read:
             "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: p}",
             (
                 "f:2:7: error: PeerAuthentication default/p: kind: kind PeerAuthentication is part of Istio's API but not "
-                "implemented yet in this version of Mizzen (remove it: here mutual TLS is always STRICT) [NotImplemented]"
+                "implemented yet in this version of Mizzen (remove it: without it mutual TLS is STRICT, and nothing makes it "
+                "less; who would call in plaintext, as PERMISSIVE and DISABLE allow, joins the mesh by `mizzen run` or `mizzen "
+                "attach`, or comes through a gateway) [NotImplemented]"
             ),
         ),
         (
