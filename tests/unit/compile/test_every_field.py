@@ -32,9 +32,12 @@ from mizzen.compile.compiler import Compiler
 from mizzen.resources.destination_rule import DestinationRuleSpec
 from mizzen.resources.envoy_filter import EnvoyFilterSpec
 from mizzen.resources.gateway import GatewaySpec
+from mizzen.resources.kinds import IMPLEMENTED
 from mizzen.resources.mesh_config import MeshConfigSpec
 from mizzen.resources.model import Model
+from mizzen.resources.proxy_config import ProxyConfigSpec
 from mizzen.resources.rate_limit import RateLimitSpec
+from mizzen.resources.secret import SecretSpec
 from mizzen.resources.service import ServiceSpec
 from mizzen.resources.service_entry import ServiceEntrySpec
 from mizzen.resources.sidecar import SidecarSpec
@@ -917,6 +920,15 @@ MODELS = (
     MeshConfigSpec,
     RateLimitSpec,
 )
+
+
+# Of these it is asked elsewhere: tests/unit/node/test_every_field.py, tests/unit/mesh/test_proxy_configs.py. Of a Secret nothing is
+# compiled but that it is there.
+ELSEWHERE = (WorkloadSpec, ProxyConfigSpec, SecretSpec)
+
+
+def test_no_kind_is_left_out() -> None:
+    assert {kind.model for kind in IMPLEMENTED} == {*MODELS, *ELSEWHERE}
 
 
 @pytest.mark.parametrize("model", MODELS)

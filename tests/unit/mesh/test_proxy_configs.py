@@ -3,10 +3,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.support.fields import Two, Variant, covered, implemented, usual, variants
 from tests.support.worlds import read
 from tests.support.written import proxy_config
 
 from mizzen.mesh.proxy_configs import ProxyStart, proxy_start, taking_http10
+from mizzen.resources.proxy_config import ProxyConfigSpec
 
 LABELS = (("app", "a"),)
 
@@ -66,3 +68,20 @@ def test_http_1_0_is_taken_where_the_word_that_counts_says_so(value: str, taken:
     takes = taking_http10(read(root, picked), "istio-system")
     assert [takes("default", LABELS), takes("default", (("app", "b"),))] == [taken, False]
     assert not taking_http10(read(of("a", **env(A="b"))), "istio-system")("default", LABELS)
+
+
+TEMPLATE = {
+    "selector": {"matchLabels": {"app": Two("a", "b")}},
+    "concurrency": Two(1, 2),
+    "environmentVariables": {"A": Two("1", "2")},
+}
+
+
+@pytest.mark.parametrize("variant", list(variants(ProxyConfigSpec, TEMPLATE)), ids=lambda one: one.path)
+def test_no_field_is_read_and_ignored(variant: Variant) -> None:
+    assert start(of("it", **variant.spec)) != start(of("it", **usual(TEMPLATE)))
+
+
+def test_every_field_is_looked_at() -> None:
+    varied = {variant.path for variant in variants(ProxyConfigSpec, TEMPLATE)}
+    assert [path for path in implemented(ProxyConfigSpec) if not covered(path, varied)] == []
