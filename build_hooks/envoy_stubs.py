@@ -36,6 +36,8 @@ _LAST_FIELDS = {12, 14}
 _LARGEST_FIELD = 1_000_000
 # These are public packages of their own; their messages must stay the ones that everybody else uses.
 _PUBLIC = ("google/", "opentelemetry/")
+# These are in no package that Mizzen needs, although their name is Google's: RBAC and CEL are made of them.
+_UNPUBLISHED = ("google/api/expr/",)
 
 
 def _varint(data: mmap.mmap, at: int) -> tuple[int, int]:
@@ -104,7 +106,8 @@ def _linked(files: dict[str, descriptor_pb2.FileDescriptorProto]) -> list[descri
 
 
 def _private(name: str) -> str:
-    return name if name.startswith(_PUBLIC) else PREFIX + name
+    public = name.startswith(_PUBLIC) and not name.startswith(_UNPUBLISHED)
+    return name if public else PREFIX + name
 
 
 def generate(envoy: Path, target: Path) -> int:
