@@ -218,8 +218,8 @@ def _set_tls(cluster: Cluster, view: ClusterView, policy: TrafficPolicy | None, 
         if given.credential_name and not view.has_secrets:
             origination.refuse(cluster)
         elif given.mode in origination.MODES:
-            named, owner = not view.port.protocol.is_http, view.seat.namespace
-            origination.apply(cluster, given, view.host, view.sans, codec, fixed=named, owner=owner)
+            fixed = not view.port.protocol.is_http
+            origination.apply(cluster, given, view.host, view.sans, codec, fixed=fixed, seat=view.seat)
         return
     if not given and (view.external or view.resolution is Resolution.DIALLED):
         return

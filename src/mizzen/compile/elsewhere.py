@@ -69,8 +69,7 @@ def build_dynamic(view: PassthroughView) -> XdsResource:
     _set_connections(cluster, view.mesh_config, HttpProtocolOptions())
     given = view.mesh_config.spec.outward_tls if view.mesh_config else None
     if given and given.mode in origination.MODES:
-        codec, owner = pools.Codec.CLIENTS, view.seat.namespace
-        origination.apply(cluster, given, "", (), codec, fixed=False, owner=owner)
+        origination.apply(cluster, given, "", (), pools.Codec.CLIENTS, fixed=False, seat=view.seat)
     return _encoded(cluster, view)
 
 

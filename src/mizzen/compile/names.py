@@ -22,6 +22,8 @@ SDS_CLUSTER = "sds-grpc"
 WORKLOAD_SECRET = "default"  # noqa: S105 - the name under which Istio serves a workload's certificate
 SYSTEM_ROOTS_SECRET = "file-root:system"  # noqa: S105 - the name under which Istio serves the roots of the operating system
 ROOT_SECRET = "ROOTCA"  # noqa: S105 - the name under which Istio serves the trusted roots
+COMMON_SECRETS = frozenset({ROOT_SECRET, SYSTEM_ROOTS_SECRET})
+"""What is the same for all, and secret to nobody."""
 
 OUTBOUND_CAPTURE_PORT = 15001
 INBOUND_CAPTURE_PORT = 15006

@@ -17,6 +17,7 @@ from mizzen.compile import names
 from mizzen.compile.pools import HTTP_OPTIONS, Codec
 from mizzen.compile.protos import sds_secret
 from mizzen.compile.resource import pack
+from mizzen.compile.seats import Seat
 from mizzen.compile.tls import NOBODY, parameters
 from mizzen.resources import certificate_files, credentials, secret_names
 from mizzen.resources.destination_rule import ClientTLSSettings
@@ -37,17 +38,17 @@ _SECRET_TIMEOUT = 1.0
 
 
 def apply(
-    cluster: Cluster, given: ClientTLSSettings, host: str, sans: Sequence[str], codec: Codec, *, fixed: bool, owner: str
+    cluster: Cluster, given: ClientTLSSettings, host: str, sans: Sequence[str], codec: Codec, *, fixed: bool, seat: Seat
 ) -> None:
     """Has a cluster's connections begin with TLS, as ``given`` says, towards ``host``.
 
-    ``owner`` is the namespace whose Secrets are meant where the proxy has those of several. ``sans`` are names that the service
+    Certificates are those of the ``seat``. ``sans`` are names that the service
     itself says its servers have. ``fixed`` says that there are connections whose bytes name no host. The cluster has its HTTP
     options already.
     """
     server = given.sni or (host if fixed and not is_wildcard(host) else "")
     accepted = tuple(given.subject_alt_names) or tuple(sans) or ((server,) if server else ())
-    context = UpstreamTlsContext(common_tls_context=_common(given, accepted, codec, owner))
+    context = UpstreamTlsContext(common_tls_context=_common(given, accepted, codec, seat))
     if server and not is_ip_address(server):
         context.sni = server
     if codec is not Codec.BYTES and not server:
@@ -76,30 +77,32 @@ def _take_from_host(cluster: Cluster, *, checked: bool) -> None:
     cluster.typed_extension_protocol_options[HTTP_OPTIONS].CopyFrom(pack(options))
 
 
-def _common(given: ClientTLSSettings, accepted: Iterable[str], codec: Codec, owner: str) -> CommonTlsContext:
+def _common(given: ClientTLSSettings, accepted: Iterable[str], codec: Codec, seat: Seat) -> CommonTlsContext:
     common = CommonTlsContext(tls_params=parameters(), alpn_protocols=("h2",) if codec is Codec.HTTP2 else ())
     if given.mode == "MUTUAL":
-        common.tls_certificate_sds_secret_configs.append(_certificate(given, owner))
+        common.tls_certificate_sds_secret_configs.append(_certificate(given, seat))
     if not given.insecure_skip_verify:
         combined = common.combined_validation_context
         combined.default_validation_context.match_typed_subject_alt_names.extend(map(san_matcher, accepted))
-        combined.validation_context_sds_secret_config.CopyFrom(_roots(given, owner))
+        combined.validation_context_sds_secret_config.CopyFrom(_roots(given, seat))
     return common
 
 
-def _certificate(given: ClientTLSSettings, owner: str) -> SdsSecretConfig:
+def _certificate(given: ClientTLSSettings, seat: Seat) -> SdsSecretConfig:
     name = certificate_files.certificate_name(given.client_certificate, given.private_key)
     if given.credential_name:
-        name = secret_names.certificate_name(secret_names.secret_of(given.credential_name), owner)
-    return sds_secret(name, _SECRET_TIMEOUT)
+        name = secret_names.certificate_name(secret_names.secret_of(given.credential_name))
+    return sds_secret(seat.secret_named(name), _SECRET_TIMEOUT)
 
 
-def _roots(given: ClientTLSSettings, owner: str) -> SdsSecretConfig:
+def _roots(given: ClientTLSSettings, seat: Seat) -> SdsSecretConfig:
     if given.credential_name:
-        return sds_secret(credentials.roots_name(secret_names.secret_of(given.credential_name), owner), _SECRET_TIMEOUT)
-    if given.ca_certificates or given.ca_crl:
-        return sds_secret(certificate_files.roots_name(given.ca_certificates, given.ca_crl), _SECRET_TIMEOUT)
-    return sds_secret(names.SYSTEM_ROOTS_SECRET, _ROOTS_TIMEOUT)
+        name = credentials.roots_name(secret_names.secret_of(given.credential_name))
+    elif given.ca_certificates or given.ca_crl:
+        name = certificate_files.roots_name(given.ca_certificates, given.ca_crl)
+    else:
+        return sds_secret(names.SYSTEM_ROOTS_SECRET, _ROOTS_TIMEOUT)
+    return sds_secret(seat.secret_named(name), _SECRET_TIMEOUT)
 
 
 def san_matcher(name: str) -> SubjectAltNameMatcher:

@@ -26,15 +26,13 @@ from mizzen.stubs.envoy.config.core.v3.address_pb2 import Address
 class Seat:
     """``netns`` is a path, or "" for the namespace that the proxy runs in; ``secret`` is the certificate's name in SDS.
 
-    ``caller`` is the identity that is told to neighbours, "" where there are none to tell. ``namespace`` is said with the names
-    of its Secrets, "" where they are all of one.
+    ``caller`` is the identity that is told to neighbours, "" where there are none to tell.
     """
 
     prefix: str = ""
     netns: str = ""
     secret: str = names.WORKLOAD_SECRET
     caller: str = ""
-    namespace: str = ""
 
     @property
     def shared(self) -> bool:
@@ -44,6 +42,12 @@ class Seat:
     def named(self, name: str) -> str:
         """Returns the name of one of the seat's resources: clusters, listeners, routes."""
         return f"{self.prefix}{name}"
+
+    def secret_named(self, name: str) -> str:
+        """Returns what the proxy calls the secret that the proxy of the workload alone would call so."""
+        if name == names.WORKLOAD_SECRET:
+            return self.secret
+        return name if name in names.COMMON_SECRETS else self.named(name)
 
     def address(self, address: str, port: int) -> Address:
         """Returns an address to listen on, inside the seat's network namespace."""
@@ -69,7 +73,6 @@ def seat_of(kind: ProxyKind, instance: Instance) -> Seat:
         netns=instance.netns,
         secret=instance.identity,
         caller=instance.identity,
-        namespace=instance.namespace,
     )
 
 

@@ -17,11 +17,11 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from mizzen.compile.names import seat_prefix
 from mizzen.compile.resource import XdsResource
 from mizzen.identity.secrets import certificate_secret, renamed, roots_secret
 from mizzen.registry.reports import FileSecret
 from mizzen.resources.certificates import read_certificates
-from mizzen.resources.secret_names import in_namespace
 
 # How often files are looked at, in seconds.
 _INTERVAL = 1.0
@@ -115,16 +115,17 @@ class FileSecrets:
         return {name: made for name, made in found.items() if made}
 
     def of_all(self) -> Mapping[str, XdsResource]:
-        """Returns the secrets of all instances, for a proxy of several: those in Secrets under names that say in which
-        namespace. It is the same object for as long as nothing changes.
+        """Returns the secrets of all instances, for a proxy of several: each under a name that begins with whose it is. It is the
+        same object for as long as nothing changes.
         """
         if self._together is None:
-            found: dict[str, XdsResource] = {}
-            for namespace, name in self._users:
-                for plain, made in self.of((namespace, name)).items():
-                    found.setdefault(in_namespace(plain, namespace), made)
-            self._renamed = {name: self._rename(name, made) for name, made in found.items() if name != made.name}
-            self._together = found | {name: made for name, (_, made) in self._renamed.items()}
+            found = {
+                f"{seat_prefix(f'{name}.{namespace}')}{plain}": made
+                for namespace, name in self._users
+                for plain, made in self.of((namespace, name)).items()
+            }
+            self._renamed = {name: self._rename(name, made) for name, made in found.items()}
+            self._together = {name: made for name, (_, made) in self._renamed.items()}
         return self._together
 
     def _rename(self, name: str, secret: XdsResource) -> tuple[XdsResource, XdsResource]:

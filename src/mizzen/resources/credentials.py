@@ -22,9 +22,9 @@ ASKING: frozenset[str] = frozenset({"MUTUAL", "OPTIONAL_MUTUAL"})
 """The modes in which a server asks for certificates of clients."""
 
 
-def roots_name(secret: str, namespace: str = "") -> str:
-    """Returns what proxies call the authorities that go with a Secret: as in Istio. ``namespace`` is as for certificates."""
-    return certificate_name(f"{secret}{ROOTS_SUFFIX}", namespace)
+def roots_name(secret: str) -> str:
+    """Returns what proxies call the authorities that go with a Secret: as in Istio."""
+    return certificate_name(f"{secret}{ROOTS_SUFFIX}")
 
 
 def roots_candidates(secret: str) -> tuple[str, ...]:

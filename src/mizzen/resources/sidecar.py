@@ -70,12 +70,7 @@ class SidecarTrafficPolicy(Model):
     begins with REGISTRY_ONLY. ALLOW_ANY_DYNAMIC_DNS is for the mesh alone, in Istio too.
     """
 
-    mode: Annotated[
-        Literal["REGISTRY_ONLY", "ALLOW_ANY", "ALLOW_ANY_DYNAMIC_DNS"],
-        Later(
-            only={"ALLOW_ANY_DYNAMIC_DNS"}, reason="write it in the MeshConfig: Istio, too, has it for the mesh alone"
-        ),
-    ] = "REGISTRY_ONLY"
+    mode: Literal["REGISTRY_ONLY", "ALLOW_ANY"] = "REGISTRY_ONLY"
     egress_proxy: Destination | None = None
 
 

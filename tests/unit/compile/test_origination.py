@@ -191,7 +191,7 @@ def test_a_sidecar_for_which_a_rule_for_all_names_a_secret_speaks_to_nobody(mode
     assert not made.transport_socket_matches
 
 
-def test_seats_name_secrets_with_the_namespace_whose_they_are() -> None:
+def test_seats_have_secrets_of_their_own() -> None:
     def rule(namespace: str) -> str:
         tls = {"mode": "MUTUAL", "credentialName": "shop"}
         return destination_rule("shop", host=HOST, namespace=namespace, trafficPolicy={"tls": tls}, **SELECTED)
@@ -204,6 +204,7 @@ def test_seats_name_secrets_with_the_namespace_whose_they_are() -> None:
     (proxy,) = snapshot.proxies.values()
     made = Compiled(Compiler().compile(proxy, snapshot)).clusters
     for namespace in ("a", "b"):
-        found = made[f"client-0.{namespace}/outbound|80||{HOST}"]
-        assert certificates(found) == [f"kubernetes://{namespace}/shop"]
-        assert roots(found) == (f"kubernetes://{namespace}/shop-cacert", 1)
+        seat = f"client-0.{namespace}/"
+        found = made[f"{seat}outbound|80||{HOST}"]
+        assert certificates(found) == [f"{seat}kubernetes://shop"]
+        assert roots(found) == (f"{seat}kubernetes://shop-cacert", 1)

@@ -239,19 +239,20 @@ def test_who_has_the_name_of_one_that_has_ended_has_nothing_of_it(authority: Aut
     assert node.secrets.of(EDGE) == {}
 
 
-def test_a_proxy_of_several_has_secrets_of_each_namespace_under_its_name(authority: Authority) -> None:
+def test_a_proxy_of_several_has_secrets_of_each_instance_under_its_name(authority: Authority) -> None:
     node = Node()
     name = "kubernetes://client"
     own, file = msgspec.structs.replace(pair(authority), name=name), pair(authority, "file")
     node.want(own, file)
     node.want(msgspec.structs.replace(pair(authority, "other"), name=name), file, instance=WEB)
     found = node.secrets.of_all()
-    assert sorted(found) == ["file-cert:file", "kubernetes://default/client", "kubernetes://web/client"]
+    edge, web = "edge-0.default/kubernetes://client", "web-0.web/kubernetes://client"
+    assert sorted(found) == ["edge-0.default/file-cert:file", edge, "web-0.web/file-cert:file", web]
     assert {one: Secret.FromString(secret.body).name for one, secret in found.items()} == {one: one for one in found}
-    assert chain(found["kubernetes://default/client"]) == chain(node.secrets.of(EDGE)[name])
-    assert chain(found["kubernetes://web/client"]) == chain(node.secrets.of(WEB)[name])
+    assert chain(found[edge]) == chain(node.secrets.of(EDGE)[name])
+    assert chain(found[web]) == chain(node.secrets.of(WEB)[name])
     assert node.secrets.of_all() is found
     node.want(msgspec.structs.replace(pair(authority, "third"), name=name), file, instance=WEB)
     after = node.secrets.of_all()
-    assert after["kubernetes://default/client"] is found["kubernetes://default/client"]
-    assert after["kubernetes://web/client"] != found["kubernetes://web/client"]
+    assert after[edge] is found[edge]
+    assert after[web] != found[web]

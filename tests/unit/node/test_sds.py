@@ -109,7 +109,7 @@ async def test_an_instance_has_the_secrets_of_its_files_beside_its_own(tmp_path:
         assert set(shared.resources[SECRET]) == {
             "spiffe://cluster.local/ns/default/sa/edge",
             "ROOTCA",
-            "file-cert:shop",
+            "edge-0.default/file-cert:shop",
         }
         assert shared.resources[SECRET] is same.resources[SECRET]
         task.cancel()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from mizzen.compile.compiler import Compiler
+from mizzen.compile.patches.seat_values import trespass
 from mizzen.mesh.envoy_filters import VERSION, selected
 from mizzen.mesh.model import EnvoyFilter, Instance, Snapshot
 from mizzen.mesh.proxy_kind import ProxyKind
@@ -12,6 +13,7 @@ from mizzen.resources.paths import join
 from mizzen.resources.problems import Level, Problem
 
 CODE = "PatchesNothing"
+TRESPASS = "NotAtSeats"
 
 
 def idle_patches(compiler: Compiler, snapshot: Snapshot) -> Iterator[Problem]:
@@ -23,14 +25,19 @@ def idle_patches(compiler: Compiler, snapshot: Snapshot) -> Iterator[Problem]:
         compiler.compile(proxy, snapshot)
     hits = frozenset().union(*(compiler.hits(proxy) for proxy in proxies))
     instances = [instance for proxy in proxies for instance in proxy.instances]
+    at_seats = {each.id for proxy in proxies if proxy.kind is ProxyKind.NODE for each in proxy.instances}
     for one in snapshot.envoy_filters:
         picked = [each for each in instances if selected([one], each.namespace, each.labels, snapshot.root_namespace)]
         if not picked:
             yield _nobody(one, snapshot.root_namespace)
             continue
-        for index in range(len(one.spec.config_patches)):
+        seated = [each for each in picked if each.id in at_seats]
+        for index, written in enumerate(one.spec.config_patches):
+            if seated and written.patch and (why := trespass(written.patch.value)):
+                yield _kept_out(one, index, seated, why)
+                continue
             # Bootstraps are not the compiler's: see :mod:`mizzen.control.idle`.
-            if (one.key, index) not in hits and one.spec.config_patches[index].apply_to != "BOOTSTRAP":
+            if (one.key, index) not in hits and written.apply_to != "BOOTSTRAP":
                 yield _nothing(one, index, picked)
 
 
@@ -43,10 +50,21 @@ def _nobody(one: EnvoyFilter, root: str) -> Problem:
     return one.problem(CODE, path, message, hint, Level.WARNING)
 
 
+def _kept_out(one: EnvoyFilter, index: int, seated: Iterable[Instance], why: str) -> Problem:
+    path = f"{join('spec.configPatches', index)}.patch.value"
+    message = f"this patch is not for {_shown(seated)}, which have a seat in the proxy of their node: {why}"
+    return one.problem(TRESPASS, path, message, "give them a proxy of their own (`proxy: sidecar`)", Level.WARNING)
+
+
+def _shown(instances: Iterable[Instance]) -> str:
+    names = sorted(each.id for each in instances)
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+
+
 def _nothing(one: EnvoyFilter, index: int, picked: list[Instance]) -> Problem:
     written = one.spec.config_patches[index]
     path = join("spec.configPatches", index)
-    who = ", ".join(sorted(each.id for each in picked)[:3]) + (", ..." if len(picked) > 3 else "")
+    who = _shown(picked)
     message = f"this patch changes nothing: no {written.apply_to} of {who} is what it matches"
     hint = "`mizzen proxy config` shows the names there are"
     if written.match.proxy and written.match.proxy.proxy_version:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from google.protobuf.message import Message
 
-from mizzen.compile import names
+from mizzen.compile.patches.seat_values import at_seat, trespass
 from mizzen.compile.resource import XdsResource, encode
 from mizzen.compile.seats import Seat
 from mizzen.envoy_api.json_form import build
@@ -25,8 +25,6 @@ PatchId: TypeAlias = tuple[Key, int]
 # Where something is put among others only these have an order (Istio 1.7).
 _ORDERED = FILTERS | {"HTTP_ROUTE"}
 _INSERTS = frozenset({"INSERT_BEFORE", "INSERT_AFTER", "INSERT_FIRST"})
-_OF_CLUSTERS = ("outbound|", "inbound|")
-_ELSEWHERE = frozenset({names.PASSTHROUGH, names.DYNAMIC_DNS})
 
 
 @dataclass(frozen=True)
@@ -94,6 +92,8 @@ def _patches(one: EnvoyFilter, seat: Seat) -> Iterator[Patch]:
         patch, target = written.patch, written.apply_to
         if patch is None or target is None or patch.operation not in OPERATIONS[target]:
             continue  # the loader lets none of these pass
+        if seat.shared and trespass(patch.value):
+            continue  # idle.py tells of it
         plain = patch.operation in _INSERTS and target not in _ORDERED
         yield Patch(
             key=one.key,
@@ -103,19 +103,6 @@ def _patches(one: EnvoyFilter, seat: Seat) -> Iterator[Patch]:
             target=target,
             operation="ADD" if plain else patch.operation,
             match=written.match,
-            value=_at_seat(patch.value or {}, seat),
+            value=at_seat(patch.value or {}, TYPES[target], seat),
             filter_class=patch.filter_class,
         )
-
-
-def _at_seat(value: Any, seat: Seat) -> Any:
-    """Returns a value with the names of the mesh's clusters as they are in a proxy that serves several workloads."""
-    if not seat.shared:
-        return value
-    if isinstance(value, Mapping):
-        return {name: _at_seat(inner, seat) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_at_seat(inner, seat) for inner in value]
-    if isinstance(value, str) and (value.startswith(_OF_CLUSTERS) or value in _ELSEWHERE):
-        return seat.named(value)
-    return value

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from mizzen.resources.envoy_filter import FILTERS, MERGES, TYPES
 from mizzen.resources.findings import Finding, warning
-from mizzen.resources.paths import path_of
+from mizzen.resources.paths import join, path_of
 from mizzen.resources.suggesting import listed, nearest
 
 if TYPE_CHECKING:
     from mizzen.envoy_api.json_form import Mistake
 
+# What leads to the control plane, and to whoever holds the keys: Envoy asks there for itself, and says who it is.
+_OWN_CLUSTERS = frozenset({"sds-grpc", "xds-grpc"})
+_ASKING = frozenset({"api_config_source", "apiConfigSource"})
 _CONFIGURED_BY = frozenset({"typed_config", "typedConfig", "config_discovery", "configDiscovery"})
 
 
@@ -37,6 +40,23 @@ def value_findings(path: str, target: str, operation: str, value: Mapping[str, A
     if whole and target in FILTERS and not _CONFIGURED_BY & value.keys():
         message = "Envoy finds a filter by the type of its configuration, and there is none"
         yield Finding(path, message, hint='write `typed_config: {"@type": type.googleapis.com/...}`')
+    if target != "BOOTSTRAP":
+        yield from _reaching_own(path, value)
+
+
+def _reaching_own(path: str, value: object) -> Iterator[Finding]:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            if name not in _ASKING:
+                yield from _reaching_own(join(path, name), inner)
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            yield from _reaching_own(join(path, index), inner)
+    elif value in _OWN_CLUSTERS:
+        message = f"{value} is Mizzen's own: whoever reaches it could ask for the keys and the configuration of others"
+        yield Finding(
+            path, message, hint="only the source of a configuration or a secret (`api_config_source`) may name it"
+        )
 
 
 def _finding(path: str, mistake: Mistake) -> Finding:

@@ -340,3 +340,46 @@ spec:
 def test_what_is_not_implemented_is_refused(spec: dict[str, Any], path: str) -> None:
     found = load(envoy_filter("it", **spec), "f").problems
     assert [one.path for one in found if one.code == "NotImplemented"] == [path]
+
+
+OWN = "is Mizzen's own: whoever reaches it could ask for the keys and the configuration of others"
+BEHIND = {"envoy_grpc": {"cluster_name": "sds-grpc"}}
+SOURCE = {"api_config_source": {"api_type": "GRPC", "grpc_services": [BEHIND]}}
+SDS = {"name": "default", "sds_config": SOURCE}
+CONTEXT = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
+
+
+@pytest.mark.parametrize(
+    ("target", "value", "refused"),
+    [
+        ("HTTP_ROUTE", {"route": {"cluster": "sds-grpc"}}, True),
+        ("HTTP_ROUTE", {"route": {"weighted_clusters": {"clusters": [{"name": "xds-grpc", "weight": 1}]}}}, True),
+        (
+            "HTTP_FILTER",
+            {
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
+                    "grpc_service": BEHIND,
+                }
+            },
+            True,
+        ),
+        (
+            "CLUSTER",
+            {
+                "transport_socket": {
+                    "name": "tls",
+                    "typed_config": {
+                        "@type": CONTEXT,
+                        "common_tls_context": {"tls_certificate_sds_secret_configs": [SDS]},
+                    },
+                }
+            },
+            False,
+        ),
+    ],
+)
+def test_nobody_reaches_what_holds_the_keys(target: str, value: dict[str, Any], refused: bool) -> None:
+    found = of(patch(target, "MERGE", value))
+    assert any(OWN in one for one in found) is refused
+    assert refused or not found, found
