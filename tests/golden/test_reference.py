@@ -19,6 +19,7 @@ from tests.support.reference import (
     page_name,
     read_deviations,
     refused_by_rules,
+    refused_without_a_field,
 )
 
 from mizzen.resources.kinds import NETWORKING, Kind
@@ -68,6 +69,7 @@ def test_what_is_refused_has_a_reason(kind: Kind) -> None:
 def test_what_rules_refuse_is_of_some_kind() -> None:
     every = {one.path for kind in described() if kind.model for model in models(kind.model) for one in fields(model)}
     assert refused_by_rules() - every == {"ObjectMeta.annotations"}
+    assert refused_without_a_field() == [], "call `findings.unsupported`"
 
 
 @pytest.mark.parametrize("kind", [kind for kind in described() if kind.kind in ISTIO], ids=lambda kind: kind.kind)

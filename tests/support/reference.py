@@ -72,13 +72,18 @@ def read_deviations() -> dict[str, dict[str, Note]]:
 
 def refused_by_rules() -> set[str]:
     """Returns the fields of which some values are refused by a rule (``findings.unsupported``), from the source."""
-    calls = (
-        node
-        for path in Path(validation.__file__).parent.glob("*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "unsupported"
-    )
-    return {ast.literal_eval(call.args[1]) for call in calls}
+    return {ast.literal_eval(call.args[1]) for call in _calls_in_rules() if ast.unparse(call.func) == "unsupported"}
+
+
+def refused_without_a_field() -> list[str]:
+    """Returns the calls in rules that refuse what is not implemented, and do not say of which field it is."""
+    given = ((call, {one.arg: ast.unparse(one.value) for one in call.keywords}) for call in _calls_in_rules())
+    return [ast.unparse(call) for call, named in given if "NotImplemented" in named.get("code", "")]
+
+
+def _calls_in_rules() -> Iterator[ast.Call]:
+    for path in sorted(Path(validation.__file__).parent.glob("*.py")):
+        yield from (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
 
 
 def models(model: type[Model], *, refused: bool = False) -> list[type[Model]]:
