@@ -10,7 +10,8 @@ only, so a newer snapshot simply takes the place of an older one. Three rules gi
   without its endpoints. Envoy does not check (``validate_clusters`` is off), it would answer 503 NC. What names no such
   cluster does not wait; what names a cluster that the proxy rejected, and has no older version of, is held back.
 - A removed listener goes after the new ones, a removed cluster when no listener or route configuration that the proxy
-  may still be using names it: the proxy has acknowledged the routes without it, or has let go of the routes by itself.
+  may still be using names it: the proxy has acknowledged the routes without it, or has let go of the routes by itself. A
+  route that names it in its newest form is to lead nowhere, and does not keep it.
 
 A proxy that does not answer holds up no new resource for longer than ``patience`` seconds. The removal of a cluster may
 wait for longer: nothing waits for it.
@@ -324,7 +325,7 @@ class Ordering:
         return names
 
     def _unnamed(self, names: list[str]) -> list[str]:
-        """Returns those of these clusters that no listener or route configuration of the proxy names.
+        """Returns those of these clusters that no listener or route configuration of the proxy names that is to go or to change.
 
         Of a resource that the proxy brought along from before a reconnect, or may have applied although it rejected the
         response, the content is not known: it may name any.
@@ -332,12 +333,18 @@ class Ordering:
         if not names:
             return []
         users = [self.subscriptions[t] for t in _USERS if t in self.subscriptions]
-        resources = tuple(r for user in users for r in (*user.present(), *user.in_flight()))
+        resources = tuple(
+            r for user in users for r in (*user.present(), *user.in_flight()) if not self._is_newest(user.type_url, r)
+        )
         if not all(r.body for r in resources) or any(user.doubtful for user in users):
             return []
         if self._used[0] != resources:
             self._used = (resources, Mentions(resources))
         return [name for name in names if name not in self._used[1]]
+
+    def _is_newest(self, type_url: TypeUrl, resource: XdsResource) -> bool:
+        wanted = self.config.resources.get(type_url, _NOTHING).get(resource.name) if self.config else None
+        return wanted is not None and wanted.version == resource.version
 
     def _since(self, now: float) -> float:
         """What was sent before this moment is waited for no longer."""

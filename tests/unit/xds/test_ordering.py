@@ -162,6 +162,24 @@ def test_cluster_is_removed_after_the_route_that_used_it(proxy: Proxy) -> None:
     assert proxy.unfinished() == set()
 
 
+def test_a_cluster_goes_although_the_newest_route_names_it(proxy: Proxy) -> None:
+    """Its service was deleted, and the route stays: as for a proxy that starts now, it leads nowhere."""
+    assert proxy.config(group(CLUSTER), group(ENDPOINTS), L, to("a")) == ["CDS -a"]
+    proxy.settle()
+    assert proxy.unfinished() == set()
+
+
+def test_a_cluster_waits_for_another_route_to_be_changed_although_the_newest_names_it(proxy: Proxy) -> None:
+    two = {ROUTES: {**to("a")[ROUTES], "s": routes("s", ("a", 1))}}
+    proxy.config(group(CLUSTER, A), group(ENDPOINTS, EA), L, two)
+    proxy.ask("RDS", "s")
+    proxy.settle()
+    assert proxy.config(
+        group(CLUSTER), group(ENDPOINTS), L, {ROUTES: {**to("a")[ROUTES], "s": routes("s", ("b", 2))}}
+    ) == ["RDS +s"]
+    assert proxy.ack("RDS") == ["CDS -a"]
+
+
 def test_cluster_is_not_removed_while_a_route_to_it_is_on_its_way(proxy: Proxy) -> None:
     """Neither what the proxy acknowledged names b, nor what it is to have; but it is about to use it."""
     proxy.config(group(CLUSTER, A, B), group(ENDPOINTS, EA, EB), L, to("a"))
