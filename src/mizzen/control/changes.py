@@ -74,9 +74,22 @@ def _offered_again(key: Key) -> Problem:
 
 
 def new_problems(before: Mapping[Key, Resource[Any]], after: Mapping[Key, Resource[Any]]) -> list[Problem]:
-    """Returns what is wrong among the resources after a change and was not before."""
+    """Returns what is wrong among the resources after a change and was not before.
+
+    What was wrong at the same place of a resource that stays as it was is not new, although other words may be said of it: whom it
+    does not go with, or what is meant.
+    """
     known = set(check_references(before.values()))
-    return [problem for problem in check_references(after.values()) if problem not in known]
+    places = {(one.code, one.resource, one.path) for one in known if _stays(one.resource, before, after)}
+    return [
+        problem
+        for problem in check_references(after.values())
+        if problem not in known and (problem.code, problem.resource, problem.path) not in places
+    ]
+
+
+def _stays(key: Key | None, before: Mapping[Key, Resource[Any]], after: Mapping[Key, Resource[Any]]) -> bool:
+    return key is not None and key in before and key in after and before[key].digest == after[key].digest
 
 
 def _aged(resources: Sequence[Resource[Any]], before: Mapping[Key, Resource[Any]]) -> dict[Key, Resource[Any]]:

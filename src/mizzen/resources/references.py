@@ -28,14 +28,14 @@ from mizzen.resources.problems import NOT_FOUND, Level, Problem
 from mizzen.resources.protocol_references import undeclared_ports, unfit_policies, useless_routes
 from mizzen.resources.rate_limit_references import check_rate_limits
 from mizzen.resources.resource import Resource
-from mizzen.resources.service import ServicePort, ServiceSpec
+from mizzen.resources.service import ServicePort, ServiceSpec, exported_to
 from mizzen.resources.service_entry import ServiceEntrySpec
 from mizzen.resources.sidecar_references import check_sidecars
 from mizzen.resources.suggesting import Guesses, nearest
 from mizzen.resources.tls_references import unfit_tls
 from mizzen.resources.tunnel_references import check_tunnels
 from mizzen.resources.virtual_service import Destination, VirtualServiceSpec, all_destinations
-from mizzen.resources.visibility import visibility
+from mizzen.resources.visibility import meet, seen_by, visibility
 from mizzen.resources.workload import WorkloadSpec
 from mizzen.resources.workload_entry import WorkloadEntrySpec, labelled
 
@@ -164,9 +164,25 @@ def _destination(
     if service is None:
         yield _unknown_host(resource, f"{path}.host", host, world)
     else:
+        yield from _hidden(resource, f"{path}.host", service)
         yield from _destination_port(resource, path, destination, service)
     if destination.subset:
         yield from _destination_subset(resource, path, destination.subset, host, world)
+
+
+def _hidden(resource: Resource[VirtualServiceSpec], path: str, service: Resource[ServiceSpec]) -> Iterator[Problem]:
+    """Yields a warning for a service that the callers whose requests are led there do not see (Istio 2.5)."""
+    seen = seen_by(exported_to(service.annotations), service.namespace)
+    if seen is None or (resource.namespace in seen and for_mesh(resource.spec.gateways)):
+        return
+    reached = meet(seen, seen_by(resource.spec.export_to, resource.namespace))
+    if reached and not for_mesh(resource.spec.gateways):
+        return
+    who = f"requests from namespace {resource.namespace} get 503" if reached else "all requests get 503"
+    shown = f"exported to {_listed(sorted(seen))} alone" if seen else "exported to nobody"
+    message = f"{service.key} at {service.source.position()} is {shown}: {who}"
+    problem = resource.problem(NOT_FOUND, path, message, "change its `exportTo`, or lead elsewhere", Level.WARNING)
+    yield replace(problem, in_vain=not reached)
 
 
 def _unknown_host(resource: Resource[Any], path: str, host: str, world: _World, code: str = NOT_FOUND) -> Problem:

@@ -83,6 +83,13 @@ AT_PORT = [to("t", match=[match]) for match in ({"port": 80}, {"port": 80, "sour
 UNCONNECTED = ("c.yaml", virtual_service("t", http=[], tcp=AT_PORT))
 
 
+HIDDEN = (
+    "h.yaml",
+    service("h").replace("  name: h", '  name: h\n  annotations: {networking.istio.io/exportTo: "."}') + workload("h"),
+)
+SEEING = ("c.yaml", virtual_service("h", to("h.default.svc.cluster.local"), namespace="far", exportTo=["."]))
+
+
 @pytest.mark.parametrize(
     ("there", "applied", "code", "where", "other"),
     [
@@ -95,6 +102,9 @@ UNCONNECTED = ("c.yaml", virtual_service("t", http=[], tcp=AT_PORT))
         pytest.param([A], UNNAMED, "IST0130", "c.yaml:18:5", "c.yaml:12:5", id="a rule that no server name reaches"),
         pytest.param(
             [BYTES], UNCONNECTED, "IST0130", "c.yaml:17:5", "c.yaml:12:5", id="a rule that no connection reaches"
+        ),
+        pytest.param(
+            [HIDDEN], SEEING, "IST0101", "c.yaml:13:15", "h.yaml:2:1", id="a route to what its callers do not see"
         ),
     ],
 )
@@ -171,3 +181,32 @@ async def test_what_a_watched_file_says_is_not_applied_over(open_world: OpenWorl
         (problem,) = caught.value.problems
         assert str(problem.position).startswith("mine.yaml:")
         assert f"{file}:" in problem.message
+
+
+async def test_a_service_that_callers_do_not_see_any_more_is_told_of(open_world: OpenWorld) -> None:
+    seen = ("h.yaml", service("h") + workload("h"))
+    route = ("c.yaml", virtual_service("h", to("h.default.svc.cluster.local"), namespace="far"))
+    async with open_world(report=NOBODY) as world:
+        await changes(world).apply([seen, route])
+        done = await changes(world).apply([HIDDEN])
+        (warned,) = done.warnings
+        assert (warned.code, str(warned.resource)) == ("IST0101", "VirtualService far/h")
+        assert "requests from namespace far get 503" in warned.message
+
+
+async def test_what_was_forced_is_held_against_no_other_change(open_world: OpenWorld) -> None:
+    """Other words are said of it: what is meant, and whom it does not go with."""
+    lost = ("l.yaml", virtual_service("l", to("payment")))
+    owners = [
+        (f"{name}.yaml", virtual_service(name, to("a"), hosts=["own.example.com"])) for name in ("oa", "ob", "oc")
+    ]
+    async with open_world(report=NOBODY) as world:
+        await changes(world).apply([A])
+        for one in (lost, *owners):
+            await changes(world).apply([one], force=True)
+        await changes(world).apply([("p.yaml", service("payments") + workload("payments"))])
+        done = await changes(world).delete([Key("VirtualService", "default", "oa")])
+        assert list(done.actions.values()) == [Action.DELETED]
+        # It is held against a change of its own.
+        with pytest.raises(RefusedError):
+            await changes(world).apply([("l.yaml", virtual_service("l", to("payment", weight=100)))])
