@@ -34,7 +34,7 @@ GATEWAY_API = "gateway.networking.k8s.io"
 class Item:
     """A resource of any kind. ``namespace`` is empty where the kind has none.
 
-    ``file`` is "" for what comes from a running mesh; ``problems`` is what the loader says of it, where its kind has a
+    ``file`` is "" for what nobody has written; ``problems`` is what the loader says of it, where its kind has a
     model.
     """
 

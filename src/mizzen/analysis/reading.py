@@ -12,7 +12,7 @@ from typing import Any
 
 from mizzen.analysis.embedded import embedded
 from mizzen.analysis.items import CLUSTER_WIDE, GATEWAY_API, Item
-from mizzen.analysis.values import Values, text
+from mizzen.analysis.values import Values, mapping, number, text
 from mizzen.resources.kinds import kind_of
 from mizzen.resources.loading import load_document
 from mizzen.resources.problems import Problem
@@ -64,11 +64,18 @@ def read(texts: Iterable[tuple[str, str]], *, namespace: str = "default") -> Rea
 
 
 def read_values(values: Iterable[Mapping[str, Any]]) -> Iterator[Item]:
-    """Yields the items of documents that have no text: those of a running mesh's API."""
+    """Yields the items of a running mesh's API, which says of each where it was written, and its text, if it was."""
     for value in values:
         group, kind, namespace, name = _identity(value, "default")
         if group in GROUPS:
-            yield Item(group, kind, namespace, name, value)
+            source = mapping(value, "source")
+            file, line = text(source, "file"), number(source, "line")
+            if not line:  # It was found, and nobody has written it.
+                yield Item(group, kind, namespace, name, value)
+                continue
+            written = next(iter(documents(text(source, "text"), file, line)), None)
+            places = written.places if isinstance(written, Document) else {}
+            yield Item(group, kind, namespace, name, value, file, line, places)
 
 
 def read_mesh_config(content: str) -> Values:

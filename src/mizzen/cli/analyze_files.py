@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from mizzen.cli.files import not_text
 from mizzen.cli.output import Complaint, note
 from mizzen.settings import SUFFIXES
 
@@ -25,7 +26,7 @@ def read(names: Iterable[str], *, recursive: bool) -> tuple[dict[str, str], list
             try:
                 texts[file] = content.decode("utf-8-sig")
             except UnicodeDecodeError as error:
-                unreadable.append(f"{file}: not UTF-8 text (byte {error.start})")
+                unreadable.append(not_text(file, error))
     return texts, unreadable
 
 
@@ -36,7 +37,7 @@ def text(name: str) -> str:
     except OSError as error:
         raise Complaint(f"{name}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise Complaint(f"{name}: not UTF-8 text (byte {error.start})") from error
+        raise Complaint(not_text(name, error)) from error
 
 
 def _contents(name: str, *, recursive: bool) -> Iterator[tuple[str, bytes]]:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mizzen.cli.output import shown
+
 if TYPE_CHECKING:
     from mizzen.analysis import Message
 
@@ -26,15 +28,15 @@ def as_lines(messages: Sequence[Message]) -> str:
 
 def _line(message: Message) -> str:
     level = message.type.level
-    shown = click.style(level.capitalize(), fg=_COLORS[level], bold=level == "error") if _COLORS[level] else "Info"
+    colored = click.style(level.capitalize(), fg=_COLORS[level], bold=level == "error") if _COLORS[level] else "Info"
     where = " ".join(filter(None, (message.item.shown, reference(message))))
-    return f"{shown} [{message.type.code}] ({where}) {message.text}"
+    return f"{colored} [{message.type.code}] ({where}) {message.text}"
 
 
 def reference(message: Message) -> str:
     """Returns ``file:line``; "" for what is in no file."""
     position = message.position
-    return f"{position.file}:{position.line}" if position else ""
+    return f"{shown(position.file)}:{position.line}" if position else ""
 
 
 def as_json(messages: Sequence[Message]) -> str:

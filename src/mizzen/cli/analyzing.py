@@ -195,7 +195,7 @@ def _answer(given: _Given, selection: Selection, options: Options) -> None:
     _print(shown, options)
     if elsewhere:
         note(f"{count(elsewhere, 'message')} about other namespaces: -A shows all, -n NAMESPACE those of one.")
-    if not shown:
+    if not shown and not unreadable:
         note(f"✔ No issues found in {given.what or options.where}.")
     # istioctl ends with 0 where its answer is for a program, which has the levels.
     if options.output == "log":

@@ -80,4 +80,10 @@ def _decoded(name: str, content: bytes) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise Complaint(f"{name}: not UTF-8 text (byte {error.start})") from error
+        raise Complaint(not_text(name, error)) from error
+
+
+def not_text(name: str, error: UnicodeDecodeError) -> str:
+    """Returns what is wrong with a file that is not UTF-8, and in which line."""
+    line = error.object.count(b"\n", 0, error.start) + 1
+    return f"{name}:{line}: not UTF-8 text; save it as UTF-8"

@@ -17,16 +17,21 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Check files, without a mesh.")
-@files.file_option(required=True)
+@click.argument("paths", nargs=-1, metavar="[FILE|DIR|-]...")
+@files.file_option(required=False)
 @files.recursive_option
 @unnamed_option
 @output_option("json")
-def validate(filenames: tuple[str, ...], recursive: bool, namespace: str, output: str | None) -> None:
+def validate(
+    paths: tuple[str, ...], filenames: tuple[str, ...], recursive: bool, namespace: str, output: str | None
+) -> None:
     """Check files without a mesh: their YAML, every field, and what they say about each other.
 
     Exit code 0 when they may be applied (there may be warnings), 1 when not.
     """
-    texts = files.read(filenames, recursive=recursive)
+    if not (names := (*filenames, *paths)):
+        raise click.UsageError("Name files or folders to check.")
+    texts = files.read(names, recursive=recursive)
     resources, problems = _check(texts, namespace)
     failed = any(problem.level == "error" for problem in problems)
     if output == "json":

@@ -65,9 +65,20 @@ def test_what_is_no_resource_is_a_problem_of_its_file() -> None:
     assert [item.kind for item in loaded.items] == ["Pod"]
 
 
-def test_resources_of_a_running_mesh_have_no_place() -> None:
-    (item,) = read_values([{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a", "namespace": "b"}}])
-    assert (item.shown, item.position("spec")) == ("Service b/a", None)
+def test_resources_of_a_running_mesh_stand_where_they_were_written() -> None:
+    value = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a", "namespace": "b"}, "spec": {"ports": []}}
+    written = "apiVersion: v1\nkind: Service\nmetadata: {name: a, namespace: b}\nspec:\n  ports: []\n"
+    (item,) = read_values([value | {"source": {"file": "/a/b.yaml", "line": 7, "text": written}}])
+    assert (item.shown, str(item.position("spec.ports"))) == ("Service b/a", "/a/b.yaml:11:3")
+    (kept,) = read_values([value | {"source": {"file": "/a/b.yaml", "line": 7, "text": ""}}])
+    assert str(kept.position("spec.ports")) == "/a/b.yaml:7:1"
+
+
+def test_what_was_found_and_nobody_wrote_has_no_place() -> None:
+    value = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a", "namespace": "b"}}
+    for source in ({}, {"source": {"file": "the container engine", "line": 0, "text": ""}}):
+        (item,) = read_values([value | source])
+        assert (item.shown, item.position("spec")) == ("Service b/a", None)
 
 
 def test_a_mesh_config_stands_by_itself_or_in_a_config_map() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -192,7 +193,7 @@ def test_colours_on_request(folder: Path) -> None:
     assert run(*ALONE, ".", "--color").stdout.startswith("\x1b[31m\x1b[1mError\x1b[0m [IST0101]")
 
 
-def documents(*texts: str) -> dict[str, object]:
+def documents(*texts: str) -> dict[str, list[dict[str, Any]]]:
     items = [yaml.safe_load(text) for text in texts]
     for item in items:
         item["metadata"].setdefault("namespace", "default")
@@ -220,6 +221,24 @@ def test_a_running_mesh_by_itself(folder: Path, api: FakeApi) -> None:
     assert result.exit_code == 79
     assert result.stdout.startswith("Error [IST0101] (VirtualService default/cart) the host 'gone'")
     assert run("analyze", "-k").exit_code == 79
+
+
+def test_a_resource_of_a_running_mesh_is_named_with_the_file_that_it_was_applied_from(
+    folder: Path, api: FakeApi
+) -> None:
+    answer = documents(CART, ROUTE % "gone")
+    source = {"file": str(folder / "route.yaml"), "line": 3, "text": ROUTE % "gone"}
+    api.on("GET /v1/resources", {"items": [item | {"source": source} for item in answer["items"]]})
+    printed = run("analyze").stdout
+    assert printed.startswith("Error [IST0101] (VirtualService default/cart route.yaml:")
+
+
+def test_what_cannot_be_read_has_no_issues_of_which_anything_is_known(folder: Path) -> None:
+    (folder / "latin.yaml").write_bytes(b"a: 1\nb: \xe9\n")
+    result = run(*ALONE, "latin.yaml")
+    assert (result.exit_code, result.stdout) == (65, "")
+    assert result.stderr.startswith("Cannot be read: latin.yaml:2: not UTF-8 text; save it as UTF-8\n")
+    assert "No issues" not in result.stderr
 
 
 def test_a_running_mesh_is_wanted_and_there_is_none(folder: Path) -> None:

@@ -223,7 +223,7 @@ def test_wrong_usage_is_exit_code_2(api: FakeApi, arguments: list[str]) -> None:
     ("name", "content", "message"),
     [
         ("gone.yaml", None, "error: gone.yaml: No such file or directory\n"),
-        ("latin.yaml", b"a: \xe9", "error: latin.yaml: not UTF-8 text (byte 3)\n"),
+        ("latin.yaml", b"a: 1\nb: \xe9", "error: latin.yaml:2: not UTF-8 text; save it as UTF-8\n"),
         (
             "https://example.com/a.yaml",
             None,

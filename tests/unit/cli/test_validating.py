@@ -91,3 +91,11 @@ def test_what_cannot_run_here_is_a_warning_as_files_are_often_checked_elsewhere(
     assert result.stderr.startswith(
         "good.yaml:12:13: warning: Workload default/reviews-v1: spec.command[0]: command not"
     )
+
+
+def test_files_may_be_named_as_arguments_too(folder: Path) -> None:
+    (folder / "route.yaml").write_text(ROUTE)
+    assert out("validate", "good.yaml") == out("validate", "-f", "good.yaml")
+    assert run("validate", "-f", "good.yaml", "route.yaml").output == run("validate", ".").output
+    result = run("validate")
+    assert (result.exit_code, "Name files or folders to check." in result.stderr) == (2, True)
