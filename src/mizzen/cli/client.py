@@ -79,6 +79,14 @@ class Client:
         """Returns what the administration interface of a proxy's Envoy says under a path, decoded from JSON."""
         return self._ask(dict[str, Any], f"/v1/proxies/{_segment(proxy)}/admin/{path}", query)
 
+    def stats(self, proxy: str, path: str, query: Mapping[str, str]) -> str:
+        """Returns the counters, gauges and histograms of a proxy's Envoy, in the form of the path and of ``format``."""
+        with self._complaints():
+            response = self._http.get(f"/v1/proxies/{_segment(proxy)}/admin/{path}", params=query)
+        if response.is_error:
+            raise self._refusal(response)
+        return response.text
+
     def instances(self) -> tuple[Instance, ...]:
         return self._ask(_Instances, "/v1/workloads").items
 

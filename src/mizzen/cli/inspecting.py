@@ -6,8 +6,11 @@ proxy that serves several instances it is what one of them has there, or all (``
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -16,7 +19,10 @@ from mizzen.cli.choosing import Choice
 from mizzen.cli.completing import complete_proxy
 from mizzen.cli.options import connect, mesh_options, mesh_options_beside_name, output_option
 from mizzen.cli.output import as_json, as_yaml, note
-from mizzen.cli.proxies import find
+from mizzen.cli.proxies import Shown, find
+
+if TYPE_CHECKING:
+    from mizzen.cli.client import Client
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -31,6 +37,9 @@ _ALIASES: Mapping[str, str] = {
 }
 
 
+_STATS_FORMS: Mapping[str, Mapping[str, str]] = {"short": {}, "json": {"format": "json"}, "yaml": {"format": "json"}}
+
+
 class _Group(click.Group):
     """Takes istioctl's words for its commands too: ``cluster``, ``c``, ``ep``, ..."""
 
@@ -38,7 +47,7 @@ class _Group(click.Group):
         return super().get_command(ctx, _ALIASES.get(cmd_name, cmd_name))
 
 
-@click.group(cls=_Group, short_help="Show clusters, endpoints, listeners, routes, secrets of a proxy.")
+@click.group(cls=_Group, short_help="Show clusters, endpoints, listeners, routes, secrets, statistics of a proxy.")
 def proxy() -> None:
     """Show what a proxy uses, as istioctl proxy-config does.
 
@@ -49,9 +58,31 @@ def proxy() -> None:
     """
 
 
+@dataclass(frozen=True)
+class _Named:
+    """A proxy as it was typed: by a name, and by the namespace that was given with it, or "" for any."""
+
+    name: str
+    namespace: str
+
+    def find(self, client: Client) -> Shown:
+        return find(client, self.name, self.namespace)
+
+
+def _named(function: F) -> F:
+    """Adds PROXY and ``--namespace``; the command receives ``proxy``."""
+
+    @functools.wraps(function)
+    def command(*args: Any, proxy: str, namespace: str, **kwargs: Any) -> Any:
+        return function(*args, proxy=_Named(proxy, namespace), **kwargs)
+
+    help_text = "The namespace of PROXY. [default: any, of several default]"
+    decorated = click.option("-n", "--namespace", default="", help=help_text)(command)
+    return cast("F", click.argument("proxy", shell_complete=complete_proxy)(decorated))
+
+
 def _proxy_argument(function: F) -> F:
-    function = click.argument("proxy", shell_complete=complete_proxy)(function)
-    return output_option("short", "json", "yaml")(function)
+    return output_option("short", "json", "yaml")(_named(function))
 
 
 def _proxy_command(function: F) -> F:
@@ -66,7 +97,7 @@ def _proxy_command(function: F) -> F:
 @click.option("--subset", default="", help="Only clusters of this subset.")
 def clusters(
     choice: Choice,
-    proxy: str,
+    proxy: _Named,
     output: str | None,
     fqdn: str,
     port: int | None,
@@ -98,7 +129,7 @@ def clusters(
 @click.option("--address", default="", help="Only endpoints with this address.")
 def endpoints(
     choice: Choice,
-    proxy: str,
+    proxy: _Named,
     output: str | None,
     cluster: str,
     status: str,
@@ -130,7 +161,7 @@ def endpoints(
 @_proxy_command
 @click.option("--port", type=int, default=None, help="Only listeners on this port.")
 @click.option("--address", default="", help="Only listeners on this address.")
-def listeners(choice: Choice, proxy: str, output: str | None, port: int | None, address: str) -> None:
+def listeners(choice: Choice, proxy: _Named, output: str | None, port: int | None, address: str) -> None:
     """Listeners: where the proxy takes connections, and where it sends them."""
     from mizzen.cli import envoy_tables
 
@@ -147,7 +178,7 @@ def listeners(choice: Choice, proxy: str, output: str | None, port: int | None, 
 @mesh_options_beside_name
 @_proxy_argument
 @click.option("--name", "route_name", default="", help="Only the route configuration of this name.")
-def routes(choice: Choice, proxy: str, output: str | None, route_name: str) -> None:
+def routes(choice: Choice, proxy: _Named, output: str | None, route_name: str) -> None:
     """Routes: which requests go where, and which VirtualService says so."""
     from mizzen.cli import envoy_tables
 
@@ -160,7 +191,7 @@ def routes(choice: Choice, proxy: str, output: str | None, route_name: str) -> N
 
 @proxy.command()
 @_proxy_command
-def secrets(choice: Choice, proxy: str, output: str | None) -> None:
+def secrets(choice: Choice, proxy: _Named, output: str | None) -> None:
     """Secrets: the certificates of the proxy and the roots that it trusts. Private keys are never shown."""
     import datetime as dt
 
@@ -175,10 +206,34 @@ def secrets(choice: Choice, proxy: str, output: str | None) -> None:
 
 @proxy.command()
 @_proxy_command
-def config(choice: Choice, proxy: str, output: str | None) -> None:
+def config(choice: Choice, proxy: _Named, output: str | None) -> None:
     """Everything: Envoy's whole config_dump, with its endpoints."""
     dump = _ask(choice, proxy, "config_dump", {"include_eds": "true"})
     click.echo(as_yaml(dump) if output == "yaml" else as_json(dump))
+
+
+@proxy.command()
+@mesh_options
+@_named
+@click.option("--filter", "wanted", metavar="REGEX", default="", help="Only statistics with this in their names (RE2).")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(("short", "json", "yaml", "prom")),
+    default="short",
+    help="The form of the answer.",
+)
+def stats(choice: Choice, proxy: _Named, output: str, wanted: str) -> None:
+    """Statistics: what Envoy counts, as it says it itself; -o prom in the form of Prometheus."""
+    path, query = ("stats/prometheus", {}) if output == "prom" else ("stats", _STATS_FORMS[output])
+    with connect(choice) as client:
+        found = proxy.find(client).stats(client, wanted, path, query)
+    if output in ("json", "yaml"):
+        told = json.loads(found)
+        found = as_yaml(told) if output == "yaml" else as_json(told)
+    elif not found.strip():
+        note("no statistic matches" if wanted else "there are no statistics")
+    click.echo(found.rstrip("\n"))
 
 
 def _filtered(every: list[T], wanted: Callable[[T], bool], noun: str, name: Callable[[T], str]) -> list[T]:
@@ -198,6 +253,6 @@ def _print(found: Iterable[Any], output: str | None, draw: Callable[[Iterable[An
         click.echo(draw(found))
 
 
-def _ask(choice: Choice, proxy: str, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
+def _ask(choice: Choice, proxy: _Named, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
     with connect(choice) as client:
-        return find(client, proxy).ask(client, path, query)
+        return proxy.find(client).ask(client, path, query)

@@ -41,6 +41,14 @@ class Shown:
         found = without_prefix(client.admin(self.proxy, path, filtered), prefix_of(self.seat))
         return dict(found)
 
+    def stats(self, client: Client, wanted: str, path: str, query: Mapping[str, str]) -> str:
+        """Returns statistics of its Envoy whose names a regular expression fits; of a seat, those that name it."""
+        name = wanted
+        if self.seat is not None:
+            own = re.escape(prefix_of(self.seat))
+            name = f"{own}.*(?:{wanted})|(?:{wanted}).*{own}" if wanted else own
+        return client.stats(self.proxy, path, {**query, **({"filter": name} if name else {})})
+
 
 def proxies_of(instance: Instance) -> tuple[str, ...]:
     """Returns the ids of the proxies that serve an instance; the first is the one that serves it now."""
@@ -49,21 +57,26 @@ def proxies_of(instance: Instance) -> tuple[str, ...]:
     return instance.proxies or (f"{instance.name}.{instance.namespace}",)
 
 
-def find(client: Client, name: str) -> Shown:
-    """Finds a proxy by its id, or by what it serves (see :mod:`mizzen.registry.calling`); raises :class:`Complaint`."""
+def find(client: Client, name: str, namespace: str = "") -> Shown:
+    """Finds a proxy by its id, or by what it serves (see :mod:`mizzen.registry.calling`); raises :class:`Complaint`.
+
+    ``namespace`` is that of a name without one; "" stands for any.
+    """
     instances = sorted(client.instances(), key=lambda each: (each.namespace, each.name))
     containers = client.containers().items
-    if found := called(name, "", instances, containers):
+    if found := called(name, namespace, instances, containers):
         return _of(_of_one_namespace(name, found))
     if container := excluded(name, containers):
         raise Complaint(f"container {name} is not in the mesh: {container.reason}", hint="See: mizzen containers")
     ids = [proxy.id for proxy in client.proxies()]
     for proxy in ids:
-        if name in (proxy, proxy.rpartition(".")[0]):
+        own, _, home = proxy.rpartition(".")
+        if name == proxy or (name == own and namespace in ("", home)):
             return Shown(proxy)
     known = dict.fromkeys([f"{each.name}.{each.namespace}" for each in instances if proxies_of(each)] + sorted(ids))
     shown = "\n  ".join(known) or "none"
-    raise Complaint(f"there is no proxy {name}", hint=f"Proxies:\n  {shown}")
+    where = f" in namespace {namespace}" if namespace else ""
+    raise Complaint(f"there is no proxy {name}{where}", hint=f"Proxies:\n  {shown}")
 
 
 def _of_one_namespace(name: str, found: Sequence[Instance]) -> Instance:

@@ -242,3 +242,48 @@ def test_what_takes_the_rest_of_a_listener_may_come_by_itself() -> None:
 def test_names_are_looked_up_in_istioctls_words(config: dict[str, Any], kind: str) -> None:
     cluster = {"name": "outbound|80||a.com", "cluster_type": {"name": "envoy.cluster.dns", "typed_config": config}}
     assert envoy_tables.clusters([cluster]).splitlines()[1].split()[4] == kind
+
+
+STATS = "cluster.xds.upstream_cx_total: 1\ncluster.xds.upstream_rq_total: 2\n"
+
+
+def test_statistics_are_envoys_own_text(envoy: FakeApi) -> None:
+    envoy.on(f"GET /v1/proxies/{PROXY}/admin/stats", STATS)
+    assert out("proxy", "stats", "reviews-v1") == STATS
+    assert out("proxy", "stats", PROXY, "--filter", "xds") == STATS
+    assert envoy.queries(f"GET /v1/proxies/{PROXY}/admin/stats") == [{}, {"filter": "xds"}]
+
+
+def test_statistics_for_programs(envoy: FakeApi) -> None:
+    told = {"stats": [{"name": "cluster.xds.upstream_cx_total", "value": 1}]}
+    envoy.on(f"GET /v1/proxies/{PROXY}/admin/stats", told)
+    envoy.on(f"GET /v1/proxies/{PROXY}/admin/stats/prometheus", "# TYPE a counter\na 1\n")
+    assert json.loads(out("proxy", "stats", PROXY, "-o", "json")) == told
+    assert yaml.safe_load(out("proxy", "stats", PROXY, "-o", "yaml", "--filter", "x")) == told
+    assert out("proxy", "stats", PROXY, "-o", "prom") == "# TYPE a counter\na 1\n"
+    asked = envoy.queries(f"GET /v1/proxies/{PROXY}/admin/stats")
+    assert asked == [{"format": "json"}, {"format": "json", "filter": "x"}]
+
+
+def test_a_filter_that_fits_no_statistic_is_told(envoy: FakeApi) -> None:
+    envoy.on(f"GET /v1/proxies/{PROXY}/admin/stats", "")
+    result = run("proxy", "stats", PROXY, "--filter", "nothing")
+    assert (result.exit_code, result.stderr) == (0, "no statistic matches\n")
+
+
+def test_what_keeps_an_envoy_from_telling_statistics(envoy: FakeApi) -> None:
+    problem = {"code": "ProxyUnreachable", "message": "the Envoy of reviews-v1-0.default does not answer"}
+    envoy.on(f"GET /v1/proxies/{PROXY}/admin/stats", {"problems": [problem]}, 502)
+    result = run("proxy", "stats", PROXY)
+    assert result.exit_code == 1
+    assert "does not answer" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["clusters", "endpoints", "listeners", "routes", "secrets", "config", "stats"])
+def test_a_proxy_may_be_named_with_its_namespace(envoy: FakeApi, command: str) -> None:
+    envoy.on(f"GET /v1/proxies/{PROXY}/admin/stats", STATS)
+    for name in ("reviews-v1", "reviews-v1-0", PROXY):
+        assert out("proxy", command, name, "-n", "default") == out("proxy", command, name)
+    result = run("proxy", command, "reviews-v1", "-n", "shop")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: there is no proxy reviews-v1 in namespace shop\n")

@@ -188,3 +188,12 @@ def test_the_parts_of_a_clusters_name(name: str, parts: tuple[str, ...]) -> None
 
 def test_an_identity_is_no_seat() -> None:
     assert seat_of(IDENTITY) == ("", IDENTITY)
+
+
+def test_statistics_of_a_seat_are_those_that_name_it(node: FakeApi) -> None:
+    node.on(f"GET /v1/proxies/{NODE}/admin/stats", "a: 1\n")
+    out("proxy", "stats", "reviews-v1-0")
+    out("proxy", "stats", "reviews-v1-0", "--filter", "upstream_(rq|cx)")
+    own = r"reviews\-v1\-0\.default/"
+    both = f"{own}.*(?:upstream_(rq|cx))|(?:upstream_(rq|cx)).*{own}"
+    assert node.queries(f"GET /v1/proxies/{NODE}/admin/stats") == [{"filter": own}, {"filter": both}]
