@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from tests.support import protocols, small
 from tests.support.meshes import ROOT, Mesh, running
+from tests.support.polling import eventually
 from tests.support.visitors import Visitor
 from tests.support.written import gateway, gateway_workload, rate_limit, server, virtual_service
 
@@ -175,6 +176,45 @@ def test_who_gets_no_answer_lets_through_or_refuses(limited: Mesh) -> None:
     assert sent(limited, 5)["statuses"] == {"200": 5}
     limit(limited, shared={**asking, "failureMode": "DENY"})
     assert sent(limited, 5)["statuses"] == {"500": 5}
+
+
+OPENING = """
+import os, socket, sys
+where = os.environ["SERVER_SERVICE_HOST"], int(os.environ["SERVER_SERVICE_PORT_TCP_TALK"])
+held = [socket.socket() for _ in range(int(sys.argv[1]))]
+def heard(one):
+    try:
+        one.settimeout(10)
+        one.connect(where)
+        return one.recv(9) == b"hello\\n"
+    except ConnectionResetError:
+        return False
+print(sum(map(heard, held)))
+"""
+
+
+def opened(mesh: Mesh, count: int) -> int:
+    """Opens connections, one after the other, and returns how many the server has spoken on while all were open."""
+    return int(mesh.cli("exec", "client-0", "--", sys.executable, "-c", OPENING, str(count)).stdout)
+
+
+def connections(mesh: Mesh, **given: Any) -> None:
+    mesh.apply_text(rate_limit("server", selector={"matchLabels": {"app": "server"}}, connections=given))
+
+
+def test_so_many_connections_are_taken_and_no_more(limited: Mesh) -> None:
+    connections(limited, new=3, unit="DAY")
+    assert opened(limited, 8) == 3
+    assert opened(limited, 2) == 0
+    assert sent(limited, 9)["statuses"] == {"200": 9}  # on a port for requests connections are not counted
+    limited.delete("ratelimit", "server")
+    assert opened(limited, 8) == 8
+
+
+def test_so_many_connections_are_open_at_a_time(limited: Mesh) -> None:
+    connections(limited, open=2)
+    assert opened(limited, 5) == 2
+    eventually(lambda: opened(limited, 2) == 2, "those that have ended are counted no longer")
 
 
 def test_no_connection_ends_when_a_limit_comes_changes_or_goes(limited: Mesh) -> None:

@@ -17,11 +17,12 @@ from google.protobuf.message import Message
 from tests.support.cases import Case, cases
 from tests.support.decoding import decode
 
-from mizzen.compile import names
+from mizzen.compile import connection_limits, names
 from mizzen.compile.compiler import Compiler
 from mizzen.compile.protos import socket_address
 from mizzen.compile.rate_limits import is_slot
 from mizzen.compile.resource import CLUSTER, ENDPOINTS, FILTERS, LISTENER, ROUTES, Resources, TypeUrl, pack
+from mizzen.compile.tcp_filters import tcp_proxy
 from mizzen.mesh.proxy_kind import ProxyKind
 from mizzen.node.bootstrap import BootstrapView, bootstrap
 from mizzen.node.envoy import envoy_path
@@ -119,13 +120,15 @@ def route_listener(prefix: str, routes: RouteConfiguration, port: int) -> Listen
 
 
 def filter_listener(prefix: str, found: TypedExtensionConfig, port: int) -> Listener:
-    taker = Filter(name=found.name, typed_config=found.typed_config)
+    takers = [Filter(name=found.name, typed_config=found.typed_config)]
     if is_slot(found.name):
-        taker = http_filter(prefix, found)
+        takers = [http_filter(prefix, found)]
+    elif connection_limits.is_slot(found.name):
+        takers.append(tcp_proxy(names.BLACK_HOLE))
     return Listener(
         name=f"{prefix}: ECDS {found.name}",
         address=socket_address("127.0.0.1", port),
-        filter_chains=[FilterChain(filters=[taker])],
+        filter_chains=[FilterChain(filters=takers)],
     )
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mizzen.compile import http_connections, names
+from mizzen.compile import connection_limits, http_connections, names
 from mizzen.compile.branches import name_reader
 from mizzen.compile.gateway_tls import GatewayTlsView, gateway_socket
 from mizzen.compile.http_connections import USUAL, Manners
 from mizzen.compile.protos import socket_address
+from mizzen.compile.rate_limits import place_of
 from mizzen.compile.resource import XdsResource, encode
 from mizzen.compile.tcp_filters import tcp_proxy, tcp_route
 from mizzen.resources.key import Key
@@ -73,7 +74,7 @@ def _chain(view: ChainView) -> FilterChain:
         if view.passes
         else http_connections.gateway(view.route, view.manners, grpc_web=view.grpc_web)
     )
-    chain = FilterChain(name=view.route, filters=[taker])
+    chain = FilterChain(name=view.route, filters=[*connection_limits.slots(place_of()), taker])
     if view.server_names:
         chain.filter_chain_match.server_names.extend(view.server_names)
     if view.tls:

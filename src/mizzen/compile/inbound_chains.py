@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from mizzen.compile import http_connections, names, tls
+from mizzen.compile import connection_limits, http_connections, names, tls
 from mizzen.compile.branches import find_requests, name_reader, network, of_requests
 from mizzen.compile.http_connections import Manners
+from mizzen.compile.rate_limits import place_of
 from mizzen.compile.seats import Seat
 from mizzen.compile.tcp_filters import tcp_proxy
 from mizzen.mesh.model import InboundPort
@@ -37,7 +38,7 @@ def member_chains(port: InboundPort, trust_domain: str, seat: Seat, manners: Man
     for spoken in _spoken_on(port):
         chain = FilterChain(
             name=f"{name}http" if spoken is not port and spoken.protocol.is_http else name,
-            filters=[_application(spoken, seat, manners)],
+            filters=_application(spoken, seat, manners),
             transport_socket=tls.downstream(trust_domain, spoken.protocol, seat.secret),
         )
         if spoken is not port and spoken.protocol.is_http:
@@ -70,17 +71,22 @@ def plaintext_chains(
 ) -> Iterator[FilterChain]:
     """Yields the chains for what comes as it is; where nothing says whether that is requests, two."""
     for spoken in _spoken_on(port):
-        chain = FilterChain(name=name, filters=[_application(spoken, seat, manners, inside=inside)])
+        chain = FilterChain(name=name, filters=_application(spoken, seat, manners, inside=inside))
         if spoken is not port and spoken.protocol.is_http:
             chain.name = f"{name}_http"
             of_requests(chain)
         yield chain
 
 
-def _application(port: InboundPort, seat: Seat, manners: Manners, *, inside: bool = False) -> Filter:
+def _application(port: InboundPort, seat: Seat, manners: Manners, *, inside: bool = False) -> list[Filter]:
     if port.protocol.is_http:
-        return http_connections.inbound(port, manners, seat, inside=inside)
-    return to_application(port, seat)
+        return [http_connections.inbound(port, manners, seat, inside=inside)]
+    return bytes_to_application(port, seat)
+
+
+def bytes_to_application(port: InboundPort, seat: Seat) -> list[Filter]:
+    """Returns the filters for connections of a port that carries bytes, which are counted."""
+    return [*connection_limits.slots(place_of(port.number), seat), to_application(port, seat)]
 
 
 def to_application(port: InboundPort, seat: Seat) -> Filter:

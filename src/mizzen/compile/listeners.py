@@ -15,7 +15,14 @@ from dataclasses import dataclass
 from mizzen.compile import http_connections, names
 from mizzen.compile.branches import Branch, find_requests, name_reader, network, of_requests
 from mizzen.compile.http_connections import USUAL, Manners
-from mizzen.compile.inbound_chains import look, member_chains, plaintext_chains, published_chains, to_application
+from mizzen.compile.inbound_chains import (
+    bytes_to_application,
+    look,
+    member_chains,
+    plaintext_chains,
+    published_chains,
+    to_application,
+)
 from mizzen.compile.protos import socket_address
 from mizzen.compile.resource import XdsResource, encode, pack
 from mizzen.compile.seats import ALONE, Seat, inside_listener
@@ -276,7 +283,10 @@ def build_inside(view: InsideView) -> XdsResource:
     name = inside_listener(view.instance, view.port.listen)
     listener = Listener(name=name, traffic_direction=TrafficDirection.INBOUND)
     listener.internal_listener.SetInParent()
-    if not view.own_pass or not view.port.protocol.may_be_http:
+    if not view.port.protocol.may_be_http:
+        listener.filter_chains.append(FilterChain(name=name, filters=bytes_to_application(view.port, view.seat)))
+        return encode(name, listener, view.origins)
+    if not view.own_pass:
         listener.filter_chains.append(FilterChain(name=name, filters=[to_application(view.port, view.seat)]))
         return encode(name, listener, view.origins)
     if view.port.protocol is Protocol.UNDECLARED:

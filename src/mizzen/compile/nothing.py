@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from mizzen.compile import names
+from mizzen.compile import connection_limits, names
 from mizzen.compile.rate_limits import is_slot, no_limit
 from mizzen.compile.resource import ENDPOINTS, FILTERS, ROUTES, TypeUrl, XdsResource, encode
 from mizzen.compile.tcp_routes import TcpRouteView, build_tcp_route
@@ -32,6 +32,8 @@ def _no_routes(name: str) -> XdsResource:
 def _no_filter(name: str) -> XdsResource:
     if is_slot(name):
         return no_limit(name)
+    if connection_limits.is_slot(name):
+        return connection_limits.no_limit(name)
     return build_tcp_route(TcpRouteView(name, names.BLACK_HOLE, ((names.BLACK_HOLE, 1),)))
 
 

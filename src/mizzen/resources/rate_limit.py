@@ -71,6 +71,17 @@ class Limit(Model):
     shadow: bool = False
 
 
+class ConnectionLimits(Model):
+    """How many connections are taken, on ports of bytes and at gateways: ``new`` ones in each ``unit`` (``burst`` at once), and so
+    many that are ``open`` at a time. 0 is no limit.
+    """
+
+    new: int = 0
+    unit: Literal["SECOND", "MINUTE", "HOUR", "DAY"] = "SECOND"
+    burst: int = 0
+    open: int = 0
+
+
 class Entry(Value):
     """A part of a descriptor: a key, and a value that is written or taken from the request."""
 
@@ -107,13 +118,14 @@ class GlobalLimits(Model):
 
 
 class RateLimitSpec(Model):
-    """Without a ``selector`` it is for all workloads of its namespace. ``enforced`` is the share of requests over a limit that
+    """Without a ``selector`` it is for all workloads of its namespace. What of it is not ``connections`` is for requests. ``enforced`` is the share of requests over a limit that
     are refused, all if it is not given; ``status`` is what these are answered with. ``response_headers`` has answers tell how
     much is left.
     """
 
     selector: WorkloadSelector | None = None
     limits: Many[Limit] = ()
+    connections: ConnectionLimits | None = None
     shared: GlobalLimits | None = Field(default=None, alias="global")
     enforced: Percent | None = None
     status: int = TOO_MANY

@@ -58,10 +58,18 @@ def _unfit(rule: RateLimit, meant: Sequence[Resource[WorkloadSpec]]) -> Iterator
         hint = "compare it with the labels in the metadata of the workloads; containers are not known here"
         yield rule.problem("NoWorkload", "spec.selector", message, hint, Level.WARNING)
     for one in meant if rule.spec.selector else ():
-        spoken = (protocol_of(port.container_port, port.name, port.app_protocol) for port in one.spec.ports)
-        if not one.spec.gateway and not any(protocol.may_be_http for protocol in spoken):
-            message = f"no request to {one.key} at {one.source.position('spec')} is read: it has no port for HTTP"
-            yield rule.problem("NothingToLimit", "spec.selector", message, "name its port `http`", Level.WARNING)
+        spoken = [protocol_of(port.container_port, port.name, port.app_protocol) for port in one.spec.ports]
+        where = f"{one.key} at {one.source.position('spec')}"
+        requests = rule.spec.limits or rule.spec.shared
+        if requests and not one.spec.gateway and not any(protocol.may_be_http for protocol in spoken):
+            message = f"no request to {where} is read: it has no port for HTTP"
+            hint = "name its port `http`, or write `connections`"
+            yield rule.problem("NothingToLimit", "spec.selector", message, hint, Level.WARNING)
+        if rule.spec.connections and not one.spec.gateway and all(protocol.is_http for protocol in spoken):
+            message = (
+                f"no connection to {where} is counted: its ports are for HTTP, and callers' proxies share connections"
+            )
+            yield rule.problem("NothingToLimit", "spec.connections", message, "write `limits`", Level.WARNING)
 
 
 def _several(

@@ -382,6 +382,7 @@ def rate_limits() -> list[dict[str, Any]]:
     by_address = Two([{"key": "k", "clientAddress": True}], [{"key": "k", "value": "1"}])
     return [
         {"selector": {"matchLabels": {"app": Two("reviews", "ratings")}}, "limits": [rest, *limits], **common},
+        {"connections": {"new": Two(5, 6), "unit": Two("SECOND", "MINUTE"), "burst": Two(7, 8), "open": Two(9, 10)}},
         {"limits": [{"name": "a", "requests": 1, "unit": "DAY", "per": Two([{"clientAddress": True}], ABSENT)}]},
         {"global": asking},
         {

@@ -49,7 +49,7 @@ def test_all_servers_of_a_port_share_one_listener_and_its_routes() -> None:
     )
     assert sorted(made.listeners) == ["127.0.0.1_8080", "127.0.0.1_9000"]
     manager = HttpConnectionManager()
-    made.listeners["127.0.0.1_8080"].filter_chains[0].filters[0].typed_config.Unpack(manager)
+    made.listeners["127.0.0.1_8080"].filter_chains[0].filters[-1].typed_config.Unpack(manager)
     assert manager.rds.route_config_name == "http.80"
     assert manager.use_remote_address.value
     assert manager.forward_client_cert_details == HttpConnectionManager.SANITIZE_SET
@@ -61,7 +61,7 @@ def test_all_servers_of_a_port_share_one_listener_and_its_routes() -> None:
 def test_grpc_web_is_translated_where_a_server_says_so(protocol: str, translated: bool) -> None:
     made = at_gateway(gateway("edge", server(80, "a.example.com", protocol=protocol)))
     manager = HttpConnectionManager()
-    made.listeners["127.0.0.1_8080"].filter_chains[0].filters[0].typed_config.Unpack(manager)
+    made.listeners["127.0.0.1_8080"].filter_chains[0].filters[-1].typed_config.Unpack(manager)
     assert ("envoy.filters.http.grpc_web" in [one.name for one in manager.http_filters]) is translated
 
 

@@ -40,9 +40,9 @@ def address(host: str, *others: str) -> str:
 
 
 def taker(listener: Listener, kind: type[MessageT], chain: int = 0) -> MessageT:
-    (only,) = listener.filter_chains[chain].filters
-    assert only.typed_config.type_url.endswith(kind.DESCRIPTOR.full_name)
-    return kind.FromString(only.typed_config.value)
+    *_, last = listener.filter_chains[chain].filters
+    assert last.typed_config.type_url.endswith(kind.DESCRIPTOR.full_name)
+    return kind.FromString(last.typed_config.value)
 
 
 # --- transparent capture (Istio 2.15)

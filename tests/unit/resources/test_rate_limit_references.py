@@ -35,6 +35,14 @@ def test_where_no_requests_are_read_nothing_can_be_limited() -> None:
     assert found(limit(), workload("web", ("odd", 9000))) == []
 
 
+def test_connections_are_counted_where_bytes_are_carried() -> None:
+    counted = rate_limit("a", selector={"matchLabels": {"app": "web"}}, connections={"open": 5})
+    (one,) = found(counted, workload("web"))
+    assert (one.level, one.code, one.path) == (Level.WARNING, "NothingToLimit", "spec.connections")
+    for port in ("tcp", "odd"):
+        assert found(counted, workload("web", ("http", 80), (port, 9000))) == []
+
+
 def test_a_workload_has_one() -> None:
     (one,) = found(limit(), limit("b"), workload("web"))
     assert (one.level, one.code, str(one.resource)) == (Level.ERROR, "SeveralRateLimits", "RateLimit default/b")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from mizzen.resources.findings import Finding
 from mizzen.resources.paths import join
 from mizzen.resources.rate_limit import (
+    ConnectionLimits,
     Descriptor,
     Entry,
     GlobalLimits,
@@ -23,8 +24,9 @@ _ROUTE_PARTS = (2, 3)
 
 
 def rate_limit(spec: RateLimitSpec) -> Iterator[Finding]:
-    if not spec.limits and spec.shared is None:
-        yield Finding("spec", "nothing is limited", hint="write `limits`, or `global` for a server that counts")
+    if not spec.limits and spec.shared is None and spec.connections is None:
+        hint = "write `limits`, `connections`, or `global` for a server that counts"
+        yield Finding("spec", "nothing is limited", hint=hint)
     if spec.selector is not None:
         yield from names.labels("spec.selector.matchLabels", spec.selector.match_labels)
         if not spec.selector.match_labels:
@@ -36,6 +38,8 @@ def rate_limit(spec: RateLimitSpec) -> Iterator[Finding]:
         if limit.name in seen:
             yield Finding(f"{path}.name", f"there are two limits with the name {limit.name!r}")
         seen.add(limit.name)
+    if spec.connections:
+        yield from _connections("spec.connections", spec.connections)
     if spec.shared:
         yield from _shared("spec.global", spec.shared)
     if spec.enforced and not 0 <= spec.enforced.value <= 100:
@@ -60,6 +64,20 @@ def _limit(path: str, limit: Limit) -> Iterator[Finding]:
         yield from _value(join(f"{path}.per", index), value)
     if limit.match:
         yield from _match(f"{path}.match", limit.match)
+
+
+def _connections(path: str, given: ConnectionLimits) -> Iterator[Finding]:
+    written = given.model_fields_set
+    if not written & {"new", "open"}:
+        yield Finding(path, "no connections are limited", hint="write `new` and its `unit`, or `open`")
+    for name in ("new", "burst", "open"):
+        if name in written and not 1 <= getattr(given, name) <= _MOST:
+            yield Finding(f"{path}.{name}", f"{name} must be in range 1..{_MOST}", hint="remove it for no limit")
+    if "new" in written and "unit" not in written:
+        yield Finding(f"{path}.unit", "a limit needs a unit of time", hint="one of SECOND, MINUTE, HOUR, DAY")
+    for name in ("unit", "burst"):
+        if name in written and "new" not in written:
+            yield Finding(f"{path}.{name}", f"{name} is for `new` connections", hint="write `new`, or remove it")
 
 
 def _match(path: str, given: LimitMatch) -> Iterator[Finding]:

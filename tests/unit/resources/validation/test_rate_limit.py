@@ -44,6 +44,22 @@ def test_what_is_wrong_with_a_limit(limit: dict[str, Any], expected: str) -> Non
     assert said(limits=[LIMIT | limit]) == [expected]
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"new": 5, "unit": "SECOND", "burst": 9, "open": 2}, []),
+        ({"open": 2}, []),
+        ({}, ["spec.connections: no connections are limited"]),
+        ({"new": 5}, ["spec.connections.unit: a limit needs a unit of time"]),
+        ({"open": 0}, ["spec.connections.open: open must be in range 1..4294967295"]),
+        ({"open": 2, "burst": 3}, ["spec.connections.burst: burst is for `new` connections"]),
+        ({"open": 2, "unit": "DAY"}, ["spec.connections.unit: unit is for `new` connections"]),
+    ],
+)
+def test_what_is_said_of_connections(given: dict[str, Any], expected: list[str]) -> None:
+    assert said(connections=given) == expected
+
+
 def test_a_limit_needs_a_unit_and_a_name_of_its_own() -> None:
     unitless = {"name": "all", "requests": 5}
     assert said(limits=[unitless]) == ["spec.limits[0].unit: a limit needs a unit of time"]
