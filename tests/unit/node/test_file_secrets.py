@@ -256,3 +256,17 @@ def test_a_proxy_of_several_has_secrets_of_each_instance_under_its_name(authorit
     after = node.secrets.of_all()
     assert after[edge] is found[edge]
     assert after[web] != found[web]
+
+
+def test_what_one_keeps_of_a_secret_that_is_gone_is_for_none_that_starts_later(authority: Authority) -> None:
+    node = Node()
+    name = "kubernetes://client"
+    node.want(msgspec.structs.replace(pair(authority), name=name))
+    gone = FileSecret(name=name, problem="there is no Secret client in namespace default")
+    node.want(gone)
+    node.want(gone, instance=OTHER)
+    assert sorted(node.secrets.of_all()) == [f"edge-0.default/{name}"], "what runs goes on"
+    assert node.secrets.of(OTHER) == {}
+    node.secrets.forget(EDGE)
+    node.want(gone)
+    assert node.secrets.of_all() == {}, "another one that is called so"

@@ -14,6 +14,7 @@ from mizzen.resources.problems import Level, Problem
 
 CODE = "PatchesNothing"
 TRESPASS = "NotAtSeats"
+_OWN_NAMES = frozenset({"CLUSTER", "LISTENER", "EXTENSION_CONFIG"})
 
 
 def idle_patches(compiler: Compiler, snapshot: Snapshot) -> Iterator[Problem]:
@@ -67,6 +68,9 @@ def _nothing(one: EnvoyFilter, index: int, picked: list[Instance]) -> Problem:
     who = _shown(picked)
     message = f"this patch changes nothing: no {written.apply_to} of {who} is what it matches"
     hint = "`mizzen proxy config` shows the names there are"
+    if written.patch and written.patch.operation == "ADD" and written.apply_to in _OWN_NAMES:
+        name = (written.patch.value or {}).get("name")
+        message = f"this patch changes nothing: {who} have a {written.apply_to} {name} already, or none for its context"
     if written.match.proxy and written.match.proxy.proxy_version:
         message = f"this patch changes nothing: no proxy of {who} has a fitting {VERSION} in its metadata"
         hint = "remove `proxyVersion`"

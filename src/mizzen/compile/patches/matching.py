@@ -96,7 +96,7 @@ def filter_name(filter_: Filter) -> str:
 
 def at_network_filter(patch: Patch, filter_: Filter) -> bool:
     wanted = patch.match.listener.filter if patch.match.listener else ""
-    return not wanted or wanted == filter_name(filter_)
+    return not wanted or wanted == filter_name(filter_).removeprefix(patch.seat.prefix)
 
 
 def sub_filter(patch: Patch) -> str:
@@ -104,7 +104,7 @@ def sub_filter(patch: Patch) -> str:
 
 
 def at_http_filter(patch: Patch, name: str) -> bool:
-    return sub_filter(patch) in ("", current_name(name))
+    return sub_filter(patch) in ("", current_name(name.removeprefix(patch.seat.prefix)))
 
 
 def listener_filter(patch: Patch) -> str:
@@ -112,7 +112,7 @@ def listener_filter(patch: Patch) -> str:
 
 
 def at_listener_filter(patch: Patch, name: str) -> bool:
-    return listener_filter(patch) in ("", current_name(name))
+    return listener_filter(patch) in ("", current_name(name.removeprefix(patch.seat.prefix)))
 
 
 def at_routes(patch: Patch, place: RoutesPlace, host: VirtualHost | None = None) -> bool:

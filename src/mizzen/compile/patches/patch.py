@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from google.protobuf.message import Message
 
-from mizzen.compile.patches.seat_values import at_seat, trespass
+from mizzen.compile.patches.seat_values import NOTHING_ADDED, Added, at_seat, trespass
 from mizzen.compile.resource import XdsResource, encode
 from mizzen.compile.seats import Seat
 from mizzen.envoy_api.json_form import build
@@ -16,7 +16,7 @@ from mizzen.envoy_api.merging import merge
 from mizzen.envoy_api.types import known
 from mizzen.mesh.envoy_filters import is_for_proxy
 from mizzen.mesh.model import EnvoyFilter
-from mizzen.resources.envoy_filter import FILTERS, MERGES, OPERATIONS, TYPES, ObjectMatch
+from mizzen.resources.envoy_filter import FILTERS, MERGES, OPERATIONS, TYPES, ConfigPatch, ObjectMatch
 from mizzen.resources.key import Key
 
 PatchId: TypeAlias = tuple[Key, int]
@@ -29,12 +29,15 @@ _INSERTS = frozenset({"INSERT_BEFORE", "INSERT_AFTER", "INSERT_FIRST"})
 
 @dataclass(frozen=True)
 class Patch:
-    """One patch of an EnvoyFilter. Two are equal if they are of the same generation of it; the rest follows from that."""
+    """One patch of an EnvoyFilter. Two are equal if they are of the same generation of it, at the same seat and with the same
+    names ``added`` there; the rest follows from that.
+    """
 
     key: Key
     digest: str
     index: int
     seat: Seat
+    added: Added
     target: str = field(compare=False)
     operation: str = field(compare=False)
     match: ObjectMatch = field(compare=False)
@@ -84,25 +87,47 @@ def changed(resource: XdsResource, message: Message, hits: Collection[PatchId]) 
 
 def patches_of(filters: Iterable[EnvoyFilter], metadata: Mapping[str, str], seat: Seat) -> Patches:
     """Returns the patches for a proxy with this metadata, in order."""
-    return tuple(patch for one in filters for patch in _patches(one, seat) if is_for_proxy(patch.match.proxy, metadata))
+    given = [
+        (one, index, written)
+        for one in filters
+        for index, written in enumerate(one.spec.config_patches)
+        if is_for_proxy(written.match.proxy, metadata) and _counts(written, seat)
+    ]
+    added = _added(written for _, _, written in given) if seat.shared else NOTHING_ADDED
+    return tuple(_patch(one, index, written, seat, added) for one, index, written in given)
 
 
-def _patches(one: EnvoyFilter, seat: Seat) -> Iterator[Patch]:
-    for index, written in enumerate(one.spec.config_patches):
-        patch, target = written.patch, written.apply_to
-        if patch is None or target is None or patch.operation not in OPERATIONS[target]:
-            continue  # the loader lets none of these pass
-        if seat.shared and trespass(patch.value):
-            continue  # idle.py tells of it
-        plain = patch.operation in _INSERTS and target not in _ORDERED
-        yield Patch(
-            key=one.key,
-            digest=one.digest,
-            index=index,
-            seat=seat,
-            target=target,
-            operation="ADD" if plain else patch.operation,
-            match=written.match,
-            value=at_seat(patch.value or {}, TYPES[target], seat),
-            filter_class=patch.filter_class,
-        )
+def _counts(written: ConfigPatch, seat: Seat) -> bool:
+    """Tells whether a patch is one that the loader lets pass, and does not reach for other seats: of that idle.py tells."""
+    patch, target = written.patch, written.apply_to
+    if patch is None or target is None or patch.operation not in OPERATIONS[target]:
+        return False
+    return not (seat.shared and trespass(patch.value))
+
+
+def _added(given: Iterable[ConfigPatch]) -> Added:
+    names: dict[str | None, set[str]] = {"CLUSTER": set(), "EXTENSION_CONFIG": set()}
+    for written in given:
+        if written.apply_to in names and written.patch and written.patch.operation == "ADD":
+            names[written.apply_to].add(str((written.patch.value or {}).get("name", "")))
+    return Added(frozenset(names["CLUSTER"]), frozenset(names["EXTENSION_CONFIG"]))
+
+
+def _patch(one: EnvoyFilter, index: int, written: ConfigPatch, seat: Seat, added: Added) -> Patch:
+    patch, target = written.patch, written.apply_to
+    assert patch is not None, "others do not count"
+    assert patch.operation is not None, "others do not count"
+    assert target is not None, "others do not count"
+    plain = patch.operation in _INSERTS and target not in _ORDERED
+    return Patch(
+        key=one.key,
+        digest=one.digest,
+        index=index,
+        seat=seat,
+        added=added,
+        target=target,
+        operation="ADD" if plain else patch.operation,
+        match=written.match,
+        value=at_seat(patch.value or {}, TYPES[target], seat, added),
+        filter_class=patch.filter_class,
+    )

@@ -21,7 +21,9 @@ from mizzen.compile.patches.places import INBOUND, RoutesPlace, Subject
 from mizzen.compile.patches.routes import PatchHost, patch_host, patch_routes
 from mizzen.compile.resource import CLUSTER, FILTERS, LISTENER, ROUTES, Resources, TypeUrl, XdsResource, encode
 from mizzen.resources.envoy_filter import OF_LISTENERS, OF_ROUTES
+from mizzen.stubs.envoy.config.cluster.v3.cluster_pb2 import Cluster
 from mizzen.stubs.envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
+from mizzen.stubs.envoy.config.listener.v3.listener_pb2 import Listener
 from mizzen.stubs.envoy.config.route.v3.route_pb2 import RouteConfiguration
 
 Hits: TypeAlias = frozenset[PatchId]
@@ -136,7 +138,7 @@ class Patcher:
                 hits |= result.hits
                 _put(made, name, result.resource)
         for patch in _added(patches, subject):
-            _add(made, hits, patch, patch.message())
+            _add(made, hits, patch, _at_seat(patch.message(), subject))
         return made, frozenset(hits)
 
     def _listeners(self, done: _Done, named: Named) -> tuple[Named, Hits]:
@@ -184,7 +186,7 @@ class Patcher:
                 # Its listener has counted these patches already.
                 _put(made, name, self._filter(FilterView(named[name], patches)).resource)
         for patch in added:
-            _add(made, hits, patch, patch.message())
+            _add(made, hits, patch, _at_seat(patch.message(), done.subject))
         return made if added or done.filters else named, frozenset(hits)
 
 
@@ -211,10 +213,17 @@ def _put(made: dict[str, XdsResource], name: str, resource: XdsResource | None) 
         made[name] = resource
 
 
-def _at_seat(listener: Any, subject: Subject) -> Any:
-    """Opens an added listener where the workload is, and names it so that others may add it, too."""
-    if subject.seat.shared:
-        listener.name = subject.seat.named(listener.name)
-        if listener.address.HasField("socket_address"):
-            listener.address.socket_address.network_namespace_filepath = subject.seat.netns
-    return listener
+def _at_seat(added: Any, subject: Subject) -> Any:
+    """Opens what is added where the workload is, and names it so that others may add one of its name, too."""
+    if not subject.seat.shared:
+        return added
+    if not added.name.startswith(subject.seat.prefix):  # one of the mesh's own has it already
+        added.name = subject.seat.named(added.name)
+    if isinstance(added, Listener) and added.address.HasField("socket_address"):
+        added.address.socket_address.network_namespace_filepath = subject.seat.netns
+    if isinstance(added, Cluster) and not added.HasField("upstream_bind_config"):
+        called = [one.endpoint.address for group in added.load_assignment.endpoints for one in group.lb_endpoints]
+        if all(address.HasField("socket_address") for address in called):
+            is_ipv6 = any(":" in address.socket_address.address for address in called)
+            subject.seat.open_inside(added, "::" if is_ipv6 else "0.0.0.0")
+    return added

@@ -10,7 +10,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
-from tests.support.compiled import Compiled, compiled
+from tests.support.compiled import Compiled, compiled, managers
 from tests.support.worlds import NODE_PROXY, read, snapshot_of
 from tests.support.written import envoy_filter, patch, service, workload
 
@@ -262,3 +262,179 @@ def test_other_texts_with_slashes_are_let_through(text: str) -> None:
     headers = [{"header": {"key": "a", "value": text}}]
     written = patch("HTTP_ROUTE", "MERGE", {"request_headers_to_add": headers}, context="SIDECAR_OUTBOUND")
     assert told(at_shop(written), "node") == []
+
+
+def cluster(address: str = "192.0.2.1", **fields: Any) -> dict[str, Any]:
+    socket = {"socket_address": {"address": address, "port_value": 80}}
+    assigned = {"cluster_name": "ext", "endpoints": [{"lb_endpoints": [{"endpoint": {"address": socket}}]}]}
+    return {"name": "ext", "type": "STATIC", "connect_timeout": "1s", "load_assignment": assigned, **fields}
+
+
+def in_both(*patches: Mapping[str, Any]) -> Compiled:
+    """The same patches in both namespaces, and an address for the cluster of each."""
+    texts = [
+        envoy_filter("it", patch("CLUSTER", "ADD", cluster(address)), *patches, namespace=namespace)
+        for namespace, address in (("default", "192.0.2.1"), ("other", "192.0.2.2"))
+    ]
+    return compiled(*WORLD, *texts, proxy=NODE_PROXY, capture="node")
+
+
+def test_two_namespaces_add_clusters_of_one_name_and_each_has_its_own() -> None:
+    given = in_both()
+    found = {name: one for name, one in given.clusters.items() if name.endswith("ext")}
+    addresses = {
+        name: one.load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address.address
+        for name, one in found.items()
+    }
+    assert addresses == {"shop-0.default/ext": "192.0.2.1", "bank-0.other/ext": "192.0.2.2"}
+    assert {name: one.name for name, one in found.items()} == {name: name for name in found}
+    source = found["shop-0.default/ext"].upstream_bind_config.source_address
+    assert (source.address, source.network_namespace_filepath) == ("0.0.0.0", "/run/netns/shop-0")
+
+
+@pytest.mark.parametrize(
+    ("fields", "source"),
+    [
+        ({}, ("0.0.0.0", "/run/netns/shop-0")),
+        ({"upstream_bind_config": {"source_address": {"address": "192.0.2.9", "port_value": 0}}}, ("192.0.2.9", "")),
+        (
+            {
+                "load_assignment": {
+                    "cluster_name": "ext",
+                    "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"pipe": {"path": "/a"}}}}]}],
+                }
+            },
+            ("", ""),
+        ),
+    ],
+)
+def test_an_added_cluster_connects_where_the_workload_is(fields: dict[str, Any], source: tuple[str, str]) -> None:
+    given = world(patch("CLUSTER", "ADD", cluster(**fields)))
+    bound = given.clusters["shop-0.default/ext"].upstream_bind_config.source_address
+    assert (bound.address, bound.network_namespace_filepath) == source
+    given = world(patch("CLUSTER", "ADD", cluster("2001:db8::1")))
+    assert given.clusters["shop-0.default/ext"].upstream_bind_config.source_address.address == "::"
+
+
+HTTP = "filters.http."
+REFERRING: list[dict[str, Any]] = [
+    route(cluster="ext"),
+    route(weighted_clusters={"clusters": [{"name": "ext", "weight": 1}]}),
+    route(cluster="outbound|80||shop.default.svc.cluster.local", request_mirror_policies=[{"cluster": "ext"}]),
+    patch(
+        "HTTP_FILTER",
+        "INSERT_BEFORE",
+        typed("a", f"{HTTP}ext_authz.v3.ExtAuthz", grpc_service={"envoy_grpc": {"cluster_name": "ext"}}),
+        listener=BEFORE_ROUTER,
+    ),
+    patch(
+        "HTTP_FILTER",
+        "INSERT_BEFORE",
+        typed(
+            "a",
+            f"{HTTP}ext_authz.v3.ExtAuthz",
+            http_service={"server_uri": {"uri": "http://a", "cluster": "ext", "timeout": "1s"}},
+        ),
+        listener=BEFORE_ROUTER,
+    ),
+    patch(
+        "HTTP_FILTER",
+        "INSERT_BEFORE",
+        typed("a", f"{HTTP}lua.v3.Lua", default_source_code={"inline_string": "handle:httpCall('ext', {}, '', 5)"}),
+        listener=BEFORE_ROUTER,
+    ),
+    patch(
+        "HTTP_FILTER",
+        "INSERT_BEFORE",
+        {
+            "name": "a",
+            "typed_config": {
+                "@type": STRUCT,
+                "type_url": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
+                "value": {"grpcService": {"envoyGrpc": {"clusterName": "ext"}}},
+            },
+        },
+        listener=BEFORE_ROUTER,
+    ),
+]
+
+
+@pytest.mark.parametrize("referring", REFERRING)
+def test_what_leads_to_an_added_cluster_leads_to_that_of_its_seat(referring: dict[str, Any]) -> None:
+    given = in_both(referring)
+    for seat, other in (("shop-0.default/", "bank-0.other/"), ("bank-0.other/", "shop-0.default/")):
+        own = {
+            name: one.body
+            for named in given.resources.values()
+            for name, one in named.items()
+            if name.startswith(seat) and not name.endswith("/ext")
+        }
+        assert any(f"{seat}ext".encode() in body for body in own.values())
+        assert not any(f"{other}ext".encode() in body for body in own.values())
+
+
+def test_texts_that_are_no_names_of_clusters_stay() -> None:
+    headers = [{"header": {"key": "ext", "value": "ext"}}]
+    merged = patch("HTTP_ROUTE", "MERGE", {"request_headers_to_add": headers}, context="SIDECAR_OUTBOUND")
+    given = in_both(merged)
+    added = given.routes["shop-0.default/80"].virtual_hosts[0].routes[0].request_headers_to_add[0]
+    assert (added.header.key, added.header.value) == ("ext", "ext")
+
+
+def test_a_name_of_which_there_is_no_cluster_at_the_seat_stays() -> None:
+    given = world(route(cluster="ext"))
+    (first, *_) = given.routes["shop-0.default/80"].virtual_hosts[0].routes
+    assert first.route.cluster == "ext"
+    compiler, texts = Compiler(), at_shop(route(cluster="ext"))
+    adding = envoy_filter("adding", patch("CLUSTER", "ADD", cluster()))
+
+    def leads_to(*filters: str) -> str:
+        snapshot = snapshot_of(read(*WORLD, texts, *filters), "node")
+        made = Compiled(compiler.compile(snapshot.proxies[NODE_PROXY], snapshot))
+        return made.routes["shop-0.default/80"].virtual_hosts[0].routes[0].route.cluster
+
+    assert [leads_to(), leads_to(adding), leads_to()] == ["ext", "shop-0.default/ext", "ext"]
+
+
+def test_what_is_added_in_the_place_of_the_meshs_own_stays_out() -> None:
+    name = "outbound|80||shop.default.svc.cluster.local"
+    given = world(patch("CLUSTER", "ADD", cluster(name=name)))
+    assert given.clusters == compiled(*WORLD, proxy=NODE_PROXY, capture="node").clusters
+
+
+def test_extensions_of_one_name_are_those_of_their_seats_and_found_by_their_name() -> None:
+    lua = "filters.http.lua.v3.Lua"
+    url = f"type.googleapis.com/envoy.extensions.{lua}"
+    discovery = {"config_source": {"ads": {}}, "type_urls": [url]}
+    at_mine = {"filterChain": {"filter": {"name": MANAGER, "subFilter": {"name": "mine"}}}}
+    per_route = {"mine": {"@type": f"{url}PerRoute", "disabled": True}}
+    given = in_both(
+        patch("EXTENSION_CONFIG", "ADD", typed("mine", lua)),
+        patch(
+            "HTTP_FILTER",
+            "INSERT_BEFORE",
+            {"name": "mine", "config_discovery": discovery},
+            context="SIDECAR_OUTBOUND",
+            listener=BEFORE_ROUTER,
+        ),
+        patch("HTTP_FILTER", "INSERT_BEFORE", typed("before", lua), context="SIDECAR_OUTBOUND", listener=at_mine),
+        patch("HTTP_ROUTE", "MERGE", {"typed_per_filter_config": per_route}, context="SIDECAR_OUTBOUND"),
+    )
+    for seat in ("shop-0.default/", "bank-0.other/"):
+        assert f"{seat}mine" in given.filters
+        chains = [managers(one) for name, one in given.listeners.items() if name == f"{seat}virtualOutbound"]
+        names = [[one.name for one in manager.http_filters] for manager in chains[0]]
+        assert names
+        assert all(found[found.index(f"{seat}mine") - 1] == "before" for found in names)
+        first = given.routes[f"{seat}80"].virtual_hosts[0].routes[0]
+        assert list(first.typed_per_filter_config) == [f"{seat}mine"]
+    assert "mine" not in given.filters
+
+
+def test_a_name_that_there_is_at_a_proxy_already_is_told() -> None:
+    texts = [envoy_filter(name, patch("CLUSTER", "ADD", cluster())) for name in ("first", "second")]
+    for capture in ("transparent", "node"):
+        found = list(idle_patches(Compiler(), snapshot_of(read(*WORLD, *texts), capture)))
+        assert [(one.resource.name if one.resource else "", one.message) for one in found] == [
+            ("second", "this patch changes nothing: shop-0.default have a CLUSTER ext already, or none for its context")
+        ]
