@@ -25,6 +25,11 @@ _JUST_STARTED = 2.0
 # How long the requests of others may take to end when a container is detached, in seconds.
 _GRACE = 10
 
+# How long to wait until all proxies know that a container has ended, and how often connections to it are broken off
+# meanwhile, in seconds.
+_ACKNOWLEDGE = 10.0
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 0.4
+
 
 def workload_of(described: Described, proxy: str) -> Workload:
     """Returns a container as a workload with one replica, served by a proxy of this kind ("" for the mesh's)."""
@@ -153,9 +158,23 @@ class ContainerApplication:
         finally:
             self.captured, self.ready = False, self.ready and self.bypassed
             if self._has_ended((self._watch.containers.get() or {}).get(self._container.id)):
-                await self._capture.forsake(self._place)
+                await self._forsake()
             else:
                 await self._capture.withdraw(self._place)
+
+    async def _forsake(self) -> None:
+        """Leaves nobody waiting who is connected to it, or who connects before he has heard that it has ended."""
+        await self._capture.forsake(self._place)
+        async with asyncio.TaskGroup() as group:
+            told = group.create_task(self._host.acknowledged(_ACKNOWLEDGE))
+            pause = _SHORTEST_PAUSE
+            while not told.done():
+                await asyncio.wait([told], timeout=pause)
+                await self._capture.break_off(self._place)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+        # An Envoy acknowledges new endpoints before its worker threads have them.
+        await asyncio.sleep(_SHORTEST_PAUSE)
+        await self._capture.break_off(self._place)
 
     async def part(self) -> None:
         """Has it called past its proxy from now on, as before it was attached."""

@@ -137,7 +137,7 @@ class Containers:
         self._names = Names()
         self._name_services()
         settings = self._host.settings
-        capture = Attachments(self._names, settings.namespaces_dir, claims.name_of(settings))
+        capture = Attachments(self._names, settings.namespaces_dir, claims.name_of(settings), self._callers)
         async with Engine(engine_socket) as engine:
             watch = ContainerWatch(engine)
             members = Members(self._host, watch, capture, self._make_runner, self.settled)
@@ -145,6 +145,10 @@ class Containers:
             self._looking.forget()
             members.take(self._attachments, self._version)
             await members.run(await self._hooks(engine, members))
+
+    def _callers(self) -> set[str]:
+        """Returns in which network namespaces the node's instances are."""
+        return {one.netns for one in self._host.board.instances}
 
     async def _hooks(self, engine: Engine, members: Members) -> contextlib.AbstractAsyncContextManager[object]:
         """Returns what has the engine tell of containers before they start, if it can."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -70,6 +72,16 @@ class Host:
     gateway_ports: GatewayPorts = field(default_factory=GatewayPorts)
     backoff: Backoff = field(default_factory=Backoff)
     chance: random.Random = field(default_factory=random.Random)
+
+    async def acknowledged(self, longest: float) -> None:
+        """Waits until all proxies know what was reported so far: that nobody is to call an instance any more, say.
+
+        A control plane that is away cannot tell anybody: then time decides, ``longest`` in seconds.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(longest):
+                version = await self.board.delivered()
+                await self.control.acknowledged(version, longest)
 
     def locality(self, labels: Mapping[str, str]) -> Locality:
         """Returns where an instance with these labels is: where they say, else where the node is."""

@@ -9,7 +9,6 @@ serving.py keeps its proxy in between, and what its runtime gives keeps its appl
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -70,7 +69,7 @@ class InstanceRunner:
         self._changed = changed
         self._place: Place | None = None
         self._application: Application | None = None
-        self._serving = Serving(self._make_proxy, self._update, self._acknowledged)
+        self._serving = Serving(self._make_proxy, self._update, self._host.acknowledged)
         self._kind = Latest(self._wanted_kind(workload))
         self._message = _UNCERTIFIED
         self._certified = False
@@ -193,7 +192,7 @@ class InstanceRunner:
         namespace = self.workload.namespace
         if self._node_proxy.keeper.id in self._serving.ids and self._has_left:
             self._take_leave()
-            await self._acknowledged(_ACKNOWLEDGE)
+            await self._host.acknowledged(_ACKNOWLEDGE)
         self._host.identities.release(namespace, self.name)
         self._host.identities.files.forget((namespace, self.name))
         if self._place:
@@ -250,13 +249,15 @@ class InstanceRunner:
         self._host.emit(InstanceDraining(self.workload.namespace, self.name))
         self._update()
         if self._was_ready and not self._is_gone:
-            await self._acknowledged(min(self.workload.grace, _ACKNOWLEDGE))
+            await self._host.acknowledged(min(self.workload.grace, _ACKNOWLEDGE))
             await self._part(deadline)
         if self._application:
             self._application.grace = max(deadline - loop.time(), _LEAST_GRACE)
-        for task in (proxy, application) if self._is_gone else (application, proxy):
-            task.cancel()
-            await asyncio.wait([task])
+        # What a dead application had listens no more, and its callers are to hear of that at once.
+        for tasks in ([application, proxy],) if self._is_gone else ([application], [proxy]):
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
 
     async def _part(self, deadline: float) -> None:
         """Lets what is in flight on its proxy end; who goes on without one is called without one from now on."""
@@ -266,16 +267,6 @@ class InstanceRunner:
             if self.goes_on:
                 self._serving.close(proxy)
             await proxy.drain(max(deadline - asyncio.get_running_loop().time(), 0), outbound=self.goes_on)
-
-    async def _acknowledged(self, longest: float) -> None:
-        """Waits until all proxies know what was reported: that nobody is to call it any more, say.
-
-        A control plane that is away cannot tell anybody: then time decides.
-        """
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(longest):
-                version = await self._host.board.delivered()
-                await self._host.control.acknowledged(version, longest)
 
     async def _announce(self) -> None:
         """Sets :attr:`announced` when every proxy knows that this instance is ready."""

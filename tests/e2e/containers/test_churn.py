@@ -1,4 +1,7 @@
-"""Two hundred containers come and go in a mesh under load: who stays is served, and of the mesh nothing is left."""
+"""Two hundred containers come and go in a mesh under load: who stays is served, and of the mesh nothing is left.
+
+Half of them have sidecars and half the node's proxy, and so have callers: each kind calls each.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,10 @@ AT_A_TIME = 2
 SERVICES = 8
 RATE = 20.0
 MOST_CUT = 2
-STAYING = ("caller", "living", "web-0")
+SEED = 4
+# Who stays, and by which kind of proxy each is served: callers of both kinds call endpoints of both kinds.
+STAYING = {"caller-sidecar": "sidecar", "caller-node": "node", "living": "node", "web-0": "sidecar"}
+CALLERS = ("caller-sidecar", "caller-node")
 
 # Requests that a container was working on when it was killed are lost. Who may ask twice says so, as here.
 ASK_AGAIN = """
@@ -43,31 +49,32 @@ spec:
 
 @pytest.fixture(scope="module")
 def podman() -> Iterator[Engine]:
-    """An engine with three containers that stay: one that calls, one whose service nobody else is in, one of ``web``."""
+    """An engine with containers that stay: two that call, one whose service nobody else is in, one of ``web``."""
     with engine() as made:
         made.network(NETWORK)
-        for name in STAYING:
-            small_container(made, name, NETWORK, labels=compose_labels(NETWORK, name.removesuffix("-0")))
+        for name, kind in STAYING.items():
+            small_container(made, name, NETWORK, labels=labels(name.removesuffix("-0"), kind))
         yield made
 
 
-@pytest.mark.parametrize("mode", ["container-sidecar", "container-node"])
-def test_200_containers_come_and_go(mode: str, podman: Engine, tmp_path: Path) -> None:
+def test_200_containers_come_and_go(podman: Engine, tmp_path: Path) -> None:
     before = settled(podman, *STAYING)
-    with running(capture=mode, engine=podman, state_dir=tmp_path / "state") as mesh:
+    with running(capture="container-node", engine=podman, state_dir=tmp_path / "state") as mesh:
         mesh.apply_text(ASK_AGAIN)
         quiet = held(mesh)
         with ExitStack() as loads:
             load = {
-                host: loads.enter_context(mesh.load("caller", f"http://{host}:8080/", RATE))
+                (caller, host): loads.enter_context(mesh.load(caller, f"http://{host}:8080/", RATE))
+                for caller in CALLERS
                 for host in ("living", "web")
             }
-            churn(podman, random.Random(mode))
-        assert load["living"].result["failures"] == []
-        # An answer that its container had begun when it was killed cannot be asked for again.
-        cut = load["web"].result["failures"]
-        assert all("0 bytes read on a total of" in one for one in cut), cut
-        assert len(cut) <= MOST_CUT
+            churn(podman, random.Random(SEED))
+        for caller in CALLERS:
+            assert load[caller, "living"].result["failures"] == [], caller
+            # An answer that its container had begun when it was killed cannot be asked for again.
+            cut = load[caller, "web"].result["failures"]
+            assert all("0 bytes read on a total of" in one for one in cut), (caller, cut)
+            assert len(cut) <= MOST_CUT
         assert all(one.result["sent"] >= 200 for one in load.values())
         eventually(lambda: {one["name"] for one in mesh.get("/v1/workloads")["items"]} == set(STAYING), "all have left")
         # The node holds on to nothing of those that have gone.
@@ -117,6 +124,11 @@ def churn(podman: Engine, chance: random.Random) -> None:
 
 
 def planned(number: int) -> Container:
-    """Every third is one more replica of ``web``, the others are of services of their own."""
+    """Every third is one more replica of ``web``, the others are of services of their own; one half has sidecars."""
     service = f"other-{number % SERVICES}" if number % 3 else "web"
-    return small(f"passing-{number}", NETWORK, labels=compose_labels(NETWORK, service), aliases=(service,))
+    kind = "node" if number % 2 else "sidecar"
+    return small(f"passing-{number}", NETWORK, labels=labels(service, kind), aliases=(service,))
+
+
+def labels(service: str, kind: str) -> dict[str, str]:
+    return {**compose_labels(NETWORK, service), "mizzen.dev/proxy": kind}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 from tests.support import small
 from tests.support.applications import small_container
 from tests.support.containers import Engine, engine
-from tests.support.meshes import running
+from tests.support.meshes import Mesh, running
 from tests.support.polling import eventually
 
 pytestmark = [
@@ -22,6 +24,23 @@ pytestmark = [
 ]
 
 PUBLISHED = 18080
+CALLERS = ("caller-sidecar", "caller-node")
+ENDED = ("web-sidecar", "web-node")
+# Containers by the kind of proxy that each has.
+MIXED = {**{name: name.split("-")[1] for name in (*CALLERS, *ENDED)}, "web-staying": "sidecar"}
+URL = "http://web:8080/"
+# What it takes to connect somewhere else, in seconds; who is not told waits for ten.
+LONGEST_WAIT = 5.0
+ASK_OTHERS = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: web}
+spec:
+  hosts: [web]
+  http:
+  - route: [{destination: {host: web}}]
+    retries: {attempts: 5, retryOn: "connect-failure,refused-stream,reset,503"}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +80,29 @@ def test_a_second_mesh_waits_until_the_first_has_left(podman: Engine) -> None:
             assert told[0].startswith(
                 f"warning: containers are {reason.replace('member', 'members')}, and are taken in"
             )
+
+
+def test_callers_of_containers_that_have_ended_do_not_wait_until_they_hear_of_it(podman: Engine) -> None:
+    """Of either kind, by either kind, and though their engine has taken away the network that nobody answers from."""
+    with running(capture="container-node", engine=podman) as mesh, ExitStack() as containers:
+        for name, kind in MIXED.items():
+            labels = {"mizzen.dev/service": name.split("-")[0], "mizzen.dev/proxy": kind}
+            small_container(podman, name, "shop", labels=labels)
+            containers.callback(podman.rm, name)
+        eventually(lambda: MIXED.keys() <= ready(mesh), "all are members")
+        mesh.apply_text(ASK_OTHERS)
+        control = mesh.control_pid()
+        assert control
+        with ExitStack() as until_sent:
+            loads = [until_sent.enter_context(mesh.load(caller, URL, 40, "--count", "160")) for caller in CALLERS]
+            os.kill(control, signal.SIGSTOP)  # It tells nobody.
+            containers.callback(os.kill, control, signal.SIGCONT)
+            for ended in ENDED:
+                podman.stop(ended)
+        for load in loads:
+            assert load.result["statuses"] == {"200": 160}, load.result
+            assert load.result["p99"] < LONGEST_WAIT * 1000, load.result
+
+
+def ready(mesh: Mesh) -> set[str]:
+    return {one["name"] for one in mesh.get("/v1/workloads")["items"] if one["ready"]}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_address
 from pathlib import Path
@@ -21,6 +21,7 @@ import structlog
 from mizzen.node.capture import connections, foreign, links, rules
 from mizzen.node.capture.answers import Asker
 from mizzen.node.capture.blocking import ended, finished
+from mizzen.node.capture.breaking import Breaking
 from mizzen.node.capture.foreign import ForeignNamespace, Held
 from mizzen.node.capture.nameserver import DnsSockets, Names, NameServers
 from mizzen.node.capture.paths import NamespacePaths, number_of
@@ -61,8 +62,8 @@ class Attachments:
     """Captures namespaces that exist; Linux, root (see ``available.py``). An asynchronous context manager.
 
     ``names`` are the names that the DNS servers answer; ``folder`` is where the namespaces get paths that are never those of
-    another one, for as long as they are attached; ``mesh`` is what other meshes are told (see ``claims.py``). Leaving it
-    detaches all.
+    another one, for as long as they are attached; ``mesh`` is what other meshes are told (see ``claims.py``). ``elsewhere``
+    are paths of other namespaces from which containers are called, "" for the host's. Leaving it detaches all.
 
     New connections wait, go to the proxy, or go their own way (:class:`Stage`); what was connected before goes on as it was.
     So: :meth:`prepare` what has not begun; :meth:`attach` as HELD what has just started, as WITHDRAWN what is in use;
@@ -70,10 +71,13 @@ class Attachments:
     proxy, then :meth:`detach`, with which the connections that the proxy still has break.
     """
 
-    def __init__(self, names: Names, folder: Path, mesh: str = "") -> None:
+    def __init__(
+        self, names: Names, folder: Path, mesh: str = "", elsewhere: Callable[[], Collection[str]] = tuple
+    ) -> None:
         self._names = names
         self._paths = NamespacePaths(folder)
         self._mesh = mesh
+        self._breaking = Breaking(lambda: {*(entry.place.netns for entry in self._attached.values()), *elsewhere()})
         self._attached: dict[str, _Attached] = {}
         self._prepared: dict[int, Prepared] = {}
         self._closed = False
@@ -185,23 +189,36 @@ class Attachments:
         await self._switch(place, Stage.WITHDRAWN)
 
     async def forsake(self, place: Place) -> None:
-        """Takes note that a container has ended, and with it whatever listened in its namespace.
+        """Takes note that a container has ended: nobody is connected to it any more, and who connects is refused.
 
-        Who is connected to it learns that by the network. If the engine was quicker and has taken that away, those in the
-        other namespaces would wait for minutes: their connections are broken here.
+        The kernel tells the others as long as the container has its network. If the engine was quicker and has taken that
+        away, they are told as by :meth:`break_off`.
         """
         entry = self._attached.get(place.netns)
         if entry is None:
             return
         address = IPv4Address(place.address)
         try:
-            if await self._inside(entry, lambda: links.has_address(address)) is not False:
-                return
-            others = [other for other in self._attached.values() if other is not entry]
-            if any(other.place.address == place.address for other in others):
-                return  # Another container has it by now.
-            for other in others:
-                await self._inside(other, lambda: connections.break_off(address))
+            there = await self._inside(entry, lambda: _end_connections(address))
+            if there:
+                # What is new goes to where it listened, no more to a proxy that serves others as well and goes on.
+                await self.withdraw(place)
+                there = await self._inside(entry, lambda: _end_connections(address))
+        except (OSError, CaptureError) as error:
+            log.warning("a proxy may keep connections of a container that has ended", error=str(error))
+            there = False
+        if not there:
+            await self.break_off(place)
+
+    async def break_off(self, place: Place) -> None:
+        """Breaks connections to a container that has ended where they begin, also those that are being made."""
+        if any(
+            other.place.address == place.address and other.place.netns != place.netns
+            for other in self._attached.values()
+        ):
+            return  # Another container has its address by now.
+        try:
+            await self._breaking.break_off(IPv4Address(place.address))
         except OSError as error:
             log.warning("callers of a container that has ended may wait", container=place.instance, error=str(error))
 
@@ -279,6 +296,12 @@ async def clean_up_foreign(netns_path: str) -> bool:
         return await finished(lambda: foreign.clean_up(netns_path))
     except OSError as error:
         raise CaptureError(f"the network namespace {netns_path} cannot be cleaned up: {error}") from error
+
+
+def _end_connections(address: IPv4Address) -> bool:
+    """Returns whether those at the other ends could be told."""
+    connections.break_off_all()
+    return links.has_address(address)
 
 
 def _check_address(held: Held, address: IPv4Address) -> None:

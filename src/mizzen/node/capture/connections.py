@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from ipaddress import IPv4Address
 
 _NETLINK_SOCK_DIAG = 4
@@ -28,12 +28,21 @@ _LISTEN, _TIME_WAIT = 10, 6
 _CONNECTED = 0xFFF & ~(1 << _LISTEN | 1 << _TIME_WAIT | 1)
 
 
-def break_off(peer: IPv4Address) -> int:
-    """Ends all TCP connections with an address, also those that are being made, with an error on this side; nothing is
-    sent. Returns how many there were.
+def break_off(peers: Collection[IPv4Address]) -> int:
+    """Ends all TCP connections with these addresses, also those that are being made, with an error on this side; the other
+    is told (RST) if it can be reached. Returns how many there were.
     """
+    return _break_off(lambda one: one in peers)
+
+
+def break_off_all() -> int:
+    """The same for the connections with all addresses but those of loopback."""
+    return _break_off(lambda one: not one.is_loopback)
+
+
+def _break_off(is_meant: Callable[[IPv4Address], bool]) -> int:
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as kernel:
-        found = [one for one in _connections(kernel) if _peer(one) == peer]
+        found = [one for one in _connections(kernel) if is_meant(_peer(one))]
         for one in found:
             # No acknowledgement: that one has ended meanwhile is no error.
             kernel.send(_message(_DESTROY, _REQUEST, one))

@@ -1,0 +1,85 @@
+"""The end of a container, in virtual time, with everything around it played."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from tests.unit.node.played import Stage, pause
+
+from mizzen.latest import Latest
+from mizzen.node.attached import ContainerApplication
+from mizzen.node.capturing import Place
+from mizzen.registry.containers import Container
+
+pytestmark = pytest.mark.looptime
+
+PLACE = Place("default", "web", "transparent", "10.89.0.7")
+RUNNING = Container(id="web", name="web", state="running", pid=7)
+
+
+class PlayedAttachments:
+    """Notes what is done to the one place."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        async def note(place: Place) -> None:
+            assert place is PLACE
+            self.log.append(name)
+
+        return note
+
+
+def application(
+    stage: Stage, capture: PlayedAttachments, containers: Latest[Mapping[str, Container] | None]
+) -> ContainerApplication:
+    watch = SimpleNamespace(containers=containers)
+    return ContainerApplication(stage.host, cast("Any", capture), cast("Any", watch), RUNNING, PLACE, lambda: None)
+
+
+async def test_connections_to_one_that_has_ended_are_broken_off_until_all_know_and_once_more(stage: Stage) -> None:
+    capture = PlayedAttachments()
+    containers: Latest[Mapping[str, Container] | None] = Latest({"web": RUNNING})
+    stage.acknowledgements.clear()
+    async with stage.running(application(stage, capture, containers).keep()) as task:
+        await pause()
+        assert capture.log == ["release"]
+        containers.set({})
+        task.cancel()
+        await pause(2)
+        assert capture.log[:3] == ["release", "forsake", "break_off"]
+        passes = len(capture.log)
+        await pause(2)
+        assert 4 <= len(capture.log) - passes <= 6
+        stage.acknowledgements.set()
+        await pause()
+        passes = len(capture.log)
+        await asyncio.wait([task])
+        assert capture.log[passes:] == ["break_off"]
+
+
+async def test_a_proxy_that_never_acknowledges_holds_it_up_for_a_bounded_time(stage: Stage) -> None:
+    capture = PlayedAttachments()
+    containers: Latest[Mapping[str, Container] | None] = Latest({"web": RUNNING})
+    stage.acknowledgements.clear()
+    async with stage.running(application(stage, capture, containers).keep()) as task:
+        await pause()
+        containers.set({})
+        began = stage.now
+        task.cancel()
+        await asyncio.wait([task])
+        assert stage.now - began == pytest.approx(10, abs=0.5)
+
+
+async def test_of_one_that_goes_on_nothing_is_broken_off(stage: Stage) -> None:
+    capture = PlayedAttachments()
+    async with stage.running(application(stage, capture, Latest({"web": RUNNING})).keep()) as task:
+        await pause()
+        task.cancel()
+        await asyncio.wait([task])
+    assert capture.log == ["release", "withdraw"]
