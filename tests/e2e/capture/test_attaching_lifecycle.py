@@ -65,6 +65,19 @@ async def test_connections_from_before_go_on_through_every_stage(attachments: At
         assert reviews.state() == before
 
 
+async def test_it_is_attached_while_it_is_prepared_or_let_go_of(attachments: Attachments, reviews: Container) -> None:
+    """A node that is busy hears from the engine that a container runs before it has done what the engine's hook asked for."""
+    async with asyncio.TaskGroup() as group:
+        preparing = group.create_task(attachments.prepare(reviews.netns, str(reviews.resolv_conf)))
+        await asyncio.sleep(0)
+        await attachments.detach(await attachments.attach(reviews.foreign(9080)))
+        assert preparing.done()
+        prepared = await attachments.prepare(reviews.netns, str(reviews.resolv_conf))
+        group.create_task(attachments.let_go(prepared))
+        await asyncio.sleep(0)
+        await attachments.detach(await attachments.attach(reviews.foreign(9080)))
+
+
 async def test_while_held_new_connections_wait_and_then_reach_the_proxy(
     attachments: Attachments, reviews: Container
 ) -> None:

@@ -15,6 +15,7 @@ from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -80,6 +81,7 @@ class Attachments:
         self._breaking = Breaking(lambda: {*(entry.place.netns for entry in self._attached.values()), *elsewhere()})
         self._attached: dict[str, _Attached] = {}
         self._prepared: dict[int, Prepared] = {}
+        self._opening: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         self._closed = False
         self._orphans: set[str] = set()
         self._tasks = asyncio.TaskGroup()
@@ -111,6 +113,10 @@ class Attachments:
         What a crashed run left there is replaced. One that was prepared stays held, whatever the stage, and is let go if
         it cannot be attached.
         """
+        async with self._alone(wanted.netns):
+            return await self._attach(wanted, stage)
+
+    async def _attach(self, wanted: ForeignNamespace, stage: Stage) -> Place:
         made = self._take_prepared(wanted.netns)
         try:
             check_ports(wanted.instance, wanted.ports, _OTHERWISE)
@@ -137,15 +143,23 @@ class Attachments:
         """
         try:
             inside = _resolver_inside(Resolvers(Path(resolv_conf or os.devnull)))
-            number = number_of(netns)
-            made = await finished(lambda: self._open(netns, None, Stage.HELD, inside), _discard)
+            async with self._alone(netns):
+                number = number_of(netns)
+                made = await finished(lambda: self._open(netns, None, Stage.HELD, inside), _discard)
+                if not self._closed:
+                    self._prepared[number] = prepared = Prepared(number, made)
+                    return prepared
         except OSError as error:
             raise CaptureError(f"{netns}: {error}") from error
-        if self._closed:
-            await finished(lambda: _discard(made))
-            raise CaptureError("the mesh has ended meanwhile")
-        self._prepared[number] = prepared = Prepared(number, made)
-        return prepared
+        await finished(lambda: _discard(made))
+        raise CaptureError("the mesh has ended meanwhile")
+
+    def _alone(self, netns: str) -> asyncio.Lock:
+        """Keeps what is done to a namespace apart: one may be attached while it is prepared, or let go of, still."""
+        try:
+            return self._opening.setdefault(number_of(netns), asyncio.Lock())
+        except OSError:  # It is gone, and that is told by who opens it.
+            return asyncio.Lock()
 
     def _open(self, netns: str, address: IPv4Address | None, stage: Stage, resolver_inside: bool) -> _Made:
         held = foreign.hold(netns)
@@ -165,12 +179,13 @@ class Attachments:
 
     async def let_go(self, prepared: Prepared) -> None:
         """Leaves a prepared namespace as it was before, if it was not attached meanwhile."""
-        if self._prepared.get(prepared.number) is prepared:
-            del self._prepared[prepared.number]
-            try:
-                await finished(lambda: _discard(prepared.made))
-            except OSError as error:
-                log.warning("rules may be left in the network of a container", error=str(error))
+        async with self._opening.setdefault(prepared.number, asyncio.Lock()):
+            if self._prepared.get(prepared.number) is prepared:
+                del self._prepared[prepared.number]
+                try:
+                    await finished(lambda: _discard(prepared.made))
+                except OSError as error:
+                    log.warning("rules may be left in the network of a container", error=str(error))
 
     def is_orphan(self, namespace: str, instance: str) -> bool:
         """Says whether a run that was killed had attached an instance, which has rules since then that lead to nobody."""
