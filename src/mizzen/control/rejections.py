@@ -31,6 +31,8 @@ _Generations: TypeAlias = Callable[[Key], Awaitable[Sequence[Resource[Any]]]]
 _KEPT_REFUSED = 50
 # What Envoy quotes in its messages: names, expressions, values. Shorter ones stand in too many files to tell anything.
 _QUOTED = re.compile(r"'([^']{3,})'|\"([^\"]{3,})\"")
+# A script is called by its first line, with dots where it goes on; what else is quoted then are words of it, such as 'end'.
+_SCRIPT = re.compile(r'\[string "(.{3,}?)(?:\.\.\.)?"\]')
 
 
 class Rejections:
@@ -165,8 +167,12 @@ class SetAside:
         return fields | {"key": list(self.key)}
 
     def position(self, resource: Resource[Any]) -> Position:
-        """Returns where in the resource as it is written the field stands that Envoy quotes, else where its spec does."""
-        return resource.source.position(next(_quoted_in(resource, self.message), "spec"))
+        """Returns where in the resource as it is written the field stands that Envoy quotes, else where its spec does; of an
+        EnvoyFilter with one patch, that.
+        """
+        patches = getattr(resource.spec, "config_patches", ())
+        otherwise = "spec.configPatches[0].patch" if len(patches) == 1 else "spec"
+        return resource.source.position(next(_quoted_in(resource, self.message), otherwise))
 
 
 def culprits(
@@ -192,7 +198,7 @@ def culprits(
 
 def _quoted_in(resource: Resource[Any], message: str) -> Iterator[str]:
     """Yields the paths of the resource's fields that hold something that Envoy quotes."""
-    quoted = [first or second for first, second in _QUOTED.findall(message)]
+    quoted = _SCRIPT.findall(message) or [first or second for first, second in _QUOTED.findall(message)]
     for path, text in _texts("spec", resource.spec.to_document()):
         if any(part in text for part in quoted):
             yield path

@@ -115,6 +115,47 @@ def test_the_problem_stands_where_the_quoted_field_does(message: str, line: int)
     assert problem.resource == key("ratings")
 
 
+SCRIPTS = """\
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata:
+  name: scripts
+spec:
+  configPatches:
+"""
+SCRIPT = """\
+  - applyTo: HTTP_FILTER
+    patch:
+      operation: INSERT_FIRST
+      value:
+        name: %(name)s
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
+          default_source_code:
+            inline_string: |
+              function envoy_on_request(%(name)s)
+                local said = "no"
+                x
+              end
+"""
+
+
+@pytest.mark.parametrize(
+    ("names", "message", "line"),
+    [
+        (["one", "two"], """[string "function envoy_on_request(two)..."]:4: unexpected symbol near 'end'""", 28),
+        (["one", "two"], """[string "function envoy_on_request(one)..."]:4: '=' expected near 'end'""", 15),
+        (["one", "two"], "no", 5),
+        (["one"], "no", 8),
+    ],
+)
+def test_a_script_is_found_by_its_first_line(names: list[str], message: str, line: int) -> None:
+    text = SCRIPTS + "".join(SCRIPT % {"name": name} for name in names)
+    (resource,) = load(text, "scripts.yaml").resources
+    made = SetAside(resource.key, resource.digest, "a-0.default", ROUTES, "80", f"script load error: {message}")
+    assert (made.position(resource).file, made.position(resource).line) == ("scripts.yaml", line)
+
+
 def test_the_last_good_generation_is_in_force_until_the_resource_is_written_anew() -> None:
     (good,) = resources(reviews="good").values()
     both = [aside("reviews", good=good), aside("ratings")]
