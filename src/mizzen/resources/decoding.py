@@ -98,7 +98,10 @@ def _findings(
         elif kind == "one_of":
             yield Finding(path_of(_real(loc, value)), detail["msg"], code="WrongType")
         elif kind == "literal_error":
-            yield _wrong_choice(_real(loc, value), str(detail["input"]), str(detail.get("ctx", {}).get("expected", "")))
+            place = _real(loc, value)
+            written = places[path_of(place)].written if path_of(place) in places else None
+            expected_values = str(detail.get("ctx", {}).get("expected", ""))
+            yield _wrong_choice(place, detail["input"], written, expected_values)
         elif kind == "duration":
             yield _no_duration(_real(loc, value), detail["input"])
         else:
@@ -151,11 +154,12 @@ def _meant(model: type[Model], loc: Loc, name: str, known: Sequence[str]) -> str
     return f"the fields here are {listed(usable_names(outer))}" if outer else ""
 
 
-def _wrong_choice(loc: Loc, given: str, expected: str) -> Finding:
+def _wrong_choice(loc: Loc, given: Any, written: str | None, expected: str) -> Finding:
     choices = [choice.strip(" '") for choice in expected.replace(" or ", ", ").split(",")]
-    near = nearest(given, choices)
+    near = nearest(given, choices) if isinstance(given, str) else None
     hint = f"did you mean {near}?" if near else ""
-    return Finding(path_of(loc), f"{given!r} is none of {listed(choices)}", code="WrongType", hint=hint)
+    shown = repr(given) if isinstance(given, str) else described(given, written)
+    return Finding(path_of(loc), f"{shown} is none of {listed(choices)}", code="WrongType", hint=hint)
 
 
 def _no_duration(loc: Loc, given: Any) -> Finding:

@@ -91,3 +91,16 @@ def test_a_choice_that_does_not_exist_has_the_nearest() -> None:
         "`UNSPECIFIED`, `LEAST_CONN`, `RANDOM`, `PASSTHROUGH`, `ROUND_ROBIN`, `LEAST_REQUEST` (did you mean "
         "ROUND_ROBIN?) [WrongType]"
     )
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [("yes", "the boolean `yes`"), ("0x1F", "the number 0x1F"), ("[a]", "a list"), ("{}", "a mapping")],
+)
+def test_what_is_no_text_is_no_choice_as_it_is_written(written: str, shown: str) -> None:
+    text = (
+        "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: a}\n"
+        f"spec: {{host: a, trafficPolicy: {{tls: {{mode: {written}}}}}}}\n"
+    )
+    (problem,) = load(text, "f").problems
+    assert problem.message == f"{shown} is none of `DISABLE`, `SIMPLE`, `MUTUAL`, `ISTIO_MUTUAL`"
