@@ -81,10 +81,13 @@ def _set_connections(cluster: Cluster, mesh: MeshConfig | None, options: HttpPro
     """Sets what the mesh says of connections, and completes the ``options`` of HTTP: they speak what their clients speak."""
     if mesh:
         pools.apply_mesh(cluster, mesh.spec)
-    pools.apply(cluster, None, pools.Codec.BYTES)
-    options.common_http_protocol_options.idle_timeout.CopyFrom(duration(_IDLE_TIMEOUT))
-    options.use_downstream_protocol_config.SetInParent()
-    options.use_downstream_protocol_config.http2_protocol_options.SetInParent()
+    default = mesh.spec.default_traffic_policy if mesh else None
+    pools.apply(cluster, default.connection_pool if default else None, pools.Codec.CLIENTS)
+    pooled = HttpProtocolOptions()
+    cluster.typed_extension_protocol_options[pools.HTTP_OPTIONS].Unpack(pooled)
+    options.MergeFrom(pooled)
+    if not options.common_http_protocol_options.HasField("idle_timeout"):
+        options.common_http_protocol_options.idle_timeout.CopyFrom(duration(_IDLE_TIMEOUT))
     cluster.typed_extension_protocol_options[pools.HTTP_OPTIONS].CopyFrom(pack(options))
 
 

@@ -106,6 +106,23 @@ def test_blocks_that_a_rule_leaves_out_are_the_meshs() -> None:
     assert not inbound.HasField("outlier_detection")
 
 
+@pytest.mark.parametrize("capture", ["explicit", "transparent"])
+def test_the_meshs_pool_is_for_unknown_hosts_too(capture: str) -> None:
+    pools = {"tcp": {"maxConnections": 7}, "http": {"idleTimeout": "9s", "maxRequestsPerConnection": 3}}
+    unknown: dict[str, Any] = {"outboundTrafficPolicy": {"mode": "ALLOW_ANY_DYNAMIC_DNS"}}
+    pooled: dict[str, Any] = {"defaultTrafficPolicy": {"connectionPool": pools}}
+    for name in ("PassthroughCluster", "AllowAnyDynamicDNSCluster"):
+        for given, idle, most in ((unknown, 300, 0), (unknown | pooled, 9, 3)):
+            made = compiled(*WORLD, mesh_config(**given), capture=capture).clusters[name]
+            options = HttpProtocolOptions()
+            made.typed_extension_protocol_options[HTTP_OPTIONS].Unpack(options)
+            common = options.common_http_protocol_options
+            assert (common.idle_timeout.seconds, common.max_requests_per_connection.value) == (idle, most)
+            assert (made.circuit_breakers.thresholds[0].max_connections.value == 7) == (given != unknown)
+            forwarded = name == "PassthroughCluster" and capture == "explicit"
+            assert options.upstream_http_protocol_options.auto_sni == forwarded
+
+
 def retried(*texts: str, **mesh: Any) -> tuple[str, int]:
     (host,) = (one for name, one in world(*texts, **mesh).hosts("9080").items() if name.startswith("reviews."))
     policy = host.routes[0].route.retry_policy
