@@ -260,8 +260,8 @@ def test_listener_that_is_refused_for_what_it_is_is_not_tried_again(proxy: Proxy
 
 
 @pytest.mark.trap(43)
-@pytest.mark.parametrize(("short", "type_url"), [("EDS", ENDPOINTS), ("RDS", ROUTES)])
-def test_unknown_endpoints_and_routes_are_answered_with_empty_ones(short: str, type_url: str) -> None:
+@pytest.mark.parametrize(("short", "type_url"), [("EDS", ENDPOINTS), ("RDS", ROUTES), ("ECDS", FILTERS)])
+def test_unknown_endpoints_routes_and_filters_are_answered_with_empty_ones(short: str, type_url: str) -> None:
     proxy = Proxy()
     assert proxy.ask(short, "x") == [f"{short} +x"]
     assert proxy.sent[0].batch.updates == (build_nothing(type_url, "x"),)
