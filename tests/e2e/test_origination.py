@@ -19,7 +19,7 @@ from tests.support.certificates import Authority, secret
 from tests.support.meshes import Mesh, running
 from tests.support.outside import Answering, own_address
 from tests.support.polling import eventually
-from tests.support.written import destination_rule, service_entry, workload
+from tests.support.written import destination_rule, envoy_filter, patch, service_entry, workload
 
 pytestmark = [pytest.mark.e2e, pytest.mark.envoy, pytest.mark.privileged, pytest.mark.timeout(120)]
 
@@ -177,6 +177,69 @@ def test_who_is_not_selected_speaks_to_nobody(town: Town) -> None:
     town.expect(CLIENT, "secret.example.com", "near")
     assert town.said(CLIENT, "all.example.com") == "503"
     assert any("NoCredentialAtSidecars" in line and "write `workloadSelector" in line for line in town.mesh.lines)
+
+
+def _sds(name: str) -> dict[str, Any]:
+    asked = {
+        "api_type": "DELTA_GRPC",
+        "transport_api_version": "V3",
+        "grpc_services": [{"envoy_grpc": {"cluster_name": "sds-grpc"}}],
+    }
+    source = {"api_config_source": asked, "resource_api_version": "V3", "initial_fetch_timeout": "1s"}
+    return {"name": name, "sds_config": source}
+
+
+def _by_a_cluster_of_their_own(town: Town, namespace: str, secret: str) -> str:
+    """An EnvoyFilter that leads requests for `all` to a cluster that it adds, with a certificate from a Secret."""
+    address, port = town.world.server_address[:2]
+    endpoint = {"endpoint": {"address": {"socket_address": {"address": address, "port_value": port}}}}
+    context = {
+        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+        "common_tls_context": {
+            "tls_certificate_sds_secret_configs": [_sds(secret)],
+            "validation_context_sds_secret_config": _sds(f"{secret}-cacert"),
+        },
+    }
+    cluster = {
+        "name": "ext",
+        "type": "STATIC",
+        "connect_timeout": "5s",
+        "load_assignment": {"cluster_name": "ext", "endpoints": [{"lb_endpoints": [endpoint]}]},
+        "transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": context},
+    }
+    host = {"vhost": {"name": "all.example.com:80", "route": {"action": "ANY"}}}
+    return envoy_filter(
+        "ext",
+        patch("CLUSTER", "ADD", cluster),
+        patch(
+            "HTTP_ROUTE", "MERGE", {"route": {"cluster": "ext"}}, context="SIDECAR_OUTBOUND", routeConfiguration=host
+        ),
+        namespace=namespace,
+    )
+
+
+def test_what_envoyfilters_add_under_one_name_has_the_secrets_of_its_own_namespace(town: Town) -> None:
+    for name, where in (("near", "default"), ("far-away", "far")):
+        town.give(name, where)
+        town.mesh.apply_text(_by_a_cluster_of_their_own(town, where, "kubernetes://client-credential"))
+    try:
+        for client, name in ((CLIENT, "near"), (NODED, "near"), (FAR, "far-away")):
+            town.expect(client, "all.example.com", name)
+        for attack in ("kubernetes://far/client-credential", "spiffe://cluster.local/ns/far/sa/default"):
+            town.mesh.apply_text(_by_a_cluster_of_their_own(town, "default", attack))
+            town.expect(NODED, "all.example.com", "503")
+        said = town.mesh.apply_text(
+            _by_a_cluster_of_their_own(town, "default", "noded-0.far/kubernetes://client-credential")
+        )
+        assert (
+            "this patch is not for noded-0.default, which have a seat in the proxy of their node"
+            in said.stdout + said.stderr
+        )
+        town.expect(NODED, "all.example.com", "503")
+        assert town.said(FAR, "all.example.com") == "far-away"
+    finally:
+        for where in ("default", "far"):
+            town.mesh.delete("envoyfilter", "ext", "-n", where)
 
 
 @pytest.mark.parametrize("client", [CLIENT, NODED])
