@@ -80,8 +80,8 @@ def test_only_who_may_see_it_can_call_it() -> None:
 
 
 def test_hosts_are_called_by_their_name_and_addresses_alone() -> None:
-    made = world(addresses=["192.0.2.1", "198.51.100.0/24"])
-    assert list(made.hosts("80")[f"{HOST}:80"].domains) == [HOST, f"{HOST}.", "192.0.2.1"]
+    made = world(addresses=["192.0.2.1", "198.51.100.0/24", "192.0.2.7"])
+    assert list(made.hosts("80")[f"{HOST}:80"].domains) == [HOST, f"{HOST}.", "192.0.2.1", "192.0.2.7"]
 
 
 def test_routes_lead_there_and_from_there() -> None:
