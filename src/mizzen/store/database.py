@@ -73,17 +73,14 @@ class Database:
         ``clock`` gives Unix time in seconds; ``patience`` is how long to wait for another process to let go of the
         file. Raises StoreError.
         """
+        patience = _PATIENCE if patience is None else patience
         with _translated(path):
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-            connection = sqlite3.connect(
-                path, timeout=_PATIENCE if patience is None else patience, isolation_level=None
-            )
-            try:
-                prepare(connection, path)
-            except BaseException:
-                connection.close()
-                raise
-        return cls(path, connection, clock)
+            if not path.exists():
+                _make(path, patience)
+            os.close(os.open(path, os.O_RDWR))  # says better than SQLite why it cannot be opened
+            if path.stat().st_size == 0:
+                raise StoreCorruptError.at(path, "it is empty, as after a loss of power")
+            return cls(path, _prepared(path, patience), clock)
 
     def close(self) -> None:
         self._connection.close()
@@ -230,6 +227,33 @@ def _action(before: str | None, after: str) -> Action:
     if before is None:
         return Action.CREATED
     return Action.UNCHANGED if before == after else Action.CONFIGURED
+
+
+def _make(path: Path, patience: float) -> None:
+    """Makes the file as a whole or not at all: an empty one is known to be damaged then."""
+    new = path.with_name(f"{path.name}.new")
+    for left_over in path.parent.glob(f"{new.name}*"):
+        left_over.unlink()
+    os.close(os.open(new, os.O_RDWR | os.O_CREAT, 0o600))
+    _prepared(new, patience).close()
+    with contextlib.suppress(FileExistsError):  # another process was faster, and has it
+        os.link(new, path)
+    new.unlink()
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _prepared(path: Path, patience: float) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=patience, isolation_level=None)
+    try:
+        prepare(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 @contextlib.contextmanager

@@ -288,9 +288,17 @@ def test_each_error_of_sqlite_becomes_one_of_ours(
     assert ours.problems[0].hint
 
 
+def test_an_empty_file_is_damaged_and_not_a_new_one(path: Path) -> None:
+    path.touch()
+    with pytest.raises(StoreCorruptError, match="it is empty"):
+        _open(path)
+    assert path.stat().st_size == 0
+
+
 def test_an_unfinished_making_is_made_up_for(path: Path) -> None:
     """A process may be killed after it made the file and before it made the tables."""
-    path.touch()
+    path.with_name(f"{path.name}.new").touch()
+    path.with_name(f"{path.name}.new-wal").touch()
     database = _open(path)
     assert database.version() == 0
     database.close()
