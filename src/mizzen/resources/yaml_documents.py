@@ -83,10 +83,14 @@ def _resources_of(node: yaml.Node, lines: list[str], file: str, first_line: int)
     """Yields a document, or the items of a ``kind: List`` or ``kind: ServiceList``, each as a document of its own."""
     listed = _listed(node)
     if listed is None:
-        yield _document(node, lines, file, first_line)
+        document = _document(node, lines, file, first_line)
+        yield from _unreadable(document) or [document]
         return
     for index, item in enumerate(listed.items):
         document = _document(item, lines, file, first_line)
+        if unreadable := _unreadable(document):
+            yield from unreadable
+            continue
         if not isinstance(document.value, dict):
             yield _no_resource(document, f"items[{index}]", listed.kind)
             continue
@@ -95,6 +99,11 @@ def _resources_of(node: yaml.Node, lines: list[str], file: str, first_line: int)
             # What an item leaves to its list, and anchors outside of it: without them its text would be no document.
             document = dataclasses.replace(document, value=value, text=json.dumps(value, indent=2) + "\n")
         yield document
+
+
+def _unreadable(document: Document) -> tuple[Problem, ...]:
+    """Returns why a document has no value at all, () if it has one."""
+    return document.problems if document.value is None else ()
 
 
 def _no_resource(document: Document, path: str, kind: str) -> Problem:

@@ -25,8 +25,8 @@ _NUMBERS_BEGIN = frozenset("+-.0123456789")
 _TRUE = frozenset({"y", "yes", "true", "on"})
 _SHORT_BOOLEANS = frozenset({"y", "Y", "n", "N"})
 
-# Aliases can make a short text a huge value ("billion laughs"); nobody writes this many fields by hand.
-_MOST_NODES = 100_000
+# Aliases can make a short text a huge value ("billion laughs"); nobody means this many fields by them.
+_MOST_REPEATED = 100_000
 # Digits; Python refuses to read or write whole numbers of some thousands, and a problem should fit a line.
 _LONGEST_NUMBER = 100
 DEEPEST = 100
@@ -46,6 +46,15 @@ class Place(NamedTuple):
         return self.value if self.written is not None else self.key
 
 
+class _EndlessError(Exception):
+    """Aliases repeat without end; where that was noticed."""
+
+    def __init__(self, position: Position, path: str) -> None:
+        super().__init__()
+        self.position = position
+        self.path = path
+
+
 class Reader:
     """Reads the nodes of one document into values, noting each field's place."""
 
@@ -55,11 +64,20 @@ class Reader:
         self.places: dict[str, Place] = {}
         self.problems: list[Problem] = []
         self._open: set[int] = set()
-        self._count = 0
+        self._seen: set[int] = set()
+        self._repeated = 0
 
     def read(self, node: yaml.Node) -> Any:
-        """Returns the value of a document's node; ``places`` and ``problems`` then say the rest."""
-        return self._value(node, "", self._position(node))
+        """Returns the value of a document's node; ``places`` and ``problems`` then say the rest.
+
+        It is None where aliases repeat without end: what else would be said of a part of it would be wrong.
+        """
+        try:
+            return self._value(node, "", self._position(node))
+        except _EndlessError as endless:
+            message = "the aliases (*) of this document repeat without end"
+            self.problems.append(Problem("YAMLSyntax", message, position=endless.position, path=endless.path))
+            return None
 
     def _position(self, node: yaml.Node) -> Position:
         mark = node.start_mark
@@ -69,17 +87,17 @@ class Reader:
         self.problems.append(Problem(code, message, position=self._position(node), path=path, hint=hint))
 
     def _value(self, node: yaml.Node, path: str, key: Position) -> Any:
-        self._count += 1
+        if id(node) in self._seen:
+            self._repeated += 1
+        self._seen.add(id(node))
         written = node.value if isinstance(node, yaml.ScalarNode) else None
         self.places[path] = Place(key, self._position(node), written)
         if node.tag not in _TAGS:
             self._problem("YAMLSyntax", f"the tag {node.tag} has no meaning here", node, path, "remove it")
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, path)
-        if id(node) in self._open or self._count > _MOST_NODES or len(self._open) > DEEPEST:
-            if not any(problem.code == "YAMLSyntax" for problem in self.problems):
-                self._problem("YAMLSyntax", "the aliases (*) of this document repeat without end", node, path)
-            return None
+        if id(node) in self._open or self._repeated > _MOST_REPEATED or len(self._open) > DEEPEST:
+            raise _EndlessError(self._position(node), path)
         self._open.add(id(node))
         value = self._mapping(node, path) if isinstance(node, yaml.MappingNode) else self._sequence(node, path)
         self._open.discard(id(node))
@@ -123,9 +141,9 @@ class Reader:
                 self._problem("YAMLSyntax", "<< takes a mapping, or a list of mappings", node, path)
                 continue
             inner = Reader(self._file, self._first_line)
-            inner._open, inner._count = self._open, self._count
+            inner._open, inner._seen, inner._repeated = self._open, self._seen, self._repeated
             value = inner._value(node, path, self._position(node))
-            self._count = inner._count
+            self._repeated = inner._repeated
             self.problems += inner.problems
             if not isinstance(value, dict):
                 continue

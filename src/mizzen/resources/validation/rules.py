@@ -16,7 +16,7 @@ from mizzen.resources.paths import join
 from mizzen.resources.proxy_config import ProxyConfigSpec
 from mizzen.resources.rate_limit import RateLimitSpec
 from mizzen.resources.secret import SecretSpec
-from mizzen.resources.service import ServiceSpec
+from mizzen.resources.service import EXPORT_ANNOTATION, ServiceSpec, exported_to
 from mizzen.resources.service_entry import ServiceEntrySpec
 from mizzen.resources.sidecar import SidecarSpec
 from mizzen.resources.validation import names
@@ -88,6 +88,9 @@ def validate_metadata(metadata: ObjectMeta, spec: Model) -> Iterator[Finding]:
     yield from names.labels("metadata.labels", metadata.labels)
     for key in metadata.annotations:
         yield from names.label_key(join("metadata.annotations", key), key)
+    if isinstance(spec, ServiceSpec):
+        where = join("metadata.annotations", EXPORT_ANNOTATION)
+        yield from names.export_to(where, exported_to(metadata.annotations), metadata.namespace)
     if isinstance(spec, WorkloadSpec) and _PROXY_CONFIG in metadata.annotations:
         message = f"the annotation {_PROXY_CONFIG} is part of Istio's API but not implemented"
         hint = "write a ProxyConfig whose `selector` picks this workload; in Istio it ranks above the annotation"
