@@ -85,7 +85,8 @@ def _idle_configs(policy: StartPolicy, starting: list[_Subject], seated: list[_S
             yield config.problem(NOTHING, "spec", message, level=Level.WARNING)
         elif use.seated and not _only_says(config):
             yield _not_for_seats(config, "spec", use, policy.root)
-        yield from _later(config, "spec", use)
+        if config.spec.concerns_start:
+            yield from _later(config, "spec", use)
 
 
 def _idle_patches(policy: StartPolicy, starting: list[_Subject], seated: list[_Subject]) -> Iterator[Problem]:

@@ -18,7 +18,7 @@ from mizzen.registry.proxy_settings import BootstrapPatch, ProxySettings, Start,
 from mizzen.resources.envoy_filter import ConfigPatch, EnvoyFilterSpec
 from mizzen.resources.key import Key
 from mizzen.resources.mesh_config import DEFAULT_ROOT_NAMESPACE
-from mizzen.resources.proxy_config import HTTP10, METADATA_PREFIX, ProxyConfigSpec
+from mizzen.resources.proxy_config import HTTP10, ProxyConfigSpec
 from mizzen.resources.resource import Resource
 
 _GATEWAY_CONTEXTS = frozenset({"ANY", "GATEWAY"})
@@ -71,9 +71,7 @@ class StartPolicy:
         return Start(
             settings,
             tuple(
-                sorted(
-                    {one.digest for one in configs if _concerns_start(one.spec)} | {one.digest for one, _ in patches}
-                )
+                sorted({one.digest for one in configs if one.spec.concerns_start} | {one.digest for one, _ in patches})
             ),
         )
 
@@ -94,13 +92,6 @@ class StartPolicy:
             for index, written in enumerate(one.spec.config_patches):
                 if _patches_bootstrap(written, metadata, contexts):
                     yield one, index
-
-
-def _concerns_start(spec: ProxyConfigSpec) -> bool:
-    """Tells whether a ProxyConfig says anything that takes effect when an Envoy starts."""
-    return spec.concurrency is not None or any(
-        name != f"{METADATA_PREFIX}{HTTP10}" for name in spec.environment_variables
-    )
 
 
 def start_resources(configs: Iterable[ProxyConfig], filters: Iterable[EnvoyFilter]) -> tuple[StartResource, ...]:

@@ -48,3 +48,9 @@ class ProxyConfigSpec(Model):
     concurrency: int | None = None
     environment_variables: StringMap = Field(default_factory=dict)
     image: Annotated[Any, Later(reason=_NO_IMAGE)] = None
+
+    @property
+    def concerns_start(self) -> bool:
+        """Whether it says anything that takes effect when an Envoy starts; of HTTP/1.0 the control plane makes listeners."""
+        variables = self.environment_variables.keys() - {f"{METADATA_PREFIX}{HTTP10}"}
+        return self.concurrency is not None or bool(variables)

@@ -90,3 +90,7 @@ def test_a_proxy_that_is_not_replaced_is_named_until_it_starts_again(text: str, 
 
 def test_replicas_of_workloads_are_replaced_and_not_told_of() -> None:
     assert later(proxy_config("it", concurrency=2), (), written=True) == []
+
+
+def test_what_is_of_listeners_does_not_wait_for_a_start() -> None:
+    assert later(proxy_config("it", environmentVariables={"ISTIO_META_HTTP10": "1"}), ()) == []
