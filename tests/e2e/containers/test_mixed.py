@@ -100,7 +100,10 @@ def test_callers_of_containers_that_have_ended_do_not_wait_until_they_hear_of_it
             for ended in ENDED:
                 podman.stop(ended)
         for load in loads:
-            assert load.result["statuses"] == {"200": 160}, load.result
+            # An answer that had begun when its container ended cannot be asked for again.
+            cut = load.result["failures"]
+            assert all("0 bytes read on a total of" in one for one in cut), cut
+            assert len(cut) <= len(ENDED)
             assert load.result["p99"] < LONGEST_WAIT * 1000, load.result
 
 
