@@ -28,6 +28,8 @@ from mizzen.identity import certificates
 from mizzen.identity.certificates import SigningKey
 from mizzen.identity.errors import AuthorityError
 
+RESTORE = "restore the folder from a backup, or move it away: a new root is then made, which nothing trusts yet"
+
 
 def prepare_folder(folder: Path) -> None:
     """Makes the folder for its owner alone; an existing one must not be one that others can put files into."""
@@ -124,7 +126,7 @@ def read_certificates(path: Path) -> tuple[x509.Certificate, ...]:
     try:
         return certificates.read(data)
     except certificates.UNREADABLE as error:
-        raise AuthorityError(f"is not a certificate in PEM: {error}", where=path) from error
+        raise AuthorityError(f"{_what(data)} no certificate in PEM", where=path, hint=RESTORE) from error
 
 
 def _parse_key(path: Path, data: bytes) -> SigningKey:
@@ -135,12 +137,16 @@ def _parse_key(path: Path, data: bytes) -> SigningKey:
             "the private key is encrypted", where=path, hint=f"decrypt it: openssl pkey -in {path.name} -out NEW"
         ) from error
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise AuthorityError(f"is not a private key in PEM: {error}", where=path) from error
+        raise AuthorityError(f"{_what(data)} no private key in PEM", where=path, hint=RESTORE) from error
     if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
         raise AuthorityError(
             f"the private key is of the type {type(key).__name__}", where=path, hint="use ECDSA or RSA"
         )
     return key
+
+
+def _what(data: bytes) -> str:
+    return "holds" if data.strip() else "is empty:"
 
 
 def _sync_folder(folder: Path) -> None:
@@ -156,4 +162,5 @@ def _named(path: Path, what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise AuthorityError(f"{what}: {error.strerror or error}", where=path) from error
+        hint = RESTORE if isinstance(error, FileNotFoundError) else ""
+        raise AuthorityError(f"{what}: {error.strerror or error}", where=path, hint=hint) from error

@@ -57,7 +57,7 @@ def load_state(folder: Path, trust_domain: str) -> State:
     try:
         state = msgspec.json.decode(keystore.read(path), type=State)
     except msgspec.DecodeError as error:
-        raise AuthorityError(f"is damaged: {error}", where=path, hint=_RESTORE) from error
+        raise AuthorityError(f"is damaged: {error}", where=path, hint=keystore.RESTORE) from error
     if state.version != _FORMAT:
         raise AuthorityError(
             f"has the format {state.version}, this version of Mizzen knows {_FORMAT}",
@@ -73,9 +73,6 @@ def load_state(folder: Path, trust_domain: str) -> State:
     return state
 
 
-_RESTORE = "restore the folder from a backup, or move it away: a new root is then made, which nothing trusts yet"
-
-
 def save_state(folder: Path, state: State) -> None:
     keystore.write(folder / STATE_FILE, msgspec.json.format(msgspec.json.encode(state), indent=2) + b"\n", 0o600)
 
@@ -85,7 +82,7 @@ def slots_of(folder: Path, state: State) -> Slots:
     try:
         return Slots(tuple(_slot(folder, entry) for entry in state.roots), state.longest_lifetime)
     except RotationError as error:
-        raise AuthorityError(f"is damaged: {error}", where=folder / STATE_FILE, hint=_RESTORE) from error
+        raise AuthorityError(f"is damaged: {error}", where=folder / STATE_FILE, hint=keystore.RESTORE) from error
 
 
 def _with_slots(state: State, slots: Slots) -> State:
