@@ -90,8 +90,14 @@ def _finish(client: Client, changed: Changed, wait: Wait, *, dry_run: bool = Fal
     if dry_run or not wait.wanted:
         return
     from mizzen.cli import waiting
+    from mizzen.cli.client import AwayError
 
-    waiting.wait(client, changed.version, wait.timeout)
+    try:
+        waiting.wait(client, changed.version, wait.timeout)
+    except AwayError as away:
+        raise Complaint(
+            f"the change is made; which proxies have it is not known: {away.message}", hint=away.hint
+        ) from away
 
 
 def _delete(client: Client, keys: list[Key], *, ignore_not_found: bool, force: bool) -> Changed | None:

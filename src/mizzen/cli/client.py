@@ -138,7 +138,7 @@ class Client:
             return self._decode(answer, self._http.get(path, params=query, timeout=self._patience + wait))
 
     def _tell(self, answer: type[T], path: str, body: object, wait: float = 0.0) -> T:
-        with self._complaints():
+        with self._complaints(changing=True):
             return self._decode(answer, self._http.post(path, json=body, timeout=self._patience + wait))
 
     def _decode(self, answer: type[T], response: httpx2.Response) -> T:
@@ -166,16 +166,32 @@ class Client:
         )
 
     @contextlib.contextmanager
-    def _complaints(self) -> Iterator[None]:
+    def _complaints(self, *, changing: bool = False) -> Iterator[None]:
+        """Says why there is no answer; of one that was asked to change something, that it may have done so."""
         try:
             yield
-        except httpx2.TimeoutException as error:
-            raise Complaint(
-                f"the control plane of mesh {self.mesh.name} does not answer",
-                hint=f"Its log says more: {self.mesh.control_log}",
-            ) from error
-        except httpx2.TransportError as error:
+        except httpx2.ConnectError as error:
             raise _away(self.mesh, str(error)) from error
+        except httpx2.TransportError as error:
+            slow = isinstance(error, httpx2.TimeoutException)
+            if changing:
+                raise self._unknown("does not answer" if slow else "has gone away") from error
+            if slow:
+                raise AwayError(
+                    f"the control plane of mesh {self.mesh.name} does not answer",
+                    hint=f"Its log says more: {self.mesh.control_log}",
+                ) from error
+            raise _away(self.mesh, str(error)) from error
+
+    def _unknown(self, what: str) -> Complaint:
+        return AwayError(
+            f"the control plane of mesh {self.mesh.name} {what}: whether it has made the change is not known",
+            hint=f"Look (mizzen get, mizzen history), or do it again. Its log: {self.mesh.control_log}",
+        )
+
+
+class AwayError(Complaint):
+    """Nobody has answered."""
 
 
 def _segment(name: str) -> str:
@@ -192,7 +208,7 @@ def _socket(mesh: Mesh) -> Path:
 
 
 def _away(mesh: Mesh, why: str) -> Complaint:
-    return Complaint(
+    return AwayError(
         f"mesh {mesh.name} runs, but its control plane cannot be reached: {why}",
         hint="Its proxies go on without it, and it starts again by itself; try again in a moment."
         f" Its log: {mesh.control_log}",

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from tests.unit.cli.fakes import FakeApi, StartMesh, out, run
 
+from mizzen.cli.client import AwayError
+
 RESULT = {"kind": "VirtualService", "namespace": "default", "name": "reviews"}
 CHANGED = {"version": 12, "results": [RESULT | {"action": "configured"}], "warnings": []}
 SYNCED = {"version": 12, "synced": ["reviews-v1-0.default", "ratings-v1-0.default"], "pending": [], "rejected": []}
@@ -117,6 +119,21 @@ def test_on_a_terminal_the_wait_is_watched(api: FakeApi, file: Path, monkeypatch
     assert result.exit_code == 0
     assert "live on 2 proxies after" in result.stderr
     assert api.queries("GET /v1/versions/12") == [{"timeout": "0.5"}] * 3
+
+
+def test_a_change_that_is_made_is_told_where_nobody_answers_afterwards(
+    api: FakeApi, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> None:
+        raise AwayError("the control plane is away", hint="try again")
+
+    monkeypatch.setattr("mizzen.cli.waiting.wait", gone)
+    api.on("POST /v1/resources/apply", CHANGED)
+    result = run("apply", "-f", "reviews.yaml", "--wait")
+    assert (result.exit_code, result.stdout) == (1, "virtualservice.networking.istio.io/reviews configured\n")
+    assert result.stderr == (
+        "error: the change is made; which proxies have it is not known: the control plane is away\n  try again\n"
+    )
 
 
 def test_wait_with_no_proxy_says_so(api: FakeApi, file: Path) -> None:

@@ -42,6 +42,20 @@ def test_whatever_goes_wrong_is_one_message_with_what_to_do(
     assert hint in raised.value.hint
 
 
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (httpx2.ReadTimeout("slow"), "does not answer: whether it has made the change is not known"),
+        (httpx2.RemoteProtocolError("cut off"), "has gone away: whether it has made the change is not known"),
+        (httpx2.ConnectError("refused"), "cannot be reached: refused"),
+    ],
+)
+def test_whether_a_change_was_made_is_not_guessed(answer: Exception, message: str) -> None:
+    with _client(answer) as client, pytest.raises(Complaint) as raised:
+        client.delete([])
+    assert message in raised.value.message
+
+
 def test_problems_are_passed_on() -> None:
     answer = httpx2.Response(404, json={"problems": [{"code": "NotFound", "message": "there is no workload x"}]})
     with _client(answer) as client, pytest.raises(Complaint) as raised:
