@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -32,7 +34,8 @@ def validate(
     if not (names := (*filenames, *paths)):
         raise click.UsageError("Name files or folders to check.")
     texts = files.read(names, recursive=recursive)
-    resources, problems = _check(texts, namespace)
+    with _nothing_freed():
+        resources, problems = _check(texts, namespace)
     failed = any(problem.level == "error" for problem in problems)
     if output == "json":
         import msgspec
@@ -46,6 +49,16 @@ def validate(
         raise click.exceptions.Exit(1)
 
 
+@contextlib.contextmanager
+def _nothing_freed() -> Iterator[None]:
+    """All that is read is kept until the end, so that to search it for what could be freed takes time and finds nothing."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 def _check(texts: dict[str, str], namespace: str) -> tuple[int, list[Problem]]:
     from mizzen.cli.problems import displayed
     from mizzen.node.commands import check_commands
@@ -53,8 +66,6 @@ def _check(texts: dict[str, str], namespace: str) -> tuple[int, list[Problem]]:
     from mizzen.resources.problems import Level
     from mizzen.resources.references import check_references
 
-    # All that is read is kept until the end, so that to search it for what could be freed takes time and finds nothing.
-    gc.disable()
     loaded = load_texts(texts.items(), default_namespace=namespace)
     # Files are often checked elsewhere than they run.
     commands = check_commands(loaded.resources, os.environ, Level.WARNING)
