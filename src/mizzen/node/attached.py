@@ -70,8 +70,10 @@ class ContainerRuntime:
         await self._host.capture.admit(described.networks)
         # One that is made and not started yet (`podman init`) has started never.
         self._held = time.time() - container.started_at <= _JUST_STARTED or not container.started_at
-        # One that was in the mesh must not go around it because the mesh was killed.
-        self._held = self._held or self._capture.is_orphan(workload.namespace, described.name)
+        # One that was in the mesh must not go around it because the mesh was killed. One that the engine's hook holds stays held,
+        # however long its turn took to come: who called it past its proxy would wait, and then speak to that.
+        self._held |= self._capture.is_orphan(workload.namespace, described.name)
+        self._held |= self._capture.is_prepared(container.netns)
         try:
             place = await self._capture.attach(wanted, Stage.HELD if self._held else Stage.WITHDRAWN)
         except CaptureError:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import time
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,7 +13,8 @@ import pytest
 from tests.unit.node.played import Stage, pause
 
 from mizzen.latest import Latest
-from mizzen.node.attached import ContainerApplication
+from mizzen.node.attached import ContainerApplication, ContainerRuntime
+from mizzen.node.capture.rules import Stage as Held
 from mizzen.node.capturing import Place
 from mizzen.registry.containers import Container
 
@@ -83,3 +86,38 @@ async def test_of_one_that_goes_on_nothing_is_broken_off(stage: Stage) -> None:
         task.cancel()
         await asyncio.wait([task])
     assert capture.log == ["release", "withdraw"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "orphan", "prepared", "held"),
+    [
+        pytest.param(1, False, False, True, id="has just started"),
+        pytest.param(60, False, False, False, id="has run for long"),
+        pytest.param(60, True, False, True, id="was attached by a mesh that was killed"),
+        pytest.param(60, False, True, True, id="is held by the hook since it began"),
+    ],
+)
+async def test_what_is_held_is_not_called_past_its_proxy(
+    stage: Stage, seconds: float, orphan: bool, prepared: bool, held: bool
+) -> None:
+    asked = []
+
+    async def attach(_: object, how: Held) -> Place:
+        asked.append(how)
+        return PLACE
+
+    async def admit(_: object) -> None:
+        pass
+
+    capture = SimpleNamespace(
+        attach=attach, is_orphan=lambda *_: orphan, is_prepared=lambda netns: prepared and netns == "/n"
+    )
+    container = dataclasses.replace(RUNNING, netns="/n", started_at=time.time() - seconds)
+    described = SimpleNamespace(container=container, name="web", address="", ports=(), networks=(), gateways=())
+    host = SimpleNamespace(capture=SimpleNamespace(admit=admit, network=""), env={}, services=tuple)
+    watch = SimpleNamespace(containers=Latest({"web": container}))
+    runtime = ContainerRuntime(*(cast("Any", one) for one in (host, capture, watch, described)))
+    workload = cast("Any", SimpleNamespace(namespace="default"))
+    place = await runtime.open(workload)
+    assert asked == [Held.HELD if held else Held.WITHDRAWN]
+    assert runtime.application(workload, place, lambda: None).bypassed is not held

@@ -191,6 +191,13 @@ class Attachments:
         """Says whether a run that was killed had attached an instance, which has rules since then that lead to nobody."""
         return f"{instance}.{namespace}" in self._orphans
 
+    def is_prepared(self, netns: str) -> bool:
+        """Says whether the new connections of a namespace wait since :meth:`prepare`."""
+        try:
+            return number_of(netns) in self._prepared
+        except OSError:  # It is gone, and that is told by who opens it.
+            return False
+
     async def release(self, place: Place) -> None:
         """Lets new connections go to the proxy; see :meth:`hold`."""
         await self._switch(place, Stage.CAPTURED)
