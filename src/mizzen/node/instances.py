@@ -253,11 +253,15 @@ class InstanceRunner:
             await self._part(deadline)
         if self._application:
             self._application.grace = max(deadline - loop.time(), _LEAST_GRACE)
-        # What a dead application had listens no more, and its callers are to hear of that at once.
-        for tasks in ([application, proxy],) if self._is_gone else ([application], [proxy]):
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+        application.cancel()
+        if self._is_gone:
+            # Its callers are to hear of it at once, and its own proxy, which ends as well, is not waited for to know of it.
+            proxy.cancel()
+            await asyncio.wait([proxy])
+            self._update()
+        await asyncio.wait([application])
+        proxy.cancel()
+        await asyncio.wait([proxy])
 
     async def _part(self, deadline: float) -> None:
         """Lets what is in flight on its proxy end; who goes on without one is called without one from now on."""
