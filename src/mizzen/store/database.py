@@ -235,7 +235,7 @@ def _make(path: Path, patience: float) -> None:
     for left_over in path.parent.glob(f"{new.name}*"):
         left_over.unlink()
     os.close(os.open(new, os.O_RDWR | os.O_CREAT, 0o600))
-    _prepared(new, patience).close()
+    _prepared(new, patience, "DELETE").close()
     with contextlib.suppress(FileExistsError):  # another process was faster, and has it
         os.link(new, path)
     new.unlink()
@@ -246,10 +246,10 @@ def _make(path: Path, patience: float) -> None:
         os.close(folder)
 
 
-def _prepared(path: Path, patience: float) -> sqlite3.Connection:
+def _prepared(path: Path, patience: float, journal: str = "WAL") -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=patience, isolation_level=None)
     try:
-        prepare(connection, path)
+        prepare(connection, path, journal)
     except BaseException:
         connection.close()
         raise

@@ -47,9 +47,10 @@ _STEPS: tuple[tuple[str, ...], ...] = (
 )
 
 
-def prepare(connection: sqlite3.Connection, path: Path) -> None:
+def prepare(connection: sqlite3.Connection, path: Path, journal: str = "WAL") -> None:
     """Takes sole possession of a database file and brings its tables up to date.
 
+    A file that is still to get its name has no WAL beside it (``journal`` DELETE): all of it is in the one file then.
     Raises StoreCorruptError for a damaged file, StoreVersionError for one from a later version, StoreError for another
     program's, and sqlite3.Error for the rest. Nothing is written before it is known that the file is ours.
     """
@@ -57,7 +58,7 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
     # It also spares the shared memory file, which could not be made on a full disk.
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")
     steps = _steps_seen(connection, path)
-    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(f"PRAGMA journal_mode = {journal}")
     # In WAL mode FULL means that a commit is on the disk when it returns, not only safe from a crash of the process.
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("BEGIN IMMEDIATE")
