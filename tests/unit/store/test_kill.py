@@ -44,7 +44,8 @@ def _kill_in_a_while(program: subprocess.Popen[str], moments: random.Random, rep
     # No event tells of a moment in the middle of a commit; chance does, in one of so many rounds.
     time.sleep(moments.uniform(0, 0.004))
     os.kill(pid, signal.SIGKILL)
-    while (line := program.stdout.readline()) != "ended\n":
+    # A line that the kill has cut short reports nothing.
+    while not (line := program.stdout.readline()).endswith("ended\n"):
         reported = int(line)
     return reported
 
