@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeAlias
 
 from mizzen.compile import clusters, elsewhere, gateways, listener_views, listeners, proxyless
 from mizzen.compile.callers import Outbounds
-from mizzen.compile.connection_limits import ConnectionFilters
+from mizzen.compile.limits import Limits
 from mizzen.compile.listener_views import Target
 from mizzen.compile.listeners import OutboundView
 from mizzen.compile.memory import Named, by_name, kept, remember
@@ -26,10 +26,9 @@ from mizzen.compile.patches.patch import Patches, PatchId
 from mizzen.compile.patches.places import Subject
 from mizzen.compile.patches.selecting import Selection, reads_inbound
 from mizzen.compile.patches.stage import Patcher
-from mizzen.compile.rate_limits import Limits
 from mizzen.compile.resource import CLUSTER, ENDPOINTS, FILTERS, LISTENER, ROUTES, Resources, XdsResource
 from mizzen.compile.route_views import source_of
-from mizzen.compile.seats import Seat, seat_of
+from mizzen.compile.seats import seat_of
 from mizzen.compile.serving import says_how_served
 from mizzen.mesh.ingress import with_ingress
 from mizzen.mesh.model import Capture, Instance, Proxy, RateLimit, Sidecar, Snapshot
@@ -80,7 +79,6 @@ class Compiler:
         self._dynamic = remember(elsewhere.build_dynamic)
         self._inbound_listener = remember(listeners.build_inbound)
         self._limits = Limits()
-        self._connection_limits = ConnectionFilters()
         self._inside_listener = remember(listeners.build_inside)
         self._proxyless = proxyless.Builder()
         self._gateways = gateways.Builder()
@@ -212,15 +210,11 @@ class Compiler:
                 **outbound.name_listeners,
             },
             ROUTES: routes,
-            FILTERS: {**outbound.filters(source), **by_name(self._limiting(instance, serving, outbound.seat))},
+            FILTERS: {**outbound.filters(source), **by_name(self._limits.of(instance, serving.limit, outbound.seat))},
         }
         earlier = before.resources if before else {}
         resources = {type_url: kept(named, earlier.get(type_url)) for type_url, named in made.items()}
         return _Compiled(instance, serving, outbound, snapshot.trust_domain, resources, own, ports)
-
-    def _limiting(self, instance: Instance, serving: _Serving, seat: Seat) -> Iterator[XdsResource]:
-        yield from self._limits.of(instance, serving.limit, seat)
-        yield from self._connection_limits.of(instance, serving.limit, seat)
 
     def _inward(
         self, instance: Instance, serving: _Serving, outbound: Outbound, trust_domain: str

@@ -8,17 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from google.protobuf.message import Message
-
-from mizzen.compile.memory import remember
 from mizzen.compile.protos import ads, duration, uint32, uint64
-from mizzen.compile.rate_limits import RateLimitView, place_of
-from mizzen.compile.resource import XdsResource, encode, pack
+from mizzen.compile.rate_limits import RateLimitView, encoded_filter, place_of
+from mizzen.compile.resource import XdsResource
 from mizzen.compile.seats import ALONE, Seat
 from mizzen.mesh.model import Instance, RateLimit
 from mizzen.resources.rate_limit import SECONDS, ConnectionLimits
 from mizzen.stubs.envoy.config.core.v3.base_pb2 import RuntimeFeatureFlag
-from mizzen.stubs.envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from mizzen.stubs.envoy.config.listener.v3.listener_components_pb2 import Filter
 from mizzen.stubs.envoy.extensions.filters.network.connection_limit.v3.connection_limit_pb2 import ConnectionLimit
 from mizzen.stubs.envoy.extensions.filters.network.local_ratelimit.v3.local_rate_limit_pb2 import LocalRateLimit
@@ -50,7 +46,7 @@ def no_limit(name: str) -> XdsResource:
     message = _counting_new(1, _ONE_SECOND, 1, "") if new else _counting_open(1)
     message.runtime_enabled.CopyFrom(RuntimeFeatureFlag(runtime_key=_RUNTIME_KEY))
     message.runtime_enabled.default_value.value = False
-    return _encoded(name, message)
+    return encoded_filter(name, message)
 
 
 def build_new(view: RateLimitView) -> XdsResource:
@@ -58,7 +54,7 @@ def build_new(view: RateLimitView) -> XdsResource:
     name = view.seat.named(f"{_NEW}{view.place}")
     if (limits := _given(view)) and limits.new:
         message = _counting_new(limits.new, SECONDS[limits.unit], limits.burst or limits.new, name)
-        return _encoded(name, message, view.rule)
+        return encoded_filter(name, message, view.rule)
     return no_limit(name)
 
 
@@ -66,26 +62,17 @@ def build_open(view: RateLimitView) -> XdsResource:
     """Builds the filter that counts open connections."""
     name = view.seat.named(f"{_OPEN}{view.place}")
     if (limits := _given(view)) and limits.open:
-        return _encoded(name, _counting_open(limits.open), view.rule)
+        return encoded_filter(name, _counting_open(limits.open), view.rule)
     return no_limit(name)
 
 
-class ConnectionFilters:
-    """Builds the filters of instances, and remembers them."""
-
-    def __init__(self) -> None:
-        self._new = remember(build_new)
-        self._open = remember(build_open)
-
-    def of(
-        self, instance: Instance, rule: RateLimit | None, seat: Seat = ALONE, *, gateway: bool = False
-    ) -> Iterator[XdsResource]:
-        """Yields both filters of each port of an instance that may carry bytes, or of a gateway."""
-        places = [place_of(port.number) for port in instance.inbound if not port.protocol.is_http]
-        for place in [place_of()] if gateway else places:
-            view = RateLimitView(place, rule, seat)
-            yield self._new(view)
-            yield self._open(view)
+def views_of(
+    instance: Instance, rule: RateLimit | None, seat: Seat = ALONE, *, gateway: bool = False
+) -> Iterator[RateLimitView]:
+    """Yields what limits the connections of an instance: of each port that may carry bytes, or of a gateway."""
+    places = [place_of(port.number) for port in instance.inbound if not port.protocol.is_http]
+    for place in [place_of()] if gateway else places:
+        yield RateLimitView(place, rule, seat)
 
 
 def _given(view: RateLimitView) -> ConnectionLimits | None:
@@ -102,8 +89,3 @@ def _counting_new(connections: int, seconds: float, burst: int, shared: str) -> 
 
 def _counting_open(connections: int) -> ConnectionLimit:
     return ConnectionLimit(stat_prefix=_STAT_PREFIX, max_connections=uint64(connections))
-
-
-def _encoded(name: str, message: Message, rule: RateLimit | None = None) -> XdsResource:
-    found = TypedExtensionConfig(name=name, typed_config=pack(message))
-    return encode(name, found, [rule.key] if rule else [])

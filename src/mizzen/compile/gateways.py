@@ -10,11 +10,10 @@ from collections.abc import Collection, Sequence
 from functools import partial
 
 from mizzen.compile import elsewhere, gateway_listeners, gateway_routes
-from mizzen.compile.connection_limits import ConnectionFilters
 from mizzen.compile.gateway_views import GatewayViews
+from mizzen.compile.limits import Limits
 from mizzen.compile.memory import Named, by_name, kept, remember, remember_in_use
 from mizzen.compile.outbound import Outbound
-from mizzen.compile.rate_limits import Limits
 from mizzen.compile.resource import CLUSTER, ENDPOINTS, FILTERS, LISTENER, ROUTES, Resources
 from mizzen.compile.tcp_routes import build_tcp_route
 from mizzen.mesh.model import Instance, Snapshot
@@ -30,7 +29,6 @@ class Builder:
         self._routes = remember_in_use(partial(gateway_routes.build_gateway_routes, build=host))
         self._filter = remember(build_tcp_route)
         self._limits = Limits()
-        self._connection_limits = ConnectionFilters()
         # The last of each three keeps what the first has the identities of.
         self._made: dict[str, tuple[object, Resources, Sequence[object]]] = {}
 
@@ -57,13 +55,7 @@ class Builder:
             ENDPOINTS: {**assigned, **outbound.published_endpoints(snapshot.endpoints, outbound.caller(instance))},
             LISTENER: {**by_name(map(self._listener, views.listeners())), **outbound.name_listeners},
             ROUTES: by_name(map(self._routes, views.routes())),
-            FILTERS: by_name(
-                [
-                    *map(self._filter, views.filters()),
-                    *self._limits.of(instance, limit, gateway=True),
-                    *self._connection_limits.of(instance, limit, gateway=True),
-                ]
-            ),
+            FILTERS: by_name([*map(self._filter, views.filters()), *self._limits.of(instance, limit, gateway=True)]),
         }
         resources = {type_url: kept(named, earlier.get(type_url)) for type_url, named in made.items()}
         self._made[instance.id] = (basis, resources, (outbound, assigned, snapshot.endpoints))

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from google.protobuf.message import Message
 
 from mizzen.compile import names
-from mizzen.compile.memory import remember
 from mizzen.compile.protos import ads, duration, millionths, uint32
 from mizzen.compile.resource import XdsResource, encode, pack
 from mizzen.compile.route_matches import build_match
@@ -109,31 +108,15 @@ def _shared(place: str, seat: Seat) -> str:
 def build_local(view: RateLimitView) -> XdsResource:
     """Builds the filter that counts by itself."""
     rule, name = view.rule, _local(view.place, view.seat)
-    return _encoded(name, _counting(rule), rule) if rule and rule.spec.limits else no_limit(name)
+    return encoded_filter(name, _counting(rule), rule) if rule and rule.spec.limits else no_limit(name)
 
 
 def build_shared(view: RateLimitView) -> XdsResource:
     """Builds the filter that asks a server."""
     rule, name = view.rule, _shared(view.place, view.seat)
     if rule and rule.spec.shared and rule.spec.shared.server:
-        return _encoded(name, _asking(rule, rule.spec.shared, rule.spec.shared.server, view.seat), rule)
+        return encoded_filter(name, _asking(rule, rule.spec.shared, rule.spec.shared.server, view.seat), rule)
     return no_limit(name)
-
-
-class Limits:
-    """Builds the filters of instances, and remembers them."""
-
-    def __init__(self) -> None:
-        self._local = remember(build_local)
-        self._shared = remember(build_shared)
-
-    def of(
-        self, instance: Instance, rule: RateLimit | None, seat: Seat = ALONE, *, gateway: bool = False
-    ) -> Iterator[XdsResource]:
-        """Yields both filters of each connection manager of an instance that takes what comes in."""
-        for view in views_of(instance, rule, seat, gateway=gateway):
-            yield self._local(view)
-            yield self._shared(view)
 
 
 def is_slot(name: str) -> bool:
@@ -143,10 +126,11 @@ def is_slot(name: str) -> bool:
 
 def no_limit(name: str) -> XdsResource:
     """Builds a filter that does nothing, for a place that nothing else is for."""
-    return _encoded(name, LocalRateLimit(stat_prefix=_STAT_PREFIX))
+    return encoded_filter(name, LocalRateLimit(stat_prefix=_STAT_PREFIX))
 
 
-def _encoded(name: str, message: Message, rule: RateLimit | None = None) -> XdsResource:
+def encoded_filter(name: str, message: Message, rule: RateLimit | None = None) -> XdsResource:
+    """Returns a filter that is sent by itself; ``rule`` is what users wrote of it."""
     found = TypedExtensionConfig(name=name, typed_config=pack(message))
     return encode(name, found, [rule.key] if rule else [])
 
