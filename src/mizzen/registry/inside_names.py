@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from mizzen.mesh.localities import UNPLACED
 from mizzen.mesh.model import Endpoint, Host, Resolution, Service, ServiceId
-from mizzen.resources.hosts import is_ip_address
+from mizzen.resources.hosts import comparable, is_ip_address
 
 
 class InsideNames:
@@ -39,11 +39,12 @@ class InsideNames:
         }
 
     def _knows(self, entry: Service) -> bool:
-        named = {one.address for _, one in entry.named if not is_ip_address(one.address)}
+        named = {comparable(one.address) for _, one in entry.named if not is_ip_address(one.address)}
         return bool(named) and named <= self._services.keys()
 
     def _told(self, entry: Service) -> Service:
-        inside = [self._services[one.address] for _, one in entry.named if one.address in self._services]
+        found = (self._services.get(comparable(one.address)) for _, one in entry.named)
+        inside = [one for one in found if one]
         identities = () if entry.external else {*entry.identities, *(it for one in inside for it in one.identities)}
         return replace(entry, resolution=Resolution.TOLD, named=(), identities=tuple(sorted(identities)))
 
@@ -51,7 +52,7 @@ class InsideNames:
         self, entry: Service, port: int, ready: Mapping[tuple[ServiceId, int], tuple[Endpoint, ...]]
     ) -> Iterable[Endpoint]:
         for written in (one for number, one in entry.named if number == port):
-            service = self._services.get(written.address)
+            service = self._services.get(comparable(written.address))
             if service is None:
                 yield written
                 continue

@@ -159,8 +159,9 @@ def test_a_namespaces_own_service_and_an_entry_have_one_host() -> None:
 
 
 @pytest.mark.parametrize("resolution", ["DNS", "DNS_ROUND_ROBIN"])
-def test_endpoints_with_names_of_services_are_theirs(resolution: str) -> None:
-    web = {"address": WEB, "ports": {"http-80": 9080}, "labels": {"v": "1"}, "weight": 3, "locality": "a/b"}
+@pytest.mark.parametrize("name", [WEB, f"{WEB}."])
+def test_endpoints_with_names_of_services_are_theirs(resolution: str, name: str) -> None:
+    web = {"address": name, "ports": {"http-80": 9080}, "labels": {"v": "1"}, "weight": 3, "locality": "a/b"}
     more = [{"address": "192.0.2.1"}] if resolution == "DNS" else []
     made = world(
         service("web"),

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 from mizzen.resources.findings import Finding, useless, warning
+from mizzen.resources.hosts import comparable
 from mizzen.resources.paths import join
 from mizzen.resources.validation.coverage import Connections, covers_connections
 from mizzen.resources.validation.unreachable import INEFFECTIVE, MOVE, UNREACHABLE
@@ -46,9 +47,11 @@ def _covering(match: Connections, seen: _Seen, gateways: Sequence[str]) -> int |
     taking = [(at, earlier) for at, earlier in seen if covers_connections(earlier, match, gateways)]
     if not isinstance(match, TLSMatchAttributes):
         return taking[0][0] if taking else None
-    found = [next((at for at, earlier in taking if sni.lower() in _names(earlier)), None) for sni in match.sni_hosts]
+    found = [
+        next((at for at, earlier in taking if comparable(sni) in _names(earlier)), None) for sni in match.sni_hosts
+    ]
     return found[0] if found and None not in found else None
 
 
 def _names(match: Connections) -> frozenset[str]:
-    return frozenset(map(str.lower, match.sni_hosts)) if isinstance(match, TLSMatchAttributes) else frozenset()
+    return frozenset(map(comparable, match.sni_hosts)) if isinstance(match, TLSMatchAttributes) else frozenset()

@@ -146,6 +146,7 @@ def test_a_route_is_of_no_use_if_earlier_ones_take_all_of_its_connections(
     ("first", "second", "expected"),
     [
         (["a.example.com"], ["A.example.com"], True),
+        (["a.example.com"], ["a.example.com."], True),
         (["a.example.com", "b.example.com"], ["b.example.com"], True),
         (["b.example.com"], ["a.example.com", "b.example.com"], False),
         # The most specific name counts, not the first.
