@@ -94,8 +94,7 @@ def unsaid(choice: Choice, mesh: Mesh) -> str:
     """Returns which mesh a change is made to, where nobody said it and another may have been meant; else ""."""
     if choice.name or choice.state_dir:
         return ""
-    others = [other.name for other in _all() if other.state_dir != mesh.state_dir]
-    if mesh.name == DEFAULT_NAME and not others:
+    if mesh.name == DEFAULT_NAME and all(other.state_dir == mesh.state_dir for other in _all()):
         return ""
     return f"mesh {mesh.name} (the only one that runs; --name says which)"
 

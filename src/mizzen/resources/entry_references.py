@@ -10,13 +10,14 @@ from typing import Any, TypeAlias
 
 from mizzen.resources.hosts import comparable, is_ip_address, is_wildcard
 from mizzen.resources.key import Key
+from mizzen.resources.owners import viewers
 from mizzen.resources.paths import join
 from mizzen.resources.problems import NOT_FOUND, Level, Problem
 from mizzen.resources.protocols import DETECTION_TIMEOUT
 from mizzen.resources.resource import Resource
-from mizzen.resources.service import EXPORT_ANNOTATION, ServicePort, ServiceSpec, exported_to
+from mizzen.resources.service import EXPORT_ANNOTATION, ServicePort, ServiceSpec
 from mizzen.resources.service_entry import AUTO_ADDRESS_LABEL, EntryPort, ServiceEntrySpec
-from mizzen.resources.visibility import is_private, seen_by, service_id
+from mizzen.resources.visibility import seen_by, service_id
 from mizzen.resources.workload_entry import WorkloadEntrySpec
 
 HOST_OWNED = "HostOwned"
@@ -93,12 +94,10 @@ def _hides(service: Resource[ServiceSpec], entry: Entry) -> bool:
     """Tells whether an entry has no effect, or not where it should, because a Service has its host: where both are seen that
     counts, and where only its own namespace sees it it is a namespace's own.
     """
-    exported = exported_to(service.annotations)
-    if not is_private(exported, service.namespace):
+    own, wanted = viewers(service), seen_by(entry.spec.export_to, entry.namespace)
+    if own is None or not own <= {service.namespace}:
         return True
-    own = seen_by(exported, service.namespace)
-    wanted = seen_by(entry.spec.export_to, entry.namespace)
-    return own is not None and wanted is not None and wanted <= own
+    return wanted is not None and wanted <= own
 
 
 def _addresses(entries: Iterable[Entry]) -> Iterator[Problem]:

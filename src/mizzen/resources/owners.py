@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from mizzen.resources.hosts import resolve
 from mizzen.resources.resource import Resource
 from mizzen.resources.service import ServiceSpec, exported_to
-from mizzen.resources.visibility import is_private, visibility
+from mizzen.resources.visibility import is_private, seen_by, visibility
 
 
 class Owners:
@@ -44,7 +44,7 @@ class Owners:
             return service
         own = [service] if service else []
         ordered = [*own, *sorted(entries, key=lambda one: (not _is_own(one), one.age))]
-        return next((one for one in ordered if client and _sees(client, one)), ordered[0])
+        return next((one for one in ordered if client and sees(client, one)), ordered[0])
 
     def every(self, client: str | None) -> dict[str, Resource[ServiceSpec]]:
         """Returns the owners of all hosts, as a namespace sees them."""
@@ -52,9 +52,14 @@ class Owners:
         return {host: owner for host, owner in found if owner}
 
 
+def viewers(service: Resource[ServiceSpec]) -> frozenset[str] | None:
+    """Returns the namespaces that see a Service, or a ServiceEntry in the form of one; None stands for all."""
+    return seen_by(exported_to(service.annotations), service.namespace)
+
+
+def sees(client: str, service: Resource[ServiceSpec]) -> bool:
+    return visibility(exported_to(service.annotations), service.namespace, client) is not None
+
+
 def _is_own(service: Resource[ServiceSpec]) -> bool:
     return is_private(exported_to(service.annotations), service.namespace)
-
-
-def _sees(client: str, service: Resource[ServiceSpec]) -> bool:
-    return visibility(exported_to(service.annotations), service.namespace, client) is not None

@@ -22,13 +22,13 @@ from mizzen.resources.gateway_names import for_mesh
 from mizzen.resources.gateway_references import check_gateways
 from mizzen.resources.host_references import conflicting_hosts
 from mizzen.resources.mesh_config_references import several, with_export_defaults
-from mizzen.resources.owners import Owners
+from mizzen.resources.owners import Owners, viewers
 from mizzen.resources.paths import join
 from mizzen.resources.problems import NOT_FOUND, Level, Problem
 from mizzen.resources.protocol_references import undeclared_ports, unfit_policies, useless_routes
 from mizzen.resources.rate_limit_references import check_rate_limits
 from mizzen.resources.resource import Resource
-from mizzen.resources.service import ServicePort, ServiceSpec, exported_to
+from mizzen.resources.service import ServicePort, ServiceSpec
 from mizzen.resources.service_entry import ServiceEntrySpec
 from mizzen.resources.sidecar_references import check_sidecars
 from mizzen.resources.suggesting import Guesses, nearest
@@ -172,7 +172,7 @@ def _destination(
 
 def _hidden(resource: Resource[VirtualServiceSpec], path: str, service: Resource[ServiceSpec]) -> Iterator[Problem]:
     """Yields a warning for a service that the callers whose requests are led there do not see (Istio 2.5)."""
-    seen = seen_by(exported_to(service.annotations), service.namespace)
+    seen = viewers(service)
     if seen is None or (resource.namespace in seen and for_mesh(resource.spec.gateways)):
         return
     reached = meet(seen, seen_by(resource.spec.export_to, resource.namespace))

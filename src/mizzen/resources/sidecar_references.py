@@ -15,14 +15,13 @@ from mizzen.resources import hosts
 from mizzen.resources.egress_hosts import NONE, egress_hosts
 from mizzen.resources.mesh_config import DEFAULT_ROOT_NAMESPACE
 from mizzen.resources.mesh_config_references import mesh_configs
-from mizzen.resources.owners import Owners
+from mizzen.resources.owners import Owners, sees, viewers
 from mizzen.resources.paths import join
 from mizzen.resources.problems import NOT_FOUND, Level, Problem
 from mizzen.resources.resource import Resource
-from mizzen.resources.service import ServiceSpec, exported_to
+from mizzen.resources.service import ServiceSpec
 from mizzen.resources.sidecar import SidecarSpec
 from mizzen.resources.virtual_service import VirtualServiceSpec
-from mizzen.resources.visibility import seen_by, visibility
 from mizzen.resources.workload import WorkloadSpec
 
 SAME_WORKLOAD = "IST0110"
@@ -168,7 +167,7 @@ def _takers(sidecar: Resource[SidecarSpec], written: tuple[str, ...], port: int,
         for host, service in world.owners.every(client).items()
         if any(one.port == port for one in service.spec.ports)
         and selected.service(host, service.namespace)
-        and (_seen(service, client) if client else seen_by(_exported(service), service.namespace) is None)
+        and (_seen(service, client) if client else viewers(service) is None)
     )
 
 
@@ -188,15 +187,11 @@ def _host(sidecar: Resource[SidecarSpec], path: str, written: str, host: str, wo
         yield _hidden(sidecar, path, host, found)
 
 
-def _exported(service: Resource[ServiceSpec]) -> tuple[str, ...]:
-    return exported_to(service.annotations)
-
-
 def _seen(service: Resource[ServiceSpec], client: str | None) -> bool:
     """Tells whether a namespace, or any at all, sees a service."""
     if client is None:
-        return seen_by(_exported(service), service.namespace) != frozenset()
-    return visibility(_exported(service), service.namespace, client) is not None
+        return viewers(service) != frozenset()
+    return sees(client, service)
 
 
 def _hidden(sidecar: Resource[SidecarSpec], path: str, host: str, service: Resource[ServiceSpec]) -> Problem:
