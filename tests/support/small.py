@@ -37,6 +37,19 @@ PORT = 8080
 NETWORK = "small"
 
 
+# Requests that a replica of `web` was working on when it was killed are lost. Who may ask twice says so, as here.
+ASKING_AGAIN = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: web}
+spec:
+  hosts: [web]
+  http:
+  - route: [{destination: {host: web}}]
+    retries: {attempts: 5, retryOn: "connect-failure,refused-stream,reset,503"}
+"""
+
+
 def service(name: str, port: int = 80, port_name: str = "http") -> str:
     """A service of the workloads that are labelled with its name."""
     return f"""

@@ -45,7 +45,9 @@ class Configs:
         return rejection.resource in compiled and compiled[rejection.resource].version == rejection.version
 
     def idle(self) -> tuple[Problem, ...]:
-        """Returns the patches of EnvoyFilters that change nothing now, and what says how proxies start and is not, or not yet, for all."""
+        """Returns the patches of EnvoyFilters that change nothing now, and what says how proxies start and is not, or not yet, for
+        all.
+        """
         published = self._world.published.get()
         if published is None:
             return ()

@@ -1,4 +1,4 @@
-"""What says how proxies are started and does not, or not yet, or not for all that it means: it is not wrong, and is told. Pure."""
+"""What is written of how proxies are started, and has no effect, or not yet, or not on all that it means. Pure."""
 
 from __future__ import annotations
 

@@ -249,7 +249,8 @@ class Snapshot:
     """One frozen, indexed view of the world.
 
     ``services`` are by id, sorted by host, and of those with one host the first that a namespace sees is meant there;
-    ``endpoints`` are by service and port; policy is sorted by age. ``registry_only`` says that nothing may be called but services. ``mesh_config`` is what holds where no other policy says anything.
+    ``endpoints`` are by service and port; policy is sorted by age. ``registry_only`` says that nothing may be called but
+    services. ``mesh_config`` is what holds where no other policy says anything.
     """
 
     version: int

@@ -118,9 +118,9 @@ class GlobalLimits(Model):
 
 
 class RateLimitSpec(Model):
-    """Without a ``selector`` it is for all workloads of its namespace. What of it is not ``connections`` is for requests. ``enforced`` is the share of requests over a limit that
-    are refused, all if it is not given; ``status`` is what these are answered with. ``response_headers`` has answers tell how
-    much is left.
+    """Without a ``selector`` it is for all workloads of its namespace. What of it is not ``connections`` is for requests.
+    ``enforced`` is the share of requests over a limit that are refused, all if it is not given; ``status`` is what these are
+    answered with. ``response_headers`` has answers tell how much is left.
     """
 
     selector: WorkloadSelector | None = None

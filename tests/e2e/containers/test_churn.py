@@ -18,6 +18,7 @@ from tests.support.applications import compose_labels, small, small_container
 from tests.support.containers import Container, Engine, engine
 from tests.support.meshes import Mesh, running
 from tests.support.polling import eventually
+from tests.support.small import ASKING_AGAIN
 
 pytestmark = [pytest.mark.e2e, pytest.mark.privileged, pytest.mark.containers, pytest.mark.timeout(900)]
 
@@ -34,18 +35,6 @@ SEED = 4
 STAYING = {"caller-sidecar": "sidecar", "caller-node": "node", "living": "node", "web-0": "sidecar"}
 CALLERS = ("caller-sidecar", "caller-node")
 
-# Requests that a container was working on when it was killed are lost. Who may ask twice says so, as here.
-ASK_AGAIN = """
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: web}
-spec:
-  hosts: [web]
-  http:
-  - route: [{destination: {host: web}}]
-    retries: {attempts: 5, retryOn: "connect-failure,refused-stream,reset,503"}
-"""
-
 
 @pytest.fixture(scope="module")
 def podman() -> Iterator[Engine]:
@@ -60,7 +49,7 @@ def podman() -> Iterator[Engine]:
 def test_200_containers_come_and_go(podman: Engine, tmp_path: Path) -> None:
     before = settled(podman, *STAYING)
     with running(capture="container-node", engine=podman, state_dir=tmp_path / "state") as mesh:
-        mesh.apply_text(ASK_AGAIN)
+        mesh.apply_text(ASKING_AGAIN)
         quiet = held(mesh)
         with ExitStack() as loads:
             load = {

@@ -31,16 +31,6 @@ MIXED = {**{name: name.split("-")[1] for name in (*CALLERS, *ENDED)}, "web-stayi
 URL = "http://web:8080/"
 # What it takes to connect somewhere else, in seconds; who is not told waits for ten.
 LONGEST_WAIT = 5.0
-ASK_OTHERS = """
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: web}
-spec:
-  hosts: [web]
-  http:
-  - route: [{destination: {host: web}}]
-    retries: {attempts: 5, retryOn: "connect-failure,refused-stream,reset,503"}
-"""
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +80,7 @@ def test_callers_of_containers_that_have_ended_do_not_wait_until_they_hear_of_it
             small_container(podman, name, "shop", labels=labels)
             containers.callback(podman.rm, name)
         eventually(lambda: MIXED.keys() <= ready(mesh), "all are members")
-        mesh.apply_text(ASK_OTHERS)
+        mesh.apply_text(small.ASKING_AGAIN)
         control = mesh.control_pid()
         assert control
         with ExitStack() as until_sent:
