@@ -24,7 +24,7 @@ import dns.rrset
 
 from mizzen.registry.reports import EgressNames, ServiceName
 from mizzen.resources.egress_hosts import egress_hosts
-from mizzen.resources.hosts import DEFAULT_DOMAIN
+from mizzen.resources.hosts import DEFAULT_DOMAIN, comparable
 
 TTL = 30  # seconds, as Istio's
 
@@ -159,7 +159,7 @@ def resolv_conf(client_namespace: str, nameserver: IPv4Address, searched: Sequen
 
 
 def _full_name(service: ServiceName) -> str:
-    return service.host.rstrip(".").lower()
+    return comparable(service.host)
 
 
 def _find(name: str, table: NameTable, client: Asker, searched: Sequence[str]) -> str | None:
