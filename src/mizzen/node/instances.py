@@ -254,14 +254,14 @@ class InstanceRunner:
         if self._application:
             self._application.grace = max(deadline - loop.time(), _LEAST_GRACE)
         application.cancel()
-        if self._is_gone:
-            # Its callers are to hear of it at once, and its own proxy, which ends as well, is not waited for to know of it.
-            proxy.cancel()
-            await asyncio.wait([proxy])
-            self._update()
-        await asyncio.wait([application])
+        if not self._is_gone:
+            await asyncio.wait([application])
         proxy.cancel()
         await asyncio.wait([proxy])
+        if self._is_gone:
+            # It goes on until all proxies know of its end, and without this its own would be waited for, too.
+            self._update()
+            await asyncio.wait([application])
 
     async def _part(self, deadline: float) -> None:
         """Lets what is in flight on its proxy end; who goes on without one is called without one from now on."""
