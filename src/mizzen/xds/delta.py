@@ -16,6 +16,9 @@ class Delta:
     def parse(self, data: bytes) -> discovery_pb2.DeltaDiscoveryRequest:
         return discovery_pb2.DeltaDiscoveryRequest.FromString(data)
 
+    def resumes(self, request: discovery_pb2.DeltaDiscoveryRequest) -> bool:
+        return bool(request.initial_resource_versions)
+
     def subscribe(self, subscription: Subscription, request: discovery_pb2.DeltaDiscoveryRequest) -> None:
         subscription.request(
             request.resource_names_subscribe, request.resource_names_unsubscribe, request.initial_resource_versions

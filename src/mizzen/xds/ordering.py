@@ -58,12 +58,13 @@ class Response:
 class _Warming:
     """An assignment that a cluster, sent in response ``number``, waits for until ``deadline``.
 
-    It is ``due`` until the proxy is subscribed to it: a proxy that reconnects may be sent an updated cluster before it
-    says that it has the assignment.
+    ``since`` is the earliest version that has that form of the cluster. It is ``due`` until the proxy is subscribed to it: a
+    proxy that reconnects may be sent an updated cluster before it says that it has the assignment.
     """
 
     number: int
     deadline: float
+    since: int
     due: bool = True
 
 
@@ -80,6 +81,7 @@ class Ordering:
         self._patience = patience
         self._one_at_a_time = one_at_a_time
         self._number = 0
+        self._target = self._changed_since = 0
         self._warming: dict[str, _Warming] = {}  # by the name of the assignment
         # What the latest resources name, since that is asked much more often than it changes.
         self._asked: dict[TypeUrl, tuple[Mapping[str, XdsResource], Container[str]]] = {}
@@ -117,6 +119,10 @@ class Ordering:
         """Returns the responses that may go now, in order, and counts them as sent."""
         if self.config is None:
             return []
+        if self.config.version != self._target:
+            # What comes with this version may have come with one in between that was skipped.
+            self._changed_since = self._target + 1 if self._target else self.config.version
+            self._target = self.config.version
         self._blocked = False
         self._bind_again(now)
         self._warming = {name: warming for name, warming in self._warming.items() if warming.deadline > now}
@@ -138,26 +144,24 @@ class Ordering:
                 moments += [sent + self._patience for sent in subscription.sent_since(self._since(now))]
         return min(moments, default=None)
 
-    def unfinished(self) -> set[TypeUrl]:
-        """Returns the types of which the proxy has yet to be sent, or to answer, something.
+    def behind(self) -> dict[TypeUrl, int]:
+        """Returns the types of which the proxy has yet to be sent, or to answer, something, each with the earliest version
+        that has it.
 
-        What it refused does not count, nor what is held back because of that, nor removals that wait for the proxy to
-        let go of something by itself.
+        So a version is had in full although newer ones are on the way, as they always are in a busy mesh. What the proxy
+        refused does not count, nor what is held back because of that, nor removals that wait for the proxy to let go of
+        something by itself.
         """
         if self.config is None:
-            return set()
+            return {}
         unusable = self._refused_clusters()
-        unfinished = set()
+        versions: dict[TypeUrl, list[int]] = {}
         for type_url, subscription in self.subscriptions.items():
-            todo = subscription.todo.values()
-            if subscription.waiting or any(item is not None and not _names_any(item, unusable) for item in todo):
-                unfinished.add(type_url)
-        if self._warming:
-            unfinished.add(ENDPOINTS)
-        for type_url in (LISTENER, CLUSTER):
-            if type_url not in unfinished and self._removable(type_url):
-                unfinished.add(type_url)
-        return unfinished
+            names = [name for name, item in subscription.todo.items() if item and not _names_any(item, unusable)]
+            names += self._removable(type_url) if type_url in (LISTENER, CLUSTER) else []
+            versions[type_url] = [*subscription.unanswered, *(subscription.since[name] for name in names)]
+        versions.setdefault(ENDPOINTS, []).extend(warming.since for warming in self._warming.values())
+        return {type_url: min(since) for type_url, since in versions.items() if since}
 
     # --- make
 
@@ -185,7 +189,7 @@ class Ordering:
                 type_url, name, lambda: not held or name in parents or name in self._asked_by(type_url, parents)
             )
 
-        subscription.refresh(resources.get(type_url, _NOTHING), parents, fallback)
+        subscription.refresh(resources.get(type_url, _NOTHING), parents, fallback, self._changed_since)
         return subscription if subscription.started else None
 
     def _asked_by(self, type_url: TypeUrl, parents: Mapping[str, XdsResource]) -> Container[str]:
@@ -235,16 +239,16 @@ class Ordering:
 
     def _sent(self, subscription: Subscription, batch: Batch, now: float) -> Response:
         self._number += 1
-        subscription.send(self._number, batch, now)
+        since = subscription.send(self._number, batch, now)
         if subscription.type_url == CLUSTER:
-            self._warm(batch, now)
+            self._warm(batch, now, since)
         return Response(subscription.type_url, self._number, batch)
 
-    def _warm(self, batch: Batch, now: float) -> None:
+    def _warm(self, batch: Batch, now: float, since: int) -> None:
         for cluster in batch.updates:
             name = self._names.of(cluster)
             if name is not None:
-                self._warming[name] = _Warming(self._number, now + self._patience)
+                self._warming[name] = _Warming(self._number, now + self._patience, since)
 
     def _send_others(self, now: float) -> list[Response]:
         responses = []

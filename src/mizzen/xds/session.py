@@ -6,7 +6,7 @@ The two variants of the protocol differ in how a request changes a subscription 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -47,6 +47,9 @@ class Dialect(Protocol[RequestT]):
 
     one_at_a_time: bool
     """Whether each response says everything, so that a second one cannot be sent before the first is answered."""
+
+    def resumes(self, request: RequestT) -> bool:
+        """Whether the first request of a stream says that the proxy has a configuration from an earlier stream."""
 
     def parse(self, data: bytes) -> RequestT: ...
     def subscribe(self, subscription: Subscription, request: RequestT) -> None: ...
@@ -89,7 +92,9 @@ class Session(Generic[RequestT]):
         self._times: dict[TypeUrl, _Times] = {}
         self._rejections: dict[tuple[TypeUrl, str], Rejection] = {}
         self._version: int | None = None
-        self._unfinished: frozenset[TypeUrl] = frozenset()
+        self._resumed = False
+        self._first: int | None = None
+        self._behind: Mapping[TypeUrl, int] = {}
 
     @property
     def node(self) -> Node:
@@ -117,6 +122,7 @@ class Session(Generic[RequestT]):
         if not request.node.id:
             raise ProtocolError("the first request of a stream must carry a node with an id")
         self._node = Node.parse(request.node)
+        self._resumed = self._dialect.resumes(request)
         self.refresh()
         log.info("proxy connected", proxy=self._node.proxy, node=self._node.id)
         self._shared.fleet.join(self)
@@ -202,11 +208,15 @@ class Session(Generic[RequestT]):
             log.info("proxy disconnected", proxy=self._node.proxy, node=self._node.id)
 
     def _settle(self) -> None:
-        self._unfinished = frozenset(self._ordering.unfinished())
-        if self.target is None or self._unfinished:
+        behind = self._ordering.behind()
+        if self.target is None or (behind and behind == self._behind):
             return
-        if not self._refused():
-            self._version = self.target
+        self._behind = behind
+        if self._first is None:
+            self._first = self.target
+        complete = min((since - 1 for since in behind.values()), default=self.target)
+        if complete >= max(self._first, self._version or 0) and not self._refused():
+            self._version = complete
         self._shared.fleet.notify()
 
     def _refused(self) -> tuple[Rejection, ...]:
@@ -220,14 +230,15 @@ class Session(Generic[RequestT]):
     # --- seen from the fleet
 
     def standing(self) -> Standing:
-        return Standing(self.target, tuple(sorted(map(short_name, self._unfinished))), self._refused())
+        pending = {short_name(type_url): since for type_url, since in self._behind.items()}
+        return Standing(self.target, pending, self._refused(), 0 if self._resumed else self._first or 0)
 
     def status(self) -> ProxyStatus:
         rejections = self._refused()
         types = {}
         for type_url in dict.fromkeys([*self._usual(), *self._ordering.subscriptions]):
             errors = [rejection.message for rejection in rejections if rejection.type_url == type_url]
-            types[short_name(type_url)] = self._type_status(type_url, errors, stale=type_url in self._unfinished)
+            types[short_name(type_url)] = self._type_status(type_url, errors, stale=type_url in self._behind)
         return ProxyStatus(self.node, self._since, self._version, types, rejections)
 
     def _usual(self) -> tuple[TypeUrl, ...]:

@@ -22,6 +22,9 @@ class StateOfTheWorld:
     def parse(self, data: bytes) -> discovery_pb2.DiscoveryRequest:
         return discovery_pb2.DiscoveryRequest.FromString(data)
 
+    def resumes(self, request: discovery_pb2.DiscoveryRequest) -> bool:
+        return bool(request.version_info)
+
     def subscribe(self, subscription: Subscription, request: discovery_pb2.DiscoveryRequest) -> None:
         subscription.replace(request.resource_names)
 

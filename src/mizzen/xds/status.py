@@ -79,12 +79,21 @@ class Standing:
     """What :meth:`Fleet.wait` needs to know of one proxy.
 
     ``target`` is the version that it is being brought to (None: the proxy has no configuration), ``pending`` the types
-    that are on the way, ``rejections`` what it refuses of that version.
+    that are on the way, each with the earliest version that has something of that, ``rejections`` what it refuses of
+    ``target``. What is older than ``first`` it never had, nor will.
     """
 
     target: int | None
-    pending: tuple[str, ...]
+    pending: Mapping[str, int]
     rejections: tuple[Rejection, ...]
+    first: int = 0
+
+    def lacks(self, version: int) -> tuple[str, ...] | None:
+        """Returns the types that are on the way to a version, or None if nothing of it is."""
+        if version < self.first:
+            return None
+        on_the_way = tuple(sorted(name for name, since in self.pending.items() if since <= version))
+        return on_the_way if on_the_way or (self.target or 0) < version else None
 
 
 @dataclass(frozen=True)
@@ -147,8 +156,8 @@ class Fleet:
             standing, name = member.standing(), member.node.proxy
             if standing.target is None:
                 continue
-            if standing.target < version or standing.pending:
-                pending[name] = standing.pending
+            if (lacked := standing.lacks(version)) is not None:
+                pending[name] = lacked
             elif standing.rejections:
                 rejected[name] = standing.rejections
             else:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from mizzen.compile.resource import TypeUrl, XdsResource
+from mizzen.compile.resource import ENDPOINTS, TypeUrl, XdsResource
 from mizzen.xds.exchange import ABSENT, WILDCARD, Answer, Batch, Fallback, Missing, Refusal
 
 _UNKNOWN = "unknown"
@@ -26,6 +26,7 @@ _UNKNOWN = "unknown"
 class _InFlight:
     batch: Batch
     sent: float
+    since: int
 
 
 class Subscription:
@@ -41,11 +42,15 @@ class Subscription:
         # the good ones of clusters and listeners). By name, the version; until it is answered for alone.
         self.doubtful: dict[str, str] = {}
         self.todo: dict[str, XdsResource | None] = {}
+        # The version of the configuration from which on the proxy is behind with a name in ``todo``.
+        self.since: dict[str, int] = {}
         self.greeting = False
         self.resumed = False
         self._legacy = True
         self._started = False
         self._dirty = True
+        self._changed_since = 0
+        self._first = True
         self._seen: tuple[object, object] = (None, None)
         self._forced: set[str] = set()
         self._alone: set[str] = set()
@@ -144,7 +149,7 @@ class Subscription:
         return answers
 
     def _accept(self, number: int) -> Answer:
-        batch = self._take(number)
+        batch = self._take(number).batch
         for resource in batch.updates:
             self.refused.pop(resource.name, None)
             if self.wildcard or resource.name in self.names:
@@ -160,11 +165,13 @@ class Subscription:
         return Answer(number, batch, accepted=True)
 
     def _reject(self, number: int, error: str) -> Answer:
-        batch = self._take(number)
+        taken = self._take(number)
+        batch = taken.batch
         self._dirty = True
         names = batch.names()
         if len(names) > 1:
             self._alone.update(names)
+            self.since.update({name: min(taken.since, self.since.get(name, taken.since)) for name in names})
             for name, version in batch.versions().items():
                 if self.wildcard or name in self.names:
                     self.doubtful.setdefault(name, version)
@@ -179,21 +186,24 @@ class Subscription:
                 del self.doubtful[name]  # it was the culprit then as it is now
         return Answer(number, batch, accepted=False, refusal=refusal)
 
-    def _take(self, number: int) -> Batch:
-        batch = self._in_flight.pop(number).batch
-        for name in batch.names():
+    def _take(self, number: int) -> _InFlight:
+        taken = self._in_flight.pop(number)
+        for name in taken.batch.names():
             if self._newest.get(name, (0, ""))[0] == number:
                 del self._newest[name]
-        return batch
+        return taken
 
     # --- what the proxy should be told
 
-    def refresh(self, resources: Mapping[str, XdsResource], parents: object, fallback: Fallback) -> None:
+    def refresh(
+        self, resources: Mapping[str, XdsResource], parents: object, fallback: Fallback, since: int = 0
+    ) -> None:
         """Works out ``todo`` against what the proxy should have: name → the resource to send, or None to remove it.
 
-        Nothing is done if neither the subscription nor the two mappings (the same objects) changed; ``parents`` is
+        ``since`` is the earliest version that may have what is new in ``todo``. Nothing is done if neither the subscription nor the two mappings (the same objects) changed; ``parents`` is
         whatever else ``fallback`` depends on.
         """
+        self._changed_since = since
         if not self._started or (not self._dirty and self._seen[0] is resources and self._seen[1] is parents):
             return
         self._dirty, self._seen = False, (resources, parents)
@@ -210,9 +220,18 @@ class Subscription:
             told = self.held.keys() | self._newest.keys() | self.doubtful.keys() | self._forced
             for name in sorted(told - resources.keys() - self.names):
                 self._compare(name, fallback(name, True))
+        self.since = {name: self.since.get(name, 0 if self._is_new(name) else since) for name in self.todo}
+        self._first = False
         self._alone.intersection_update(self.todo.keys() | self._newest.keys())
         for name in self.refused.keys() - resources.keys() - self.names - self.held.keys():
             del self.refused[name]
+
+    def _is_new(self, name: str) -> bool:
+        """Whether the proxy may have asked for it because of any earlier version.
+
+        Which version has endpoints that it asks for is known: that of the cluster, which waits for them.
+        """
+        return self._first or (name in self._forced and self.type_url != ENDPOINTS)
 
     def _settled(self, name: str, wanted: XdsResource | None) -> bool:
         """Whether the proxy holds this very object and nothing else is known of the name: the case of nearly all."""
@@ -286,14 +305,20 @@ class Subscription:
         updates = tuple(resource for _, resource in items if resource is not None)
         return Batch(updates, tuple(name for name, resource in items if resource is None))
 
-    def send(self, number: int, batch: Batch, now: float) -> None:
-        """Notes that ``batch`` was sent as response ``number``, greater than any before."""
+    def send(self, number: int, batch: Batch, now: float) -> int:
+        """Notes that ``batch`` was sent as response ``number``, greater than any before.
+
+        Returns the earliest version that has something of it.
+        """
         self.greeting = False
-        self._in_flight[number] = _InFlight(batch, now)
+        since = min((self.since[name] for name in batch.names()), default=self._changed_since)
+        self._in_flight[number] = _InFlight(batch, now, since)
         for name, version in batch.versions().items():
             self._newest[name] = (number, version)
             self.todo.pop(name, None)
+            del self.since[name]
             self._forced.discard(name)
+        return since
 
     # --- what is known
 
@@ -302,9 +327,9 @@ class Subscription:
         return self._started
 
     @property
-    def waiting(self) -> bool:
-        """Whether a response was not yet answered."""
-        return bool(self._in_flight)
+    def unanswered(self) -> list[int]:
+        """Of each response that was not yet answered, the earliest version that has what is in it."""
+        return [sent.since for sent in self._in_flight.values()]
 
     def sent_since(self, moment: float) -> list[float]:
         """Returns when the unanswered responses were sent that were sent after ``moment``."""

@@ -61,7 +61,7 @@ class Proxy:
             self.ack(SHORT[self.sent[0].type_url])
 
     def unfinished(self) -> set[str]:
-        return {SHORT[type_url] for type_url in self.ordering.unfinished()}
+        return {SHORT[type_url] for type_url in self.ordering.behind()}
 
 
 def describe(response: Response) -> str:
@@ -397,6 +397,38 @@ class TestRejection:
         assert proxy.ack("EDS") == ["RDS +r", "RDS +r2"]
         assert proxy.ack("RDS") == []
         assert proxy.ack("RDS") == ["CDS -b"]
+
+
+class TestBehind:
+    """Each version is had when what came with it is, whatever came since."""
+
+    def test_newer_change_of_something_else_does_not_count(self, proxy: Proxy) -> None:
+        proxy.config(group(CLUSTER, A), group(ENDPOINTS, endpoints("a", 10)), L, to("a"))
+        proxy.config(group(CLUSTER, A), group(ENDPOINTS, endpoints("a", 10)), L, group(ROUTES, routes("r", ("a", 2))))
+        assert proxy.ordering.behind() == {ENDPOINTS: 2, ROUTES: 3}
+        proxy.ack("EDS")
+        assert proxy.ordering.behind() == {ROUTES: 3}
+
+    def test_what_was_replaced_before_it_was_sent_is_had_with_its_successor(self, proxy: Proxy) -> None:
+        for port in (10, 11, 12):
+            proxy.config(group(CLUSTER, A), group(ENDPOINTS, endpoints("a", port)), L, to("a"))
+        assert proxy.ordering.behind() == {ENDPOINTS: 2}
+        proxy.ack("EDS")
+        assert proxy.ordering.behind() == {ENDPOINTS: 3}
+        proxy.ack("EDS")
+        assert proxy.ordering.behind() == {}
+
+    def test_what_is_sent_again_because_others_were_refused_with_it_is_as_late_as_before(self, proxy: Proxy) -> None:
+        proxy.config(group(CLUSTER, cluster("a", 2), B), group(ENDPOINTS, EA, EB), L, to("a"))
+        proxy.config(group(CLUSTER, cluster("a", 2), B), group(ENDPOINTS, EA, EB), L, group(ROUTES, routes("r")))
+        assert proxy.nack("CDS") == ["CDS +a", "CDS +b"]
+        assert proxy.ordering.behind()[CLUSTER] == 2
+
+    def test_updated_cluster_is_had_with_its_endpoints(self, proxy: Proxy) -> None:
+        proxy.config(group(CLUSTER, cluster("a", 2)), group(ENDPOINTS, EA), L, to("a"))
+        proxy.config(group(CLUSTER, cluster("a", 2)), group(ENDPOINTS, EA), L, group(ROUTES, routes("r")))
+        proxy.ack("CDS")
+        assert proxy.ordering.behind() == {ENDPOINTS: 2, ROUTES: 3}
 
 
 class TestPatience:

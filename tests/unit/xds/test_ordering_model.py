@@ -1,5 +1,5 @@
 """For any interleaving of snapshots, deliveries, drains and reconnects: no route without its cluster, and in the end
-the proxy has what it should have, and a reconnect sends nothing."""
+the proxy has what it should have, and a reconnect sends nothing. It has in full what it is said to have in full."""
 
 from __future__ import annotations
 
@@ -56,6 +56,10 @@ def routes(name: str, variant: int, clusters: frozenset[str]) -> XdsResource:
     return _poisoned(resource) if variant == BAD else resource
 
 
+def _has_bad(resources: Resources) -> bool:
+    return any(POISON in one.body for named in resources.values() for one in named.values())
+
+
 variants = st.sampled_from([1, 1, 1, 2, 2, BAD])
 
 
@@ -88,10 +92,12 @@ class Conversation(RuleBasedStateMachine):
         self.version = 1
         self.now = 0.0
         self.config = Config(1, resources)
+        self.history = {1: resources}
         self.envoy = EnvoyModel()
-        self.connect()
+        self.connect(first=self.version)
 
-    def connect(self) -> None:
+    def connect(self, first: int) -> None:
+        self.first = first
         self.ordering = Ordering(AssignmentNames(), patience=5.0)
         self.ordering.config = self.config
 
@@ -102,6 +108,7 @@ class Conversation(RuleBasedStateMachine):
     def snapshot(self, resources: Resources) -> None:
         self.version += 1
         self.config = self.ordering.config = Config(self.version, resources)
+        self.history[self.version] = resources
         self.speak()
 
     @precondition(lambda self: self.envoy.outbox)
@@ -122,7 +129,7 @@ class Conversation(RuleBasedStateMachine):
     @rule()
     def reconnect(self) -> None:
         self.envoy.connect()
-        self.connect()
+        self.connect(first=1)
 
     @rule()
     def settle(self) -> None:
@@ -140,7 +147,7 @@ class Conversation(RuleBasedStateMachine):
                 break
         assert not self.envoy.inbox
         assert not self.envoy.outbox, "the conversation has no end"
-        assert self.ordering.unfinished() == set()
+        assert self.ordering.behind() == {}
         self.check_outcome()
 
     def check_outcome(self) -> None:
@@ -184,6 +191,26 @@ class Conversation(RuleBasedStateMachine):
     def every_route_has_its_clusters(self) -> None:
         if hasattr(self, "envoy"):
             assert self.envoy.unusable() == set()
+
+    @invariant()
+    def what_is_said_to_be_had_in_full_is_had(self) -> None:
+        if not hasattr(self, "envoy"):
+            return
+        behind = self.ordering.behind()
+        complete = min(behind.values()) - 1 if behind else self.version
+        subscriptions = self.ordering.subscriptions.items()
+        # What is or was refused, and what is held back because of that, does not count.
+        refused = any(one.refused or one.doubtful for _, one in subscriptions)
+        if refused or complete < self.first or _has_bad(self.history[complete]):
+            return
+        since = [self.history[version] for version in range(complete, self.version + 1)]
+        for type_url, subscription in subscriptions:
+            for name in since[0].get(type_url, {}):
+                had = [resources.get(type_url, {}).get(name) for resources in since]
+                if None not in had and (subscription.wildcard or name in subscription.names):
+                    held = subscription.held.get(name)
+                    assert held, (type_url, name)
+                    assert held.version in {one.version for one in had if one}, (type_url, name)
 
     def teardown(self) -> None:
         if hasattr(self, "envoy"):

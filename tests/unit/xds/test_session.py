@@ -158,6 +158,33 @@ def test_older_version_is_pending_until_the_session_has_seen_the_newer(source: S
     assert talk.fleet.progress(version).synced == ("reviews-v1-0.default",)
 
 
+def test_version_is_had_although_newer_ones_are_on_the_way(source: Source) -> None:
+    """In a busy mesh there always is one, and who waits for a version must not wait until none is."""
+    talk = Talk(source)
+    talk.ack(talk.say(node=NODE, type_url=ROUTES, resource_names_subscribe=["r"])[0])
+    first = source.set(group(ROUTES, routes("r", ("a", 1))))
+    (sent,) = talk.refresh()
+    second = source.set(group(ROUTES, routes("r", ("a", 2))))
+    third = source.set(group(ROUTES, routes("r", ("a", 3))))
+    assert talk.refresh() == []
+    assert talk.fleet.progress(first).pending == {"reviews-v1-0.default": ("RDS",)}
+    (newest,) = talk.ack(sent)
+    assert talk.fleet.progress(first).synced == ("reviews-v1-0.default",)
+    assert talk.session.status().version == first
+    assert talk.fleet.progress(second).pending == {"reviews-v1-0.default": ("RDS",)}
+    talk.ack(newest)
+    assert talk.fleet.progress(third).synced == ("reviews-v1-0.default",)
+
+
+def test_version_from_before_a_proxy_came_does_not_wait_for_it(source: Source) -> None:
+    before, version = source.version, source.touch()
+    talk = Talk(source)
+    talk.say(node=NODE, type_url=ROUTES, resource_names_subscribe=["r"])
+    assert talk.fleet.progress(before).synced == ("reviews-v1-0.default",)
+    assert talk.fleet.progress(version).pending == {"reviews-v1-0.default": ("RDS",)}
+    assert talk.session.status().version is None
+
+
 def test_service_of_one_type_needs_no_type_url_and_serves_no_other() -> None:
     source = Source()
     source.set(group(SECRET, XdsResource("default", "1", b"x")))

@@ -13,7 +13,7 @@ REJECTION = Rejection("b", "type", "name", "1", "message", 3)
 class Member:
     def __init__(self, name: str, target: int | None, *pending: str, rejections: tuple[Rejection, ...] = ()) -> None:
         self.node = Node(name)
-        self.now = Standing(target, pending, rejections)
+        self.now = Standing(target, dict.fromkeys(pending, target or 0), rejections)
 
     def status(self) -> ProxyStatus:
         return ProxyStatus(self.node, 0.0, self.now.target, {})
@@ -36,6 +36,15 @@ async def test_progress_sorts_proxies_by_where_they_are() -> None:
     assert [status.node.proxy for status in fleet.proxies()] == ["a", "b", "c", "d", "unknown"]
 
 
+def test_what_is_newer_than_a_version_is_not_lacked_by_it() -> None:
+    standing = Standing(5, {"EDS": 3, "RDS": 5}, ())
+    assert standing.lacks(2) is None
+    assert standing.lacks(4) == ("EDS",)
+    assert standing.lacks(5) == ("EDS", "RDS")
+    assert standing.lacks(6) == ("EDS", "RDS")
+    assert Standing(5, {}, ()).lacks(6) == ()
+
+
 async def test_wait_returns_at_once_when_nothing_is_pending() -> None:
     assert await Fleet().wait(7, timeout=60) == Progress(7)
 
@@ -49,7 +58,7 @@ async def test_wait_ends_with_the_last_acknowledgement() -> None:
         fleet.notify()
         await asyncio.sleep(0)
         assert not any(wait.done() for wait in waits)
-        member.now = Standing(1, (), ())
+        member.now = Standing(1, {}, ())
         fleet.notify()
     assert [wait.result().synced for wait in waits] == [("a",), ("a",)]
 
