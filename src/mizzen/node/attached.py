@@ -25,9 +25,9 @@ _JUST_STARTED = 2.0
 # How long the requests of others may take to end when a container is detached, in seconds.
 _GRACE = 10
 
-# How long to wait until all proxies know that a container has ended, and how often connections to it are broken off
-# meanwhile, in seconds.
-_ACKNOWLEDGE = 10.0
+# How long to wait until all proxies know that a container has ended, for its successor and for callers, and how often
+# connections to it are broken off meanwhile, in seconds.
+_ACKNOWLEDGE, _LONGEST_ACKNOWLEDGE = 10.0, 60.0
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 0.4
 
 
@@ -165,10 +165,16 @@ class ContainerApplication:
                 await self._capture.withdraw(self._place)
 
     async def _forsake(self) -> None:
-        """Leaves nobody waiting who is connected to it, or who connects before he has heard that it has ended."""
+        """Leaves nobody waiting who is connected to it, or who connects before he has heard that it has ended.
+
+        Returns when all have heard, or before that if it takes longer than one may wait that has taken its place.
+        """
         await self._capture.forsake(self._place)
+        await asyncio.wait([self._capture.outlasting(self._break_off_until_known())], timeout=_ACKNOWLEDGE)
+
+    async def _break_off_until_known(self) -> None:
         async with asyncio.TaskGroup() as group:
-            told = group.create_task(self._host.acknowledged(_ACKNOWLEDGE))
+            told = group.create_task(self._host.acknowledged(_LONGEST_ACKNOWLEDGE))
             pause = _SHORTEST_PAUSE
             while not told.done():
                 await asyncio.wait([told], timeout=pause)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -29,6 +29,9 @@ class PlayedAttachments:
 
     def __init__(self) -> None:
         self.log: list[str] = []
+
+    def outlasting(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        return asyncio.get_running_loop().create_task(work)
 
     def __getattr__(self, name: str) -> Any:
         async def note(place: Place) -> None:
@@ -77,6 +80,15 @@ async def test_a_proxy_that_never_acknowledges_holds_it_up_for_a_bounded_time(st
         task.cancel()
         await asyncio.wait([task])
         assert stage.now - began == pytest.approx(10, abs=0.5)
+        # Its successor may come now, and its callers are still not left waiting.
+        passes = len(capture.log)
+        await pause(20)
+        assert len(capture.log) > passes + 40
+        stage.acknowledgements.set()
+        await pause(1)
+        passes = len(capture.log)
+        await pause(5)
+        assert len(capture.log) == passes
 
 
 async def test_of_one_that_goes_on_nothing_is_broken_off(stage: Stage) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_address
 from pathlib import Path
@@ -83,6 +83,7 @@ class Attachments:
         self._prepared: dict[int, Prepared] = {}
         self._opening: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         self._closed = False
+        self._outlasting: set[asyncio.Task[None]] = set()
         self._orphans: set[str] = set()
         self._tasks = asyncio.TaskGroup()
 
@@ -100,6 +101,8 @@ class Attachments:
         async with contextlib.AsyncExitStack() as steps:
             steps.callback(self._paths.close)
             steps.push_async_callback(ended, self._tasks, kind, error, trace)
+            for task in self._outlasting:
+                steps.callback(task.cancel)
             for prepared in list(self._prepared.values()):
                 steps.push_async_callback(self.let_go, prepared)
             places = [entry.place for entry in self._attached.values()]
@@ -243,6 +246,13 @@ class Attachments:
             await self._breaking.break_off(IPv4Address(place.address))
         except OSError as error:
             log.warning("callers of a container that has ended may wait", container=place.instance, error=str(error))
+
+    def outlasting(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """Begins something that may take longer than a place is attached: it is cancelled when this object is left."""
+        task = self._tasks.create_task(work)
+        self._outlasting.add(task)
+        task.add_done_callback(self._outlasting.discard)
+        return task
 
     async def detach(self, place: Place) -> None:
         """Leaves the namespace as it was before, and lets go of it; nothing if that has been done.

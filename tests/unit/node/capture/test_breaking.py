@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
+import time
 from collections.abc import Callable, Collection
 from ipaddress import IPv4Address
 
@@ -62,3 +64,18 @@ async def test_who_asks_later_gets_a_pass_of_his_own(passes: Passes) -> None:
     await made.break_off(ONE)
     await made.break_off(ONE)
     assert passes.begun == [({""}, {ONE})] * 2
+
+
+async def test_passes_take_no_more_than_their_share_of_a_processor(
+    passes: Passes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = itertools.count(0.0, 0.05)
+    monkeypatch.setattr(time, "thread_time", lambda: next(ticks))
+    passes.may_end.set()
+    made, clock = Breaking(lambda: {""}), asyncio.get_running_loop().time
+    began = clock()
+    await made.break_off(ONE)
+    assert clock() - began < 0.1, "the first does not wait"
+    await made.break_off(ONE)
+    assert clock() - began >= 0.2, "of 0.25 seconds it took 0.05"
+    assert len(passes.begun) == 2
