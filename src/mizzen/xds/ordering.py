@@ -9,7 +9,7 @@ only, so a newer snapshot simply takes the place of an older one. Three rules gi
 - A listener or route waits while it names a cluster that is not usable: not sent, not acknowledged, or
   without its endpoints. Envoy does not check (``validate_clusters`` is off), it would answer 503 NC. What names no such
   cluster does not wait; what names a cluster that the proxy rejected, and has no older version of, is held back.
-- A removed listener goes after the new ones, a removed cluster when no listener or route configuration that the proxy
+- A removed listener goes after those that are new in the same version or before, a removed cluster when no listener or route configuration that the proxy
   may still be using names it: the proxy has acknowledged the routes without it, or has let go of the routes by itself. A
   route that names it in its newest form is to lead nowhere, and does not keep it.
 
@@ -31,6 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 from mizzen.compile.resource import CLUSTER, ENDPOINTS, FILTERS, LISTENER, ROUTES, SECRET, TypeUrl, XdsResource
@@ -83,6 +84,8 @@ class Ordering:
         self._number = 0
         self._target = self._changed_since = 0
         self._warming: dict[str, _Warming] = {}  # by the name of the assignment
+        # The listeners that were sent on this stream, each with the earliest version that has it so.
+        self._listeners: dict[str, tuple[XdsResource, int]] = {}
         # What the latest resources name, since that is asked much more often than it changes.
         self._asked: dict[TypeUrl, tuple[Mapping[str, XdsResource], Container[str]]] = {}
         self._used: tuple[tuple[XdsResource, ...], Mentions] = ((), Mentions(()))
@@ -131,8 +134,8 @@ class Ordering:
             *self._send_endpoints(now),
             *(response for type_url in _USERS for response in self._send_updates(type_url, now)),
             *self._send_others(now),
-            *self._remove_listeners(now),
-            *self._remove_clusters(now),
+            *self._remove(LISTENER, now),
+            *self._remove(CLUSTER, now),
         ]
 
     def deadline(self, now: float) -> float | None:
@@ -159,7 +162,7 @@ class Ordering:
         for type_url, subscription in self.subscriptions.items():
             names = [name for name, item in subscription.todo.items() if item and not _names_any(item, unusable)]
             names += self._removable(type_url) if type_url in (LISTENER, CLUSTER) else []
-            versions[type_url] = [*subscription.unanswered, *(subscription.since[name] for name in names)]
+            versions[type_url] = [*subscription.unanswered(), *(subscription.since[name] for name in names)]
         versions.setdefault(ENDPOINTS, []).extend(warming.since for warming in self._warming.values())
         return {type_url: min(since) for type_url, since in versions.items() if since}
 
@@ -189,8 +192,22 @@ class Ordering:
                 type_url, name, lambda: not held or name in parents or name in self._asked_by(type_url, parents)
             )
 
-        subscription.refresh(resources.get(type_url, _NOTHING), parents, fallback, self._changed_since)
+        def asked_since(name: str) -> int:
+            return self._asked_since(type_url, name)
+
+        subscription.refresh(resources.get(type_url, _NOTHING), parents, fallback, self._changed_since, asked_since)
         return subscription if subscription.started else None
+
+    def _asked_since(self, type_url: TypeUrl, name: str) -> int:
+        """Returns the earliest version because of which the proxy may ask for a name now.
+
+        Of endpoints it is the cluster's, which is warming until they come.
+        """
+        if type_url not in (ROUTES, FILTERS):
+            return self._changed_since
+        named = needle(name)
+        found = (since for listener, since in self._listeners.values() if named in listener.body)
+        return min(found, default=self._changed_since)
 
     def _asked_by(self, type_url: TypeUrl, parents: Mapping[str, XdsResource]) -> Container[str]:
         """Returns the names of this type that its parents make the proxy ask for."""
@@ -217,7 +234,8 @@ class Ordering:
             if names and not ready:
                 return []
             names = ready
-        return self._send(subscription, names, now)
+        # With them, since in a busy mesh the turn of removals alone might never come.
+        return self._send(subscription, [*names, *self._removable_now(type_url, now)], now)
 
     def _send_endpoints(self, now: float) -> list[Response]:
         endpoints = self.subscriptions.get(ENDPOINTS)
@@ -242,6 +260,10 @@ class Ordering:
         since = subscription.send(self._number, batch, now)
         if subscription.type_url == CLUSTER:
             self._warm(batch, now, since)
+        elif subscription.type_url == LISTENER:
+            self._listeners.update({listener.name: (listener, since) for listener in batch.updates})
+            for name in batch.removed:
+                self._listeners.pop(name, None)
         return Response(subscription.type_url, self._number, batch)
 
     def _warm(self, batch: Batch, now: float, since: int) -> None:
@@ -286,18 +308,25 @@ class Ordering:
 
     # --- break
 
-    def _remove_listeners(self, now: float) -> list[Response]:
-        for other in map(self.subscriptions.get, _USERS):
-            if other and other.sent_since(self._since(now)):
-                self._blocked = True
-                return []
-        return self._remove(LISTENER, self._removable(LISTENER), now)
+    def _remove(self, type_url: TypeUrl, now: float) -> list[Response]:
+        names = self._removable_now(type_url, now)
+        return self._send(self.subscriptions[type_url], names, now) if names else []
 
-    def _remove_clusters(self, now: float) -> list[Response]:
-        clusters = self.subscriptions.get(CLUSTER)
-        if clusters and clusters.resumed and not self._introduced(now):
+    def _removable_now(self, type_url: TypeUrl, now: float) -> list[str]:
+        """Returns the names of this type that may be removed now."""
+        subscription = self.subscriptions.get(type_url)
+        if subscription is None or type_url not in (LISTENER, CLUSTER):
             return []
-        return self._remove(CLUSTER, self._removable(CLUSTER), now)
+        if type_url == CLUSTER and subscription.resumed and not self._introduced(now):
+            return []
+        removable = self._removable(type_url)
+        if type_url == CLUSTER or not removable:
+            return removable
+        users = filter(None, map(self.subscriptions.get, _USERS))
+        oldest = min((since for user in users for since in user.unanswered(self._since(now))), default=inf)
+        names = [name for name in removable if subscription.since[name] < oldest]
+        self._blocked |= len(names) < len(removable)
+        return names
 
     def _introduced(self, now: float) -> bool:
         """Whether a proxy that reconnects has said which listeners and routes it has.
@@ -311,9 +340,6 @@ class Ordering:
         users = [self.subscriptions.get(one) for one in _USERS if one != FILTERS or filters]
         return now >= self._removing_from or all(user and user.started for user in users)
 
-    def _remove(self, type_url: TypeUrl, names: list[str], now: float) -> list[Response]:
-        return self._send(self.subscriptions[type_url], names, now) if names else []
-
     def _removable(self, type_url: TypeUrl) -> list[str]:
         """Returns the names of this type that may be removed as far as the proxy's replies go."""
         subscription = self.subscriptions.get(type_url)
@@ -323,10 +349,16 @@ class Ordering:
         if not names or type_url == CLUSTER:
             return self._unnamed(names)
         unusable = self._refused_clusters()
-        for other in map(self.subscriptions.get, _USERS):
-            if other and any(item and not _names_any(item, unusable) for item in other.todo.values()):
-                return []
-        return names
+        oldest = min(
+            (
+                user.since[name]
+                for user in filter(None, map(self.subscriptions.get, _USERS))
+                for name, item in user.todo.items()
+                if item and not _names_any(item, unusable)
+            ),
+            default=inf,
+        )
+        return [name for name in names if subscription.since[name] < oldest]
 
     def _unnamed(self, names: list[str]) -> list[str]:
         """Returns those of these clusters that no listener or route configuration of the proxy names that is to go or to change.

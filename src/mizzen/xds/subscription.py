@@ -12,10 +12,10 @@ changes.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from mizzen.compile.resource import ENDPOINTS, TypeUrl, XdsResource
+from mizzen.compile.resource import TypeUrl, XdsResource
 from mizzen.xds.exchange import ABSENT, WILDCARD, Answer, Batch, Fallback, Missing, Refusal
 
 _UNKNOWN = "unknown"
@@ -196,11 +196,17 @@ class Subscription:
     # --- what the proxy should be told
 
     def refresh(
-        self, resources: Mapping[str, XdsResource], parents: object, fallback: Fallback, since: int = 0
+        self,
+        resources: Mapping[str, XdsResource],
+        parents: object,
+        fallback: Fallback,
+        since: int = 0,
+        asked_since: Callable[[str], int] = lambda name: 0,  # noqa: ARG005
     ) -> None:
         """Works out ``todo`` against what the proxy should have: name → the resource to send, or None to remove it.
 
-        ``since`` is the earliest version that may have what is new in ``todo``. Nothing is done if neither the subscription nor the two mappings (the same objects) changed; ``parents`` is
+        ``since`` is the earliest version that may have what is new in ``todo``, and ``asked_since`` returns that of a name
+        that the proxy has just asked for. Nothing is done if neither the subscription nor the two mappings (the same objects) changed; ``parents`` is
         whatever else ``fallback`` depends on.
         """
         self._changed_since = since
@@ -220,18 +226,18 @@ class Subscription:
             told = self.held.keys() | self._newest.keys() | self.doubtful.keys() | self._forced
             for name in sorted(told - resources.keys() - self.names):
                 self._compare(name, fallback(name, True))
-        self.since = {name: self.since.get(name, 0 if self._is_new(name) else since) for name in self.todo}
-        self._first = False
+        self._date(since, asked_since)
         self._alone.intersection_update(self.todo.keys() | self._newest.keys())
         for name in self.refused.keys() - resources.keys() - self.names - self.held.keys():
             del self.refused[name]
 
-    def _is_new(self, name: str) -> bool:
-        """Whether the proxy may have asked for it because of any earlier version.
-
-        Which version has endpoints that it asks for is known: that of the cluster, which waits for them.
-        """
-        return self._first or (name in self._forced and self.type_url != ENDPOINTS)
+    def _date(self, since: int, asked_since: Callable[[str], int]) -> None:
+        for name in self.since.keys() - self.todo.keys():
+            del self.since[name]
+        for name in self.todo.keys() - self.since.keys():
+            # What a proxy asks for first it may lack since ever: it may have come from another stream.
+            self.since[name] = 0 if self._first else asked_since(name) if name in self._forced else since
+        self._first = False
 
     def _settled(self, name: str, wanted: XdsResource | None) -> bool:
         """Whether the proxy holds this very object and nothing else is known of the name: the case of nearly all."""
@@ -326,10 +332,9 @@ class Subscription:
     def started(self) -> bool:
         return self._started
 
-    @property
-    def unanswered(self) -> list[int]:
-        """Of each response that was not yet answered, the earliest version that has what is in it."""
-        return [sent.since for sent in self._in_flight.values()]
+    def unanswered(self, moment: float = float("-inf")) -> list[int]:
+        """Of each response that was sent after ``moment`` and not yet answered, the earliest version that has something of it."""
+        return [sent.since for sent in self._in_flight.values() if sent.sent > moment]
 
     def sent_since(self, moment: float) -> list[float]:
         """Returns when the unanswered responses were sent that were sent after ``moment``."""

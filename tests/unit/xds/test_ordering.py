@@ -430,6 +430,49 @@ class TestBehind:
         proxy.ack("CDS")
         assert proxy.ordering.behind() == {ENDPOINTS: 2, ROUTES: 3}
 
+    def test_routes_that_a_listener_asks_for_are_as_late_as_the_listener(self, proxy: Proxy) -> None:
+        more = group(LISTENER, listener("l", 80, "r"), listener("m", 81, "s"))
+        users = group(ROUTES, routes("r", ("a", 1)), routes("s", ("a", 1)))
+        proxy.config(group(CLUSTER, A), group(ENDPOINTS, EA), more, users)
+        proxy.config(group(CLUSTER, A), group(ENDPOINTS, EA), more, users)
+        proxy.ack("LDS")
+        assert proxy.ask("RDS", "s") == ["RDS +s"]
+        assert proxy.ordering.behind() == {ROUTES: 2}
+
+
+class TestBusy:
+    """What never rests gets everything in the end, also that something is gone."""
+
+    def test_removed_listener_waits_for_new_ones_of_its_version_and_not_for_newer(self, proxy: Proxy) -> None:
+        def listeners(*names: str) -> dict[str, dict[str, XdsResource]]:
+            return group(LISTENER, *(listener(name, 80, "r") for name in names))
+
+        rest = group(CLUSTER, A), group(ENDPOINTS, EA), to("a")
+        assert proxy.config(*rest, listeners("m")) == ["LDS +m"]
+        assert proxy.config(*rest, listeners("m", "n")) == []
+        assert proxy.ack("LDS") == ["LDS +n -l"]
+
+    def test_removed_listener_does_not_wait_for_newer_routes(self, proxy: Proxy) -> None:
+        rest = group(CLUSTER, A), group(ENDPOINTS, EA)
+        both = group(LISTENER, listener("l", 80, "r"), listener("m", 81, "r"))
+        proxy.config(*rest, both, to("a"))
+        proxy.settle()
+        assert proxy.config(*rest, both, group(ROUTES, routes("r", ("a", 2)))) == ["RDS +r"]
+        assert proxy.config(*rest, L, group(ROUTES, routes("r", ("a", 3)))) == []
+        assert proxy.ack("RDS") == ["RDS +r"]
+        assert proxy.config(*rest, L, group(ROUTES, routes("r", ("a", 4)))) == []
+        assert proxy.ack("RDS") == ["RDS +r", "LDS -m"]
+
+    def test_removed_cluster_goes_with_newer_ones(self, proxy: Proxy) -> None:
+        rest = group(ENDPOINTS, EA, EB), L
+        proxy.config(group(CLUSTER, A, B), *rest, to("a"))
+        proxy.ask("EDS", "b")
+        proxy.settle()
+        changed = group(CLUSTER, cluster("a", 2), B)
+        assert proxy.config(changed, *rest, to("a")) == ["CDS +a", "EDS +a"]
+        assert proxy.config(group(CLUSTER, cluster("a", 3)), *rest, to("a")) == []
+        assert proxy.ack("CDS") == ["CDS +a -b"]
+
 
 class TestPatience:
     def test_latest_snapshot_wins_over_those_that_wait(self, proxy: Proxy) -> None:

@@ -194,7 +194,7 @@ class TestReplies:
         talk.subscription.request(())
         assert len(talk.say()) == 1
         assert talk.say() == []
-        assert talk.subscription.unanswered
+        assert talk.subscription.unanswered()
 
     def test_reply_to_an_unknown_nonce_is_ignored(self) -> None:
         talk = Conversation(A)
