@@ -120,13 +120,13 @@ async def _one(client: Client, due: float, tally: Tally) -> None:
         async with asyncio.timeout(TIMEOUT):
             status, headers, body = await client.get()
     except (OSError, EOFError, TimeoutError) as error:
-        tally.failures.append(f"{type(error).__name__}: {error}")
+        tally.failures.append(f"{type(error).__name__} after {loop.time() - due:.1f} s: {error}")
         return
     tally.milliseconds.append((loop.time() - due) * 1000)
     tally.statuses[str(status)] += 1
     tally.versions[headers.get("x-bookinfo-version", "")] += 1
     if status != 200:
-        tally.failures.append(f"{status} {body[:200]!r} {headers}")
+        tally.failures.append(f"{status} after {loop.time() - due:.1f} s: {body[:200]!r} {headers}")
 
 
 async def _end_of_input(stop: asyncio.Event) -> None:
