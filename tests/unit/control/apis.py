@@ -13,6 +13,7 @@ from tests.support.written import service, workload
 from mizzen.control.world import World
 from mizzen.registry.reports import Report
 from mizzen.settings import Settings
+from mizzen.xds.status import Fleet
 
 TEXTS = (service("a"), workload("a", replicas=2))
 FILES = {"files": [{"name": "a.yaml", "text": "".join(TEXTS)}]}
@@ -21,10 +22,11 @@ FILES = {"files": [{"name": "a.yaml", "text": "".join(TEXTS)}]}
 class Api:
     """The API of a world in which two replicas of ``a`` run as soon as they are applied."""
 
-    def __init__(self, client: httpx2.AsyncClient, world: World, settings: Settings) -> None:
+    def __init__(self, client: httpx2.AsyncClient, world: World, settings: Settings, fleet: Fleet) -> None:
         self.client = client
         self.world = world
         self.settings = settings
+        self.fleet = fleet
 
     async def get(self, path: str, status: int = 200, **query: Any) -> Any:
         said = await self.client.get(path, params=query)

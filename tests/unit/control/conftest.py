@@ -54,6 +54,6 @@ async def api(open_world: OpenWorld, tmp_path: Path) -> AsyncIterator[Api]:
     settings.log_dir.mkdir()
     authority = Authority.open(settings.authority_dir, settings.trust_domain, clock=time.time)
     async with open_world(report=Report(node="n")) as world:
-        app = application(Parts(settings, world._stores, world, authority, Fleet()))
+        app = application(Parts(settings, world._stores, world, authority, fleet := Fleet()))
         async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://mesh") as client:
-            yield Api(client, world, settings)
+            yield Api(client, world, settings, fleet)

@@ -6,12 +6,27 @@ import contextlib
 import msgspec
 import pytest
 from tests.support.worlds import instances_of, read
-from tests.support.written import service_entry, to, virtual_service
+from tests.support.written import service, service_entry, to, virtual_service
 from tests.unit.control.apis import FILES, TEXTS, Api, codes
 
 from mizzen.control.api.nodes import _desired
 from mizzen.registry.reports import Desired, ExecContext, Report
-from mizzen.xds.status import Rejection
+from mizzen.xds.source import Node
+from mizzen.xds.status import ProxyStatus, Rejection, Standing
+
+
+class PlayedProxy:
+    """A connected proxy that is where ``now`` says."""
+
+    def __init__(self, name: str) -> None:
+        self.node = Node(name)
+        self.now = Standing(None, {}, ())
+
+    def status(self) -> ProxyStatus:
+        return ProxyStatus(self.node, 0.0, self.now.target, {})
+
+    def standing(self) -> Standing:
+        return self.now
 
 
 async def test_version(api: Api) -> None:
@@ -105,6 +120,35 @@ async def test_what_is_set_aside_is_not_accepted(api: Api) -> None:
     (told,) = (await api.get(f"/v1/versions/{applied['version']}"))["rejected"]
     assert (told["resource"], told["message"]) == ("VirtualService default/a", "bad regex")
     assert told["position"].startswith("a.yaml:")
+
+
+async def test_a_proxy_on_its_way_past_what_it_rejected_is_waited_for(api: Api) -> None:
+    """Envoy may reject next what it did not come to before; it has forgotten the first by then."""
+    text = "".join((*TEXTS, service("b"), virtual_service("a"), virtual_service("b")))
+    version = (await api.post("/v1/resources/apply", {"files": [{"name": "a.yaml", "text": text}]}))["version"]
+    published = await api.world.included(0)
+    origins = {key.name: key for key in published.contents.resources if key.kind == "VirtualService"}
+
+    async def rejects(name: str) -> int:
+        """Returns the version without what was rejected; the proxy is on its way to it."""
+        target = (await api.world.included(0)).snapshot.version
+        api.world.reject(Rejection("a-0.default", "RDS", "9080", "x", f"bad {name}", target, (origins[name],)))
+        newer = (await api.world.rejections()).snapshot.version
+        proxy.now = Standing(newer, {"RDS": newer}, ())
+        api.fleet.notify()
+        return newer
+
+    proxy = PlayedProxy("a-0.default")
+    api.fleet.join(proxy)
+    await rejects("a")
+    async with asyncio.TaskGroup() as group:
+        waits = group.create_task(api.get(f"/v1/versions/{version}", timeout="20"))
+        await asyncio.sleep(0.1)
+        assert not waits.done()
+        newest = await rejects("b")
+        proxy.now = Standing(newest, {}, ())
+        api.fleet.notify()
+    assert sorted(one["message"] for one in waits.result()["rejected"]) == ["bad a", "bad b"]
 
 
 async def test_a_node_reports_and_asks_what_to_run(api: Api) -> None:

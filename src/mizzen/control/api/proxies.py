@@ -115,11 +115,19 @@ async def _settled(world: World, fleet: Fleet, version: int, timeout: float) -> 
     first = latest = await fleet.wait(version, timeout, live)
     rejections = _all(first)
     published = await world.rejections()
-    while latest.rejected and latest.version < published.snapshot.version and loop.time() < end:
+    while _goes_on(latest, published) and loop.time() < end:
         latest = await fleet.wait(published.snapshot.version, end - loop.time(), live)
         rejections += _all(latest)
         published = await world.rejections()
     return _progress(first, latest, rejections, published)
+
+
+def _goes_on(latest: Progress, published: Published) -> bool:
+    """Tells whether there is a newer version because of what was rejected of one that the proxies had; some may be on their way
+    to it already, and then they do not reject the older one any more.
+    """
+    aside = any(one.snapshot >= latest.version for one in published.set_aside.values())
+    return latest.version < published.snapshot.version and (bool(latest.rejected) or aside)
 
 
 def _live(published: Published | None) -> list[str]:
