@@ -95,6 +95,7 @@ class Session(Generic[RequestT]):
         self._resumed = False
         self._first: int | None = None
         self._behind: Mapping[TypeUrl, int] = {}
+        self._complete = 0
 
     @property
     def node(self) -> Node:
@@ -208,15 +209,16 @@ class Session(Generic[RequestT]):
             log.info("proxy disconnected", proxy=self._node.proxy, node=self._node.id)
 
     def _settle(self) -> None:
-        behind = self._ordering.behind()
-        if self.target is None or (behind and behind == self._behind):
+        self._behind = self._ordering.behind()
+        if self.target is None:
             return
-        self._behind = behind
         if self._first is None:
             self._first = self.target
-        complete = min((since - 1 for since in behind.values()), default=self.target)
-        if complete >= max(self._first, self._version or 0) and not self._refused():
-            self._version = complete
+        before, self._complete = self._complete, min(self._behind.values(), default=self.target + 1) - 1
+        if self._behind and self._complete <= before:
+            return  # What somebody waits for may have come nearer, and is not there.
+        if self._complete >= max(self._first, self._version or 0) and not self._refused():
+            self._version = self._complete
         self._shared.fleet.notify()
 
     def _refused(self) -> tuple[Rejection, ...]:
