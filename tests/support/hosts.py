@@ -3,7 +3,7 @@
 It has a network of its own, with nothing but loopback, and mounts of its own, with nothing in the folders where
 engines keep what all of them on a host share (Podman: leases, name servers, namespaces). The other files and the
 numbers of processes are those of the machine. So an engine finds nothing of another's, and when the host is switched
-off nothing of it is left.
+off nothing of it is left but an empty folder for caches.
 """
 
 from __future__ import annotations
@@ -70,22 +70,17 @@ class Host:
 @contextlib.contextmanager
 def played_host() -> Iterator[Host]:
     """A host that is on while the context lasts; whoever starts something on it also ends it."""
-    made = not _CACHE.exists()
+    # It stays: whoever removed it would take it from under the engines of tests that run beside this one.
     _CACHE.mkdir(mode=0o700, parents=True, exist_ok=True)
     unshare = ["unshare", "--net", "--mount", "--propagation", "private", "sh", "-euc", _HOLDER]
-    try:
-        # In a group of its own, so that Ctrl-C does not switch it off before what runs on it has ended.
-        with subprocess.Popen(unshare, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0) as holder:
-            try:
-                assert holder.stdout
-                assert holder.stdout.readline() == b"on\n", "no host can be played on this machine"
-                yield Host(holder.pid)
-            finally:
-                holder.kill()
-    finally:
-        if made:
-            with contextlib.suppress(OSError):  # Another engine uses it by now.
-                _CACHE.rmdir()
+    # In a group of its own, so that Ctrl-C does not switch it off before what runs on it has ended.
+    with subprocess.Popen(unshare, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0) as holder:
+        try:
+            assert holder.stdout
+            assert holder.stdout.readline() == b"on\n", "no host can be played on this machine"
+            yield Host(holder.pid)
+        finally:
+            holder.kill()
 
 
 def _enter(network: int, mounts: int, folder: Path) -> None:
