@@ -5,28 +5,14 @@ import contextlib
 
 import msgspec
 import pytest
+from tests.support.proxies import PlayedProxy
 from tests.support.worlds import instances_of, read
 from tests.support.written import service, service_entry, to, virtual_service
 from tests.unit.control.apis import FILES, TEXTS, Api, codes
 
 from mizzen.control.api.nodes import _desired
 from mizzen.registry.reports import Desired, ExecContext, Report
-from mizzen.xds.source import Node
-from mizzen.xds.status import ProxyStatus, Rejection, Standing
-
-
-class PlayedProxy:
-    """A connected proxy that is where ``now`` says."""
-
-    def __init__(self, name: str) -> None:
-        self.node = Node(name)
-        self.now = Standing(None, {}, ())
-
-    def status(self) -> ProxyStatus:
-        return ProxyStatus(self.node, 0.0, self.now.target, {})
-
-    def standing(self) -> Standing:
-        return self.now
+from mizzen.xds.status import Rejection, Standing
 
 
 async def test_version(api: Api) -> None:
@@ -138,7 +124,7 @@ async def test_a_proxy_on_its_way_past_what_it_rejected_is_waited_for(api: Api) 
         api.fleet.notify()
         return newer
 
-    proxy = PlayedProxy("a-0.default")
+    proxy = PlayedProxy("a-0.default", Standing(None, {}, ()))
     api.fleet.join(proxy)
     await rejects("a")
     async with asyncio.TaskGroup() as group:

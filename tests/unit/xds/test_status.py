@@ -4,32 +4,25 @@ from __future__ import annotations
 
 import asyncio
 
-from mizzen.xds.source import Node
-from mizzen.xds.status import Fleet, Progress, ProxyStatus, Rejection, Standing
+from tests.support.proxies import PlayedProxy
+
+from mizzen.xds.status import Fleet, Progress, Rejection, Standing
 
 REJECTION = Rejection("b", "type", "name", "1", "message", 3)
 
 
-class Member:
-    def __init__(self, name: str, target: int | None, *pending: str, rejections: tuple[Rejection, ...] = ()) -> None:
-        self.node = Node(name)
-        self.now = Standing(target, dict.fromkeys(pending, target or 0), rejections)
-
-    def status(self) -> ProxyStatus:
-        return ProxyStatus(self.node, 0.0, self.now.target, {})
-
-    def standing(self) -> Standing:
-        return self.now
+def proxy(name: str, target: int | None, *pending: str, rejections: tuple[Rejection, ...] = ()) -> PlayedProxy:
+    return PlayedProxy(name, Standing(target, dict.fromkeys(pending, target or 0), rejections))
 
 
 async def test_progress_sorts_proxies_by_where_they_are() -> None:
     fleet = Fleet()
     for member in (
-        Member("d", 3),
-        Member("a", 2),
-        Member("b", 3, rejections=(REJECTION,)),
-        Member("c", 3, "CDS"),
-        Member("unknown", None),
+        proxy("d", 3),
+        proxy("a", 2),
+        proxy("b", 3, rejections=(REJECTION,)),
+        proxy("c", 3, "CDS"),
+        proxy("unknown", None),
     ):
         fleet.join(member)
     assert fleet.progress(3) == Progress(3, ("d",), {"a": (), "c": ("CDS",)}, {"b": (REJECTION,)})
@@ -50,7 +43,7 @@ async def test_wait_returns_at_once_when_nothing_is_pending() -> None:
 
 
 async def test_wait_ends_with_the_last_acknowledgement() -> None:
-    fleet, member = Fleet(), Member("a", 1, "RDS")
+    fleet, member = Fleet(), proxy("a", 1, "RDS")
     fleet.join(member)
     async with asyncio.TaskGroup() as tasks:
         waits = [tasks.create_task(fleet.wait(1, timeout=60)) for _ in range(2)]
@@ -64,7 +57,7 @@ async def test_wait_ends_with_the_last_acknowledgement() -> None:
 
 
 async def test_wait_ends_when_the_proxy_leaves() -> None:
-    fleet, member = Fleet(), Member("a", 1, "RDS")
+    fleet, member = Fleet(), proxy("a", 1, "RDS")
     fleet.join(member)
     async with asyncio.TaskGroup() as tasks:
         wait = tasks.create_task(fleet.wait(1, timeout=60))
@@ -75,18 +68,18 @@ async def test_wait_ends_when_the_proxy_leaves() -> None:
 
 async def test_wait_says_what_is_pending_when_time_is_up() -> None:
     fleet = Fleet()
-    fleet.join(Member("a", 1, "RDS"))
+    fleet.join(proxy("a", 1, "RDS"))
     assert (await fleet.wait(1, timeout=0)).pending == {"a": ("RDS",)}
 
 
 async def test_wait_counts_proxies_that_run_and_are_not_connected() -> None:
     fleet, live = Fleet(), ["a", "b"]
-    fleet.join(Member("a", 1))
+    fleet.join(proxy("a", 1))
     async with asyncio.TaskGroup() as tasks:
         wait = tasks.create_task(fleet.wait(1, timeout=60, live=lambda: live))
         await asyncio.sleep(0)
         assert fleet.progress(1, live).pending == {"b": ()}
-        fleet.join(Member("b", 1))
+        fleet.join(proxy("b", 1))
     assert wait.result() == Progress(1, ("a", "b"))
     live.append("c")
     assert (await fleet.wait(1, timeout=0, live=lambda: live)).pending == {"c": ()}
@@ -103,7 +96,7 @@ async def test_wait_ends_when_a_proxy_that_is_not_connected_ends() -> None:
 
 
 async def test_old_stream_does_not_take_its_successor_along() -> None:
-    fleet, old, new = Fleet(), Member("a", 1), Member("a", 2)
+    fleet, old, new = Fleet(), proxy("a", 1), proxy("a", 2)
     fleet.join(old)
     fleet.join(new)
     fleet.leave(old)

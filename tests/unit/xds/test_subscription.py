@@ -24,7 +24,7 @@ class Conversation:
 
     def say(self) -> list[Batch]:
         """Sends what is to be said, and returns it."""
-        self.subscription.refresh(self.resources, None, lambda name, held: self.missing)
+        self.subscription.refresh(self.resources, None, lambda name, held: self.missing, 1, lambda name: 1)
         batches = self.subscription.batches(list(self.subscription.todo), one_at_a_time=False)
         for batch in batches:
             self.number += 1
@@ -249,7 +249,7 @@ class TestRejection:
 
     def test_or_one_at_a_time(self) -> None:
         talk = self.rejected()
-        talk.subscription.refresh(talk.resources, None, lambda name, held: Missing.TELL)
+        talk.subscription.refresh(talk.resources, None, lambda name, held: Missing.TELL, 1, lambda name: 1)
         (batch,) = talk.subscription.batches(["a", "b"], one_at_a_time=True)
         assert batch.names() == ["a"]
 
