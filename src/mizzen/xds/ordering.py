@@ -1,7 +1,8 @@
 """Make before break: which responses may go to one proxy now. Pure; the time is an argument.
 
 Nothing here remembers a "push in progress": each time, what the proxy holds is compared with the newest configuration
-only, so a newer snapshot simply takes the place of an older one. Three rules give the order:
+only, so a newer snapshot simply takes the place of an older one. Of what is outstanding the earliest version is kept that
+has it, so that a version can be told to be had. Three rules give the order:
 
 - Clusters go first, endpoints at once (an updated cluster's always again: it warms until it gets them), listeners, then
   routes (those of TCP are filters), and of each type one response at a time, so that a slow proxy skips versions rather
@@ -9,9 +10,9 @@ only, so a newer snapshot simply takes the place of an older one. Three rules gi
 - A listener or route waits while it names a cluster that is not usable: not sent, not acknowledged, or
   without its endpoints. Envoy does not check (``validate_clusters`` is off), it would answer 503 NC. What names no such
   cluster does not wait; what names a cluster that the proxy rejected, and has no older version of, is held back.
-- A removed listener goes after those that are new in the same version or before, a removed cluster when no listener or route configuration that the proxy
-  may still be using names it: the proxy has acknowledged the routes without it, or has let go of the routes by itself. A
-  route that names it in its newest form is to lead nowhere, and does not keep it.
+- A removed listener goes after those that are new in the same version or before, a removed cluster when no listener or
+  route configuration that the proxy may still be using names it: the proxy has acknowledged the routes without it, or has
+  let go of the routes by itself. A route that names it in its newest form is to lead nowhere, and does not keep it.
 
 A proxy that does not answer holds up no new resource for longer than ``patience`` seconds. The removal of a cluster may
 wait for longer: nothing waits for it.
@@ -31,6 +32,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from typing import Final
 
@@ -59,8 +61,8 @@ class Response:
 class _Warming:
     """An assignment that a cluster, sent in response ``number``, waits for until ``deadline``.
 
-    ``since`` is the earliest version that has that form of the cluster. It is ``due`` until the proxy is subscribed to it: a
-    proxy that reconnects may be sent an updated cluster before it says that it has the assignment.
+    ``since`` is the earliest version that has that form of the cluster. It is ``due`` until the proxy is subscribed to
+    it: a proxy that reconnects may be sent an updated cluster before it says that it has the assignment.
     """
 
     number: int
@@ -148,8 +150,8 @@ class Ordering:
         return min(moments, default=None)
 
     def behind(self) -> dict[TypeUrl, int]:
-        """Returns the types of which the proxy has yet to be sent, or to answer, something, each with the earliest version
-        that has it.
+        """Returns the types of which the proxy has yet to be sent, or to answer, something, each with the earliest
+        version that has it.
 
         So a version is had in full although newer ones are on the way, as they always are in a busy mesh. What the proxy
         refused does not count, nor what is held back because of that, nor removals that wait for the proxy to let go of
@@ -160,9 +162,9 @@ class Ordering:
         unusable = self._refused_clusters()
         versions: dict[TypeUrl, list[int]] = {}
         for type_url, subscription in self.subscriptions.items():
-            names = [name for name, item in subscription.todo.items() if item and not _names_any(item, unusable)]
-            names += self._removable(type_url) if type_url in (LISTENER, CLUSTER) else []
-            versions[type_url] = [*subscription.unanswered(), *(subscription.since[name] for name in names)]
+            versions[type_url] = [*subscription.unanswered(), *_unsent(subscription, unusable)]
+            if type_url in (LISTENER, CLUSTER):
+                versions[type_url] += [subscription.since[name] for name in self._removable(type_url)]
         versions.setdefault(ENDPOINTS, []).extend(warming.since for warming in self._warming.values())
         return {type_url: min(since) for type_url, since in versions.items() if since}
 
@@ -192,10 +194,13 @@ class Ordering:
                 type_url, name, lambda: not held or name in parents or name in self._asked_by(type_url, parents)
             )
 
-        def asked_since(name: str) -> int:
-            return self._asked_since(type_url, name)
-
-        subscription.refresh(resources.get(type_url, _NOTHING), parents, fallback, self._changed_since, asked_since)
+        subscription.refresh(
+            resources.get(type_url, _NOTHING),
+            parents,
+            fallback,
+            self._changed_since,
+            partial(self._asked_since, type_url),
+        )
         return subscription if subscription.started else None
 
     def _asked_since(self, type_url: TypeUrl, name: str) -> int:
@@ -322,8 +327,7 @@ class Ordering:
         removable = self._removable(type_url)
         if type_url == CLUSTER or not removable:
             return removable
-        users = filter(None, map(self.subscriptions.get, _USERS))
-        oldest = min((since for user in users for since in user.unanswered(self._since(now))), default=inf)
+        oldest = min((since for user in self._users() for since in user.unanswered(self._since(now))), default=inf)
         names = [name for name in removable if subscription.since[name] < oldest]
         self._blocked |= len(names) < len(removable)
         return names
@@ -349,15 +353,7 @@ class Ordering:
         if not names or type_url == CLUSTER:
             return self._unnamed(names)
         unusable = self._refused_clusters()
-        oldest = min(
-            (
-                user.since[name]
-                for user in filter(None, map(self.subscriptions.get, _USERS))
-                for name, item in user.todo.items()
-                if item and not _names_any(item, unusable)
-            ),
-            default=inf,
-        )
+        oldest = min((since for user in self._users() for since in _unsent(user, unusable)), default=inf)
         return [name for name in names if subscription.since[name] < oldest]
 
     def _unnamed(self, names: list[str]) -> list[str]:
@@ -368,7 +364,7 @@ class Ordering:
         """
         if not names:
             return []
-        users = [self.subscriptions[t] for t in _USERS if t in self.subscriptions]
+        users = self._users()
         resources = tuple(
             r for user in users for r in (*user.present(), *user.in_flight()) if not self._is_newest(user.type_url, r)
         )
@@ -382,9 +378,18 @@ class Ordering:
         wanted = self.config.resources.get(type_url, _NOTHING).get(resource.name) if self.config else None
         return wanted is not None and wanted.version == resource.version
 
+    def _users(self) -> list[Subscription]:
+        return [self.subscriptions[type_url] for type_url in _USERS if type_url in self.subscriptions]
+
     def _since(self, now: float) -> float:
         """What was sent before this moment is waited for no longer."""
         return now - self._patience
+
+
+def _unsent(subscription: Subscription, unusable: set[str]) -> list[int]:
+    """Returns the earliest version that has it, for each resource that is to be sent and names no such cluster."""
+    todo = subscription.todo.items()
+    return [subscription.since[name] for name, item in todo if item and not _names_any(item, unusable)]
 
 
 def _names_any(resource: XdsResource, clusters: set[str]) -> bool:

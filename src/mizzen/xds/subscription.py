@@ -49,7 +49,6 @@ class Subscription:
         self._legacy = True
         self._started = False
         self._dirty = True
-        self._changed_since = 0
         self._first = True
         self._seen: tuple[object, object] = (None, None)
         self._forced: set[str] = set()
@@ -200,16 +199,15 @@ class Subscription:
         resources: Mapping[str, XdsResource],
         parents: object,
         fallback: Fallback,
-        since: int = 0,
-        asked_since: Callable[[str], int] = lambda name: 0,  # noqa: ARG005
+        since: int,
+        asked_since: Callable[[str], int],
     ) -> None:
         """Works out ``todo`` against what the proxy should have: name → the resource to send, or None to remove it.
 
         ``since`` is the earliest version that may have what is new in ``todo``, and ``asked_since`` returns that of a name
-        that the proxy has just asked for. Nothing is done if neither the subscription nor the two mappings (the same objects) changed; ``parents`` is
-        whatever else ``fallback`` depends on.
+        that the proxy has just asked for. Nothing is done if neither the subscription nor the two mappings (the same
+        objects) changed; ``parents`` is whatever else ``fallback`` depends on.
         """
-        self._changed_since = since
         if not self._started or (not self._dirty and self._seen[0] is resources and self._seen[1] is parents):
             return
         self._dirty, self._seen = False, (resources, parents)
@@ -317,7 +315,7 @@ class Subscription:
         Returns the earliest version that has something of it.
         """
         self.greeting = False
-        since = min((self.since[name] for name in batch.names()), default=self._changed_since)
+        since = min((self.since[name] for name in batch.names()), default=0)
         self._in_flight[number] = _InFlight(batch, now, since)
         for name, version in batch.versions().items():
             self._newest[name] = (number, version)
@@ -333,7 +331,9 @@ class Subscription:
         return self._started
 
     def unanswered(self, moment: float = float("-inf")) -> list[int]:
-        """Of each response that was sent after ``moment`` and not yet answered, the earliest version that has something of it."""
+        """Returns of each response that was sent after ``moment`` and not yet answered the earliest version that has something
+        of it.
+        """
         return [sent.since for sent in self._in_flight.values() if sent.sent > moment]
 
     def sent_since(self, moment: float) -> list[float]:

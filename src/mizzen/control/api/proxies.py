@@ -123,8 +123,9 @@ async def _settled(world: World, fleet: Fleet, version: int, timeout: float) -> 
 
 
 def _goes_on(latest: Progress, published: Published) -> bool:
-    """Tells whether there is a newer version because of what was rejected of one that the proxies had; some may be on their way
-    to it already, and then they do not reject the older one any more.
+    """Tells whether there is a newer version because something was rejected of the latest that was waited for.
+
+    A proxy that is on its way to the newer one already does not reject the older any more.
     """
     aside = any(one.snapshot >= latest.version for one in published.set_aside.values())
     return latest.version < published.snapshot.version and (bool(latest.rejected) or aside)
