@@ -4,7 +4,7 @@ It runs where a workload runs (``mizzen exec``), so it works the same in every c
 in the environment it is used, as an application would. It ends after ``--count`` requests, or when its standard input
 ends, and prints one line of JSON:
 
-    {"sent": 400, "statuses": {"200": 400}, "versions": {"v1": 361, "v3": 39}, "failures": [], "p50": 2.1, "p99": 7.4}
+    {"sent": 400, "statuses": {"200": 400}, "versions": {"v1": 361, "v3": 39}, "failed": 0, "failures": [], "p50": 2.1, "p99": 7.4}
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class Tally:
                 "sent": self.sent,
                 "statuses": dict(self.statuses),
                 "versions": dict(self.versions),
+                "failed": len(self.failures),
                 "failures": self.failures[:20],
                 "p50": round(cuts[49], 2),
                 "p99": round(cuts[98], 2),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
@@ -42,7 +43,8 @@ class Place:
     the group that Envoy must run as so that its own traffic is not captured; None leaves it as it is.
     ``networks`` and ``gateways`` are those of a container (see :class:`mizzen.registry.reports.Instance`).
     ``new_socket`` makes a non-blocking, unconnected TCP socket inside the place (no await: it is called on the loop's
-    thread, and must leave that thread's namespace as it was).
+    thread, and must leave that thread's namespace as it was). ``handing_over`` is entered while one of two proxies that
+    listen there goes: what it has not accepted by then is the other's.
     """
 
     namespace: str
@@ -57,6 +59,7 @@ class Place:
     networks: tuple[str, ...] = ()
     gateways: tuple[str, ...] = ()
     new_socket: Callable[[], socket.socket] = tcp_socket
+    handing_over: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
 
 
 class CaptureError(Exception):

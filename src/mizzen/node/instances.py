@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from msgspec import structs
@@ -69,7 +70,7 @@ class InstanceRunner:
         self._changed = changed
         self._place: Place | None = None
         self._application: Application | None = None
-        self._serving = Serving(self._make_proxy, self._update, self._host.acknowledged)
+        self._serving = Serving(self._make_proxy, self._update, self._host.acknowledged, self._handing_over)
         self._kind = Latest(self._wanted_kind(workload))
         self._message = _UNCERTIFIED
         self._certified = False
@@ -186,6 +187,10 @@ class InstanceRunner:
         if kind == gateways.KIND:
             return gateways.proxy(self._host, self.workload, self._place, self._uid, changed)
         return sidecar(self._host, self.workload, self._place, self._uid, changed)
+
+    def _handing_over(self) -> AbstractAsyncContextManager[None]:
+        assert self._place, "there is a proxy in it"
+        return self._place.handing_over()
 
     async def _vanish(self) -> None:
         """Gives the place back, when no proxy has anything open in it any more."""

@@ -1,14 +1,15 @@
 """The proxies of one instance: the one that serves it, and the change from one kind to the other without a gap.
 
 A sidecar and a seat of the node's proxy listen on the same ports of the same place, side by side (SO_REUSEPORT). So the
-new one is made ready first. Then the old one closes its listeners, asks with each response to move, and goes when what is
-in flight on it has ended.
+new one is made ready first. Then the old one closes its listeners, which leaves what they have not accepted to the new one's,
+asks with each response to move, and goes when what is in flight on it has ended.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 
 from mizzen.latest import Latest
 from mizzen.node.envoy import DRAIN_SECONDS
@@ -21,8 +22,8 @@ _LONGEST_CHANGE = DRAIN_SECONDS + 2.0
 
 class Serving:
     """``make`` makes a proxy of a kind. ``changed`` is called after each change; ``acknowledged`` returns when all proxies
-    know of it, or after that many seconds. ``was_ready`` is set when any proxy is ready for the first time: the first that
-    is made may be replaced before. ``closing`` is the id of the proxy that is to go, or "".
+    know of it, or after that many seconds. ``handing_over`` is the place's. ``was_ready`` is set when any proxy is ready for
+    the first time: the first that is made may be replaced before. ``closing`` is the id of the proxy that is to go, or "".
     """
 
     def __init__(
@@ -30,10 +31,12 @@ class Serving:
         make: Callable[[str, Callable[[], None]], InstanceProxy],
         changed: Callable[[], None],
         acknowledged: Callable[[float], Awaitable[None]],
+        handing_over: Callable[[], AbstractAsyncContextManager[None]],
     ) -> None:
         self._make = make
         self._changed = changed
         self._acknowledged = acknowledged
+        self._handing_over = handing_over
         self._all: list[InstanceProxy] = []
         self._kind = ""
         self.current: InstanceProxy | None = None
@@ -86,11 +89,12 @@ class Serving:
             proxy.kill()
 
     async def _retire(self, proxy: InstanceProxy, task: asyncio.Task[None]) -> None:
-        self.close(proxy)
-        await self._acknowledged(_LONGEST_CHANGE)
-        self._has_closed = True
-        self._changed()
-        await proxy.drain(_LONGEST_CHANGE, outbound=True, idle=True)
+        async with self._handing_over():
+            self.close(proxy)
+            await self._acknowledged(_LONGEST_CHANGE)
+            self._has_closed = True
+            self._changed()
+            await proxy.drain(_LONGEST_CHANGE, outbound=True, idle=True)
         task.cancel()
         await asyncio.wait([task])
         self._all.remove(proxy)

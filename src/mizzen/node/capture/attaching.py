@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_address
 from pathlib import Path
@@ -19,7 +19,7 @@ from weakref import WeakValueDictionary
 
 import structlog
 
-from mizzen.node.capture import connections, foreign, links, rules
+from mizzen.node.capture import connections, foreign, links, rules, sysctls
 from mizzen.node.capture.answers import Asker
 from mizzen.node.capture.blocking import ended, finished
 from mizzen.node.capture.breaking import Breaking
@@ -315,8 +315,25 @@ class Attachments:
             envoy_gid=rules.ENVOY_GROUP,
             networks=wanted.networks,
             new_socket=held.new_socket,
+            handing_over=lambda: _handing_over(held),
         )
         return _Attached(place, held, server, resolvers, asyncio.Lock())
+
+
+@contextlib.asynccontextmanager
+async def _handing_over(held: Held) -> AsyncIterator[None]:
+    """See :class:`Place`. What is interrupted here leaves a setting that only a socket which is closed ever asks for."""
+    is_new = False
+    try:
+        is_new = await finished(lambda: held.inside(sysctls.keep_waiting_connections))
+    except OSError as error:
+        log.warning("connections may be reset while a proxy goes", error=str(error))
+    try:
+        yield
+    finally:
+        if is_new:
+            with contextlib.suppress(OSError):  # It has been let go of.
+                await finished(lambda: held.inside(lambda: sysctls.keep_waiting_connections(wanted=False)))
 
 
 async def clean_up_foreign(netns_path: str) -> bool:

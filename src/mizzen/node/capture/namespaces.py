@@ -64,5 +64,6 @@ def outer_name(address: IPv4Address) -> str:
 def _furnish(address: IPv4Interface, gateway: IPv4Address) -> DnsSockets:
     """Runs inside: the rules first, so that no packet ever goes past them."""
     nft.apply(rules.namespace_rules(gateway))
+    sysctls.keep_waiting_connections()  # for the other proxy, when one of two goes
     links.configure_inside(rules.INSIDE_LINK, address, gateway)
     return dns_sockets()

@@ -39,6 +39,20 @@ def without_forwarding(links: Iterable[str]) -> list[str]:
     return found
 
 
+def keep_waiting_connections(*, wanted: bool = True) -> bool:
+    """Says what becomes of connections that a listening socket has not accepted when it is closed: others at the same port
+    get them (``wanted``), or they are reset, as is usual. Returns whether that is new; a kernel before 5.14 resets them.
+    """
+    file, text = _NET / "ipv4/tcp_migrate_req", "1" if wanted else "0"
+    try:
+        if file.read_text().strip() == text:
+            return False
+        file.write_text(text)
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def tracked_flows() -> int:
     """Returns how many flows the kernel tracks in this namespace; 0 where it tracks none at all."""
     with contextlib.suppress(FileNotFoundError):
