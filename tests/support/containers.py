@@ -36,14 +36,15 @@ _STARTED_AT_ONCE = 2
 class Container:
     """A container to run. ``network`` is a user network's name, or what Docker's NetworkMode may be.
 
-    ``ports`` says which port of the host leads to which of its own (0: any); ``health`` is a command for its shell;
-    ``capabilities`` are added to the engine's usual ones.
+    ``address`` is the one that it is to have there, by default any. ``ports`` says which port of the host leads to which of
+    its own (0: any); ``health`` is a command for its shell; ``capabilities`` are added to the engine's usual ones.
     """
 
     name: str
     image: str = images.BASE
     command: tuple[str, ...] = ()
     network: str = "none"
+    address: str = ""
     aliases: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
@@ -70,8 +71,10 @@ class Container:
         }
         if self.command:
             body["Cmd"] = list(self.command)
-        if self.aliases:
-            body["NetworkingConfig"] = {"EndpointsConfig": {self.network: {"Aliases": list(self.aliases)}}}
+        if self.aliases or self.address:
+            address = {"IPAMConfig": {"IPv4Address": self.address}} if self.address else {}
+            endpoint = {"Aliases": list(self.aliases), **address}
+            body["NetworkingConfig"] = {"EndpointsConfig": {self.network: endpoint}}
         if self.health:
             body["Healthcheck"] = {"Test": ["CMD-SHELL", self.health], "Retries": 1}
         return body

@@ -175,14 +175,30 @@ class ContainerApplication:
     async def _break_off_until_known(self) -> None:
         async with asyncio.TaskGroup() as group:
             told = group.create_task(self._host.acknowledged(_LONGEST_ACKNOWLEDGE))
-            pause = _SHORTEST_PAUSE
-            while not told.done():
-                await asyncio.wait([told], timeout=pause)
-                await self._capture.break_off(self._place)
-                pause = min(2 * pause, _LONGEST_PAUSE)
-        # An Envoy acknowledges new endpoints before its worker threads have them.
-        await asyncio.sleep(_SHORTEST_PAUSE)
-        await self._capture.break_off(self._place)
+            reused = group.create_task(self._watch.containers.until(self._is_reused))
+            breaking = group.create_task(self._break_off_again())
+            try:
+                await asyncio.wait([told, reused], return_when=asyncio.FIRST_COMPLETED)
+                if not reused.done():
+                    # An Envoy acknowledges new endpoints before its worker threads have them.
+                    await asyncio.sleep(_SHORTEST_PAUSE)
+                    await self._capture.break_off(self._place)
+            finally:
+                reused.cancel()
+                breaking.cancel()
+                await self._capture.admit(self._place)
+
+    async def _break_off_again(self) -> None:
+        pause = _SHORTEST_PAUSE
+        while True:
+            await self._capture.break_off(self._place)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _is_reused(self, containers: Mapping[str, Container] | None) -> bool:
+        """Whether a container runs that has its address now: another one, or itself, started again."""
+        others = (one for one in (containers or {}).values() if one.pid and one.pid != self._container.pid)
+        return any(network.address == self._place.address for one in others for network in one.networks)
 
     async def part(self) -> None:
         """Has it called past its proxy from now on, as before it was attached."""

@@ -9,13 +9,14 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
 from tests.e2e.capture.played_container import Container, container, udp_socket
 from tests.e2e.capture.played_host import LOOKUP, run, target
 
-from mizzen.node.capture import nft, rules
+from mizzen.node.capture import nft, refusals, rules
 from mizzen.node.capture.attaching import Attachments, clean_up_foreign
 from mizzen.node.capture.nameserver import Names
 from mizzen.node.capturing import CaptureError, TakenError
@@ -85,6 +86,7 @@ async def killed(reviews: Container, folder: Path) -> None:
         await process.wait()
     assert rules.ATTACHED_TABLE in reviews.command("nft", "list", "ruleset")
     assert "proto 109" in reviews.command("ip", "route")
+    reviews.inside(lambda: refusals.refuse([IPv4Address("10.89.0.9")]))
 
 
 async def test_attach_works_over_what_a_killed_node_left(
@@ -93,6 +95,7 @@ async def test_attach_works_over_what_a_killed_node_left(
     before = reviews.state()
     await killed(reviews, tmp_path / "other")
     place = await attachments.attach(reviews.foreign(9080))
+    assert "unreachable" not in reviews.command("ip", "route")
     assert await run(replace(place, resolv_conf=str(reviews.resolv_conf)), LOOKUP, "reviews") == "['240.240.0.1']"
     await attachments.detach(place)
     assert reviews.state() == before

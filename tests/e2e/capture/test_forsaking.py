@@ -12,9 +12,10 @@ import pytest
 from tests.e2e.capture.played_container import Container, container
 
 from mizzen.compile import names
-from mizzen.node.capture import connections
+from mizzen.node.capture import connections, refusals
 from mizzen.node.capture.attaching import Attachments
 from mizzen.node.capture.nameserver import Names
+from mizzen.node.capture.rules import Stage
 
 pytestmark = [pytest.mark.privileged, pytest.mark.usefixtures("unchanged")]
 
@@ -60,9 +61,60 @@ async def test_callers_of_one_whose_network_is_gone_are_told(
     assert not is_broken(call), "the network is there, and has told all that there is to tell"
     ratings.command("ip", "link", "del", "eth0")
     await attachments.forsake(place)
+    await attachments.break_off(place)
     assert is_broken(call)
     await attachments.detach(place)
     await attachments.forsake(place)
+
+
+async def test_calls_of_one_that_has_ended_fail_at_once_until_its_address_may_be_used_again(
+    attachments: Attachments, reviews: Container, ratings: Container
+) -> None:
+    await attachments.attach(reviews.foreign(9080), Stage.WITHDRAWN)
+    place = await attachments.attach(ratings.foreign(9080, instance="ratings"))
+    ratings.command("ip", "link", "del", "eth0")
+    with socket.create_server((ratings.address, 9080)) as server:
+        await attachments.break_off(place)
+        with pytest.raises(OSError) as raised:
+            reviews.inside(lambda: socket.create_connection((ratings.address, 9080), timeout=5))
+        assert raised.value.errno == errno.EHOSTUNREACH
+        with socket.create_connection((ratings.address, 9080)):
+            server.accept()[0].close()
+        await attachments.admit(place)
+        with closing(reviews.inside(lambda: socket.create_connection((ratings.address, 9080), timeout=5))):
+            server.accept()[0].close()
+    await attachments.detach(place)
+
+
+async def test_a_container_that_leaves_the_mesh_may_call_whom_it_likes(
+    attachments: Attachments, reviews: Container, ratings: Container
+) -> None:
+    """What was refused on its behalf is not, any more: its namespace is left as it was, as the fixture checks."""
+    left = await attachments.attach(reviews.foreign(9080))
+    place = await attachments.attach(ratings.foreign(9080, instance="ratings"))
+    ratings.command("ip", "link", "del", "eth0")
+    await attachments.break_off(place)
+    assert reviews.command("ip", "route", "show", "proto", "109") == "unreachable 10.89.5.2 \n"
+    await attachments.detach(left)
+    assert reviews.command("ip", "route", "show", "proto", "109") == ""
+    await attachments.break_off(place)
+    assert reviews.command("ip", "route", "show", "proto", "109") == ""
+    await attachments.detach(place)
+
+
+async def test_a_route_that_somebody_else_has_made_is_left_alone(reviews: Container) -> None:
+    address = IPv4Address("10.89.0.77")
+    route = f"{address} via 10.89.0.1 dev eth0 \n"
+    reviews.command("ip", "route", "add", str(address), "via", "10.89.0.1")
+    with pytest.raises(FileExistsError):
+        reviews.inside(lambda: refusals.refuse([address]))
+    reviews.inside(lambda: refusals.admit([address]))
+    assert reviews.command("ip", "route", "show", str(address)) == route
+    reviews.command("ip", "route", "del", str(address))
+    for _ in range(2):
+        reviews.inside(lambda: refusals.refuse([address]))
+    reviews.inside(refusals.admit_all)
+    assert reviews.command("ip", "route", "show", str(address)) == ""
 
 
 async def test_callers_on_the_host_are_told_as_well(ratings: Container, tmp_path: Path) -> None:
@@ -74,7 +126,7 @@ async def test_callers_on_the_host_are_told_as_well(ratings: Container, tmp_path
             socket.create_connection((ratings.address, 9080)) as client,
             server.accept()[0],
         ):
-            await attachments.forsake(place)
+            await attachments.break_off(place)
             client.settimeout(2)
             with pytest.raises(
                 ConnectionError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -95,6 +96,39 @@ def test_callers_of_containers_that_have_ended_do_not_wait_until_they_hear_of_it
             assert all("0 bytes read on a total of" in one for one in cut), cut
             assert len(cut) <= len(ENDED)
             assert load.result["p99"] < LONGEST_WAIT * 1000, load.result
+
+
+def test_a_container_that_gets_the_address_of_one_that_has_ended_is_called(podman: Engine) -> None:
+    """Though not every proxy has heard of the end, and until it is in use again, calls of that address are refused."""
+    with running(capture="container-node", engine=podman) as mesh, ExitStack() as containers:
+        for name, kind in MIXED.items():
+            small_container(podman, name, "shop", labels={"mizzen.dev/proxy": kind})
+            containers.callback(podman.rm, name)
+        eventually(lambda: MIXED.keys() <= ready(mesh), "all are members")
+        control = mesh.control_pid()
+        assert control
+        os.kill(control, signal.SIGSTOP)
+        containers.callback(os.kill, control, signal.SIGCONT)
+        for ended in ENDED:
+            address = podman.address(ended, "shop")
+            podman.stop(ended)
+            eventually(
+                lambda: f"unreachable {address}" in podman.exec("container", "ip", "route"),  # noqa: B023
+                "it is refused",
+            )
+            podman.rm(ended)
+            small_container(podman, ended, "shop", address=address, labels={"mizzen.dev/mesh": "false"})
+            for caller in CALLERS:
+                eventually(
+                    lambda: fetched(podman, caller, f"http://{address}:8080/") == ended,  # noqa: B023
+                    f"{ended} answers {caller}",
+                )
+
+
+def fetched(podman: Engine, caller: str, url: str) -> str:
+    """Returns what is answered beside a caller, "" for an error."""
+    command = ["nsenter", f"--net={podman.netns(caller)}", "curl", "--silent", "--max-time", "5", url]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def ready(mesh: Mesh) -> set[str]:

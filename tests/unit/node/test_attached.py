@@ -16,11 +16,12 @@ from mizzen.latest import Latest
 from mizzen.node.attached import ContainerApplication, ContainerRuntime
 from mizzen.node.capture.rules import Stage as Held
 from mizzen.node.capturing import Place
-from mizzen.registry.containers import Container
+from mizzen.registry.containers import Container, ContainerNetwork
 
 pytestmark = pytest.mark.looptime
 
 PLACE = Place("default", "web", "transparent", "10.89.0.7")
+NETWORK = ContainerNetwork("shop", "10.89.0.7")
 RUNNING = Container(id="web", name="web", state="running", pid=7)
 
 
@@ -66,7 +67,7 @@ async def test_connections_to_one_that_has_ended_are_broken_off_until_all_know_a
         await pause()
         passes = len(capture.log)
         await asyncio.wait([task])
-        assert capture.log[passes:] == ["break_off"]
+        assert capture.log[passes:] == ["break_off", "admit"]
 
 
 async def test_a_proxy_that_never_acknowledges_holds_it_up_for_a_bounded_time(stage: Stage) -> None:
@@ -89,6 +90,34 @@ async def test_a_proxy_that_never_acknowledges_holds_it_up_for_a_bounded_time(st
         passes = len(capture.log)
         await pause(5)
         assert len(capture.log) == passes
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        pytest.param({"later": Container(id="later", name="later", pid=8, networks=(NETWORK,))}, id="another's"),
+        pytest.param({"web": dataclasses.replace(RUNNING, pid=8, networks=(NETWORK,))}, id="its own again"),
+    ],
+)
+async def test_an_address_that_is_in_use_again_is_not_refused(stage: Stage, now: Mapping[str, Container]) -> None:
+    capture = PlayedAttachments()
+    containers: Latest[Mapping[str, Container] | None] = Latest({"web": RUNNING})
+    stage.acknowledgements.clear()
+    async with stage.running(application(stage, capture, containers).keep()) as task:
+        await pause()
+        containers.set({})
+        task.cancel()
+        await pause(2)
+        assert capture.log[-1] == "break_off"
+        containers.set({"other": Container(id="other", name="other", pid=9), **now})
+        await pause()
+        assert capture.log[-1] == "admit"
+        passes = len(capture.log)
+        await pause(2)
+        assert len(capture.log) == passes
+        assert not task.done(), "its successor waits until all know, as before"
+        stage.acknowledgements.set()
+        await asyncio.wait([task])
 
 
 async def test_of_one_that_goes_on_nothing_is_broken_off(stage: Stage) -> None:

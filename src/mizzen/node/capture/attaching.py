@@ -216,27 +216,25 @@ class Attachments:
     async def forsake(self, place: Place) -> None:
         """Takes note that a container has ended: nobody is connected to it any more, and who connects is refused.
 
-        The kernel tells the others as long as the container has its network. If the engine was quicker and has taken that
-        away, they are told as by :meth:`break_off`.
+        So as long as the container has its network, through which the kernel tells the others. Where the engine was quicker
+        and has taken that away, they are told by :meth:`break_off`.
         """
         entry = self._attached.get(place.netns)
         if entry is None:
             return
         address = IPv4Address(place.address)
         try:
-            there = await self._inside(entry, lambda: _end_connections(address))
-            if there:
+            if await self._inside(entry, lambda: _end_connections(address)):
                 # What is new goes to where it listened, no more to a proxy that serves others as well and goes on.
                 await self.withdraw(place)
-                there = await self._inside(entry, lambda: _end_connections(address))
+                await self._inside(entry, lambda: _end_connections(address))
         except (OSError, CaptureError) as error:
             log.warning("a proxy may keep connections of a container that has ended", error=str(error))
-            there = False
-        if not there:
-            await self.break_off(place)
 
     async def break_off(self, place: Place) -> None:
-        """Breaks connections to a container that has ended where they begin, also those that are being made."""
+        """Breaks connections to a container that has ended where they begin, also those that are being made; new ones fail at
+        once until :meth:`admit`.
+        """
         if any(
             other.place.address == place.address and other.place.netns != place.netns
             for other in self._attached.values()
@@ -246,6 +244,13 @@ class Attachments:
             await self._breaking.break_off(IPv4Address(place.address))
         except OSError as error:
             log.warning("callers of a container that has ended may wait", container=place.instance, error=str(error))
+
+    async def admit(self, place: Place) -> None:
+        """Lets the address of a container that has ended be called again, by whomever it is used now."""
+        try:
+            await self._breaking.admit(IPv4Address(place.address))
+        except OSError as error:
+            log.warning("an address may stay refused to some", address=place.address, error=str(error))
 
     def outlasting(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         """Begins something that may take longer than a place is attached: it is cancelled when this object is left."""
@@ -268,6 +273,7 @@ class Attachments:
                 steps.callback(entry.held.close)
                 steps.push_async_callback(entry.server.stop)
                 steps.push_async_callback(finished, lambda: foreign.strip(entry.held))
+                steps.push_async_callback(self._breaking.leave, place.netns)
                 steps.callback(Path(place.netns).unlink, missing_ok=True)
         except OSError as error:
             raise CaptureError(

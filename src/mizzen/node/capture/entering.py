@@ -50,8 +50,9 @@ def in_namespace(namespace: int, work: Callable[[], Result]) -> Result:
     return _in_own_thread(enter)
 
 
-def in_each_namespace(paths: Iterable[str], work: Callable[[], object]) -> None:
-    """Runs ``work`` inside each of the namespaces, "" for this one, without those that are gone; blocks until it has.
+def in_each_namespace(paths: Iterable[str], work: Callable[[str], object]) -> None:
+    """Runs ``work`` with its path inside each of the namespaces, "" for this one, without those that are gone; blocks until
+    it has.
 
     Raises whatever ``work`` raises.
     """
@@ -64,7 +65,7 @@ def in_each_namespace(paths: Iterable[str], work: Callable[[], object]) -> None:
                         _system_call("setns", namespace.fileno(), _NEW_NETWORK)
                 except OSError:
                     continue
-            work()
+            work(path)
 
     _in_own_thread(enter)
 

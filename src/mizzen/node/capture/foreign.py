@@ -21,7 +21,7 @@ from typing import TypeVar
 
 import structlog
 
-from mizzen.node.capture import claims, flows, links, nft, rules, sysctls
+from mizzen.node.capture import claims, flows, links, nft, refusals, rules, sysctls
 from mizzen.node.capture.entering import in_namespace, namespace_path, socket_in
 from mizzen.node.capture.nameserver import DnsSockets, dns_sockets
 from mizzen.node.capture.rules import Stage
@@ -131,6 +131,7 @@ def furnish(held: Held, address: IPv4Address | None, stage: Stage, *, resolver_i
             undo.callback(_strip)
             # First, because it says whether this is the right namespace.
             _open_way(address)
+            refusals.admit_all()
             # What goes its own way needs rules only when a proxy has had something of it.
             if stage is not Stage.WITHDRAWN:
                 _apply(stage, resolver_inside=resolver_inside)
@@ -234,4 +235,5 @@ def _strip() -> None:
         # Called last to first, each even if one before it failed. Flows are forgotten when no rule can bring them back.
         steps.callback(flows.forget_questions, rules.DNS_PORT, redirected=True)
         steps.callback(links.close_way, BLOCK)
+        steps.callback(refusals.admit_all)
         steps.callback(nft.apply, rules.without_attached_rules(ipv6=sysctls.has_ipv6()))

@@ -23,7 +23,7 @@ _NO_WAY = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EINVAL)  #
 
 # By which routes that Mizzen adds to somebody else's namespace are found again (`ip route` shows it as `proto 109`);
 # no daemon has it in iproute2's rt_protos.
-_OUR_ROUTES = 109
+OUR_ROUTES = 109
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def open_way(block: IPv4Network, address: IPv4Address) -> None:
         except netlink_error() as error:
             if error.args[0] not in _NO_WAY:
                 raise
-            netlink.route("add", dst=str(block), oif=owners[0], scope=_LINK_SCOPE, proto=_OUR_ROUTES)
+            netlink.route("add", dst=str(block), oif=owners[0], scope=_LINK_SCOPE, proto=OUR_ROUTES)
 
 
 def first_address() -> IPv4Address | None:
@@ -135,11 +135,11 @@ def has_address(address: IPv4Address) -> bool:
 def close_way(block: IPv4Network) -> None:
     """Removes the route that :func:`open_way` has added, if there is one."""
     with _routing() as netlink:
-        for route in netlink.get_routes(family=socket.AF_INET, proto=_OUR_ROUTES):
+        for route in netlink.get_routes(family=socket.AF_INET, proto=OUR_ROUTES):
             if route.get_attr("RTA_DST") == str(block.network_address) and route["dst_len"] == block.prefixlen:
                 with _gone(errno.ESRCH):
                     oif = route.get_attr("RTA_OIF")
-                    netlink.route("del", dst=str(block), oif=oif, scope=_LINK_SCOPE, proto=_OUR_ROUTES)
+                    netlink.route("del", dst=str(block), oif=oif, scope=_LINK_SCOPE, proto=OUR_ROUTES)
 
 
 def has_ipv6_addresses() -> bool:
