@@ -18,7 +18,7 @@ import pytest
 from tests.support import images, small
 from tests.support.applications import small_container
 from tests.support.containers import Container, Engine, engine
-from tests.support.meshes import MIZZEN, environment, read_until, running, start
+from tests.support.meshes import MIZZEN, Mesh, environment, read_until, running, start
 from tests.support.polling import eventually
 
 pytestmark = [
@@ -162,9 +162,12 @@ def test_one_whose_attachment_is_refused_goes_its_own_way(podman: Engine) -> Non
     with running(capture="container-sidecar", engine=podman) as mesh, listening(podman) as (port, peers):
         told = eager(podman, "reserved", port, reserved)
         assert (podman.address("reserved", NETWORK), told["port"]) in peers
-        (one,) = [one for one in mesh.get("/v1/containers")["items"] if one["name"] == "reserved"]
-        assert "15001" in one["reason"]
+        eventually(lambda: "15001" in reason(mesh, "reserved"), "it is said why")
         podman.rm("reserved")
+
+
+def reason(mesh: Mesh, name: str) -> str:
+    return "".join(one["reason"] for one in mesh.get("/v1/containers")["items"] if one["name"] == name)
 
 
 def test_one_that_has_opted_out_starts_as_without_a_mesh_while_the_engine_is_away(podman: Engine) -> None:
