@@ -6,5 +6,6 @@ Below the one: ``host.py`` prepares the host (bridge, forwarding, masquerade), `
 other: ``foreign.py`` furnishes one that exists and puts it back. Both: ``nameserver.py`` answers DNS in it, ``entering.py``
 runs code and makes sockets in it, ``blocking.py`` does such work in threads. Pure: ``rules.py`` (nftables), ``addresses.py``
 (subnets), ``answers.py`` (DNS), ``places.py`` (ports). Outer systems: ``links.py`` and ``refusals.py`` (rtnetlink),
-``flows.py`` (ctnetlink), ``connections.py`` (sock_diag), ``nft.py``, ``upstream.py`` (other DNS servers), ``sysctls.py``.
+``flows.py`` (ctnetlink), ``connections.py`` (sock_diag; these three through ``netlink.py``), ``nft.py``, ``upstream.py``
+(other DNS servers), ``sysctls.py``.
 """

@@ -1,23 +1,21 @@
 """TCP connections as the kernel lists them, through sock_diag(7), and their end by force.
 
-Written out, as ``flows.py``: pyroute2 lists connections but does not end them. Numbers are those of linux/netlink.h,
+Written out, as ``flows.py``: pyroute2 lists connections but does not end them. Numbers are those of
 linux/sock_diag.h and linux/inet_diag.h. Every function acts on the network namespace of the thread that calls it, blocks
 for a millisecond, and fails with an OSError.
 """
 
 from __future__ import annotations
 
-import os
 import socket
 import struct
 from collections.abc import Callable, Collection, Iterator
 from ipaddress import IPv4Address
 
+from mizzen.node.capture import netlink
+
 _NETLINK_SOCK_DIAG = 4
-_REQUEST, _DUMP = 0x001, 0x300
-_ERROR, _DONE = 2, 3
 _LIST, _DESTROY = 20, 21
-_HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, sender
 # inet_diag_req_v2 without the socket: family, protocol, extensions, padding, states.
 _WANTED = struct.Struct("=BBBBI")
 # inet_diag_msg up to the socket, which is in inet_diag_sockid: ports, addresses, link, cookie.
@@ -41,39 +39,25 @@ def break_off_all() -> int:
 
 
 def _break_off(is_meant: Callable[[IPv4Address], bool]) -> int:
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as kernel:
+    with netlink.connect(_NETLINK_SOCK_DIAG) as kernel:
         found = [one for one in _connections(kernel) if is_meant(_peer(one))]
         for one in found:
             # No acknowledgement: that one has ended meanwhile is no error.
-            kernel.send(_message(_DESTROY, _REQUEST, one))
+            kernel.send(_message(_DESTROY, netlink.REQUEST, one))
     return len(found)
 
 
 def _connections(kernel: socket.socket) -> Iterator[bytes]:
     """Yields what identifies each connection of IPv4."""
-    kernel.send(_message(_LIST, _REQUEST | _DUMP, bytes(_SOCKET.size)))
-    while True:
-        received = kernel.recv(1 << 16)
-        while received:
-            length, kind, *_ = _HEADER.unpack_from(received)
-            body, received = received[_HEADER.size : length], received[(length + 3) & ~3 :]
-            if kind in (_ERROR, _DONE):
-                _check(body)
-                return
-            yield body[_STATE.size : _STATE.size + _SOCKET.size]
+    kernel.send(_message(_LIST, netlink.REQUEST | netlink.DUMP, bytes(_SOCKET.size)))
+    for body in netlink.answers(kernel, "list its connections"):
+        yield body[_STATE.size : _STATE.size + _SOCKET.size]
 
 
 def _peer(connection: bytes) -> IPv4Address:
     return IPv4Address(_SOCKET.unpack(connection)[2][:4])
 
 
-def _check(body: bytes) -> None:
-    """The end of a list begins with a number that is negative for an error."""
-    number = -struct.unpack_from("=i", body)[0]
-    if number > 0:
-        raise OSError(number, f"the kernel does not list its connections: {os.strerror(number)}")
-
-
 def _message(kind: int, flags: int, connection: bytes) -> bytes:
     body = _WANTED.pack(socket.AF_INET, socket.IPPROTO_TCP, 0, 0, _CONNECTED) + connection
-    return _HEADER.pack(_HEADER.size + len(body), kind, flags, 0, 0) + body
+    return netlink.message(kind, flags, body)
