@@ -81,6 +81,21 @@ async def test_who_asks_later_gets_a_pass_of_his_own(passes: Passes) -> None:
     assert passes.begun == [{"": {ONE}}] * 2
 
 
+async def test_passes_take_no_more_than_their_share_of_a_processor(
+    passes: Passes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = itertools.count(0.0, 0.05)
+    monkeypatch.setattr(time, "thread_time", lambda: next(ticks))
+    passes.may_end.set()
+    made, clock = Breaking(lambda: {""}), asyncio.get_running_loop().time
+    began = clock()
+    await made.break_off(ONE)
+    assert clock() - began < 0.1, "the first does not wait"
+    await made.break_off(ONE)
+    assert clock() - began >= 0.2, "of 0.25 seconds it took 0.05"
+    assert len(passes.begun) == 2
+
+
 async def test_where_calls_are_refused_there_is_nothing_to_break_off_again(passes: Passes) -> None:
     passes.may_end.set()
     callers = {"", "/a"}
