@@ -76,18 +76,11 @@ def test_a_second_mesh_waits_until_the_first_has_left(podman: Engine) -> None:
 def test_callers_of_containers_that_have_ended_do_not_wait_until_they_hear_of_it(podman: Engine) -> None:
     """Of either kind, by either kind, and though their engine has taken away the network that nobody answers from."""
     with running(capture="container-node", engine=podman) as mesh, ExitStack() as containers:
-        for name, kind in MIXED.items():
-            labels = {"mizzen.dev/service": name.split("-")[0], "mizzen.dev/proxy": kind}
-            small_container(podman, name, "shop", labels=labels)
-            containers.callback(podman.rm, name)
-        eventually(lambda: MIXED.keys() <= ready(mesh), "all are members")
+        run_mixed(podman, mesh, containers)
         mesh.apply_text(small.ASKING_AGAIN)
-        control = mesh.control_pid()
-        assert control
         with ExitStack() as until_sent:
             loads = [until_sent.enter_context(mesh.load(caller, URL, 40, "--count", "160")) for caller in CALLERS]
-            os.kill(control, signal.SIGSTOP)  # It tells nobody.
-            containers.callback(os.kill, control, signal.SIGCONT)
+            stop_control(mesh, containers)
             for ended in ENDED:
                 podman.stop(ended)
         for load in loads:
@@ -101,14 +94,8 @@ def test_callers_of_containers_that_have_ended_do_not_wait_until_they_hear_of_it
 def test_a_container_that_gets_the_address_of_one_that_has_ended_is_called(podman: Engine) -> None:
     """Though not every proxy has heard of the end, and until it is in use again, calls of that address are refused."""
     with running(capture="container-node", engine=podman) as mesh, ExitStack() as containers:
-        for name, kind in MIXED.items():
-            small_container(podman, name, "shop", labels={"mizzen.dev/proxy": kind})
-            containers.callback(podman.rm, name)
-        eventually(lambda: MIXED.keys() <= ready(mesh), "all are members")
-        control = mesh.control_pid()
-        assert control
-        os.kill(control, signal.SIGSTOP)
-        containers.callback(os.kill, control, signal.SIGCONT)
+        run_mixed(podman, mesh, containers)
+        stop_control(mesh, containers)
         for ended in ENDED:
             address = podman.address(ended, "shop")
             podman.stop(ended)
@@ -123,6 +110,23 @@ def test_a_container_that_gets_the_address_of_one_that_has_ended_is_called(podma
                     lambda: fetched(podman, caller, f"http://{address}:8080/") == ended,  # noqa: B023
                     f"{ended} answers {caller}",
                 )
+
+
+def run_mixed(podman: Engine, mesh: Mesh, until: ExitStack) -> None:
+    """Has the mixed containers as members, those of ``web`` in one service."""
+    for name, kind in MIXED.items():
+        labels = {"mizzen.dev/service": name.split("-")[0], "mizzen.dev/proxy": kind}
+        small_container(podman, name, "shop", labels=labels)
+        until.callback(podman.rm, name)
+    eventually(lambda: MIXED.keys() <= ready(mesh), "all are members")
+
+
+def stop_control(mesh: Mesh, until: ExitStack) -> None:
+    """Has the control plane tell nobody of anything."""
+    control = mesh.control_pid()
+    assert control
+    os.kill(control, signal.SIGSTOP)
+    until.callback(os.kill, control, signal.SIGCONT)
 
 
 def fetched(podman: Engine, caller: str, url: str) -> str:

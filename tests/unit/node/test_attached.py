@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import pytest
 from tests.unit.node.played import Stage, pause
@@ -23,6 +24,8 @@ pytestmark = pytest.mark.looptime
 PLACE = Place("default", "web", "transparent", "10.89.0.7")
 NETWORK = ContainerNetwork("shop", "10.89.0.7")
 RUNNING = Container(id="web", name="web", state="running", pid=7)
+
+Containers: TypeAlias = Latest[Mapping[str, Container] | None]
 
 
 class PlayedAttachments:
@@ -42,19 +45,24 @@ class PlayedAttachments:
         return note
 
 
-def application(
-    stage: Stage, capture: PlayedAttachments, containers: Latest[Mapping[str, Container] | None]
-) -> ContainerApplication:
+def application(stage: Stage, capture: PlayedAttachments, containers: Containers) -> ContainerApplication:
     watch = SimpleNamespace(containers=containers)
     return ContainerApplication(stage.host, cast("Any", capture), cast("Any", watch), RUNNING, PLACE, lambda: None)
 
 
-async def test_connections_to_one_that_has_ended_are_broken_off_until_all_know_and_once_more(stage: Stage) -> None:
+@contextlib.asynccontextmanager
+async def playing(stage: Stage) -> AsyncIterator[tuple[PlayedAttachments, Containers, asyncio.Task[None]]]:
+    """Runs a container whose end nobody acknowledges."""
     capture = PlayedAttachments()
-    containers: Latest[Mapping[str, Container] | None] = Latest({"web": RUNNING})
+    containers: Containers = Latest({"web": RUNNING})
     stage.acknowledgements.clear()
     async with stage.running(application(stage, capture, containers).keep()) as task:
         await pause()
+        yield capture, containers, task
+
+
+async def test_connections_to_one_that_has_ended_are_broken_off_until_all_know_and_once_more(stage: Stage) -> None:
+    async with playing(stage) as (capture, containers, task):
         assert capture.log == ["release"]
         containers.set({})
         task.cancel()
@@ -71,11 +79,7 @@ async def test_connections_to_one_that_has_ended_are_broken_off_until_all_know_a
 
 
 async def test_a_proxy_that_never_acknowledges_holds_it_up_for_a_bounded_time(stage: Stage) -> None:
-    capture = PlayedAttachments()
-    containers: Latest[Mapping[str, Container] | None] = Latest({"web": RUNNING})
-    stage.acknowledgements.clear()
-    async with stage.running(application(stage, capture, containers).keep()) as task:
-        await pause()
+    async with playing(stage) as (capture, containers, task):
         containers.set({})
         began = stage.now
         task.cancel()
@@ -100,11 +104,7 @@ async def test_a_proxy_that_never_acknowledges_holds_it_up_for_a_bounded_time(st
     ],
 )
 async def test_an_address_that_is_in_use_again_is_not_refused(stage: Stage, now: Mapping[str, Container]) -> None:
-    capture = PlayedAttachments()
-    containers: Latest[Mapping[str, Container] | None] = Latest({"web": RUNNING})
-    stage.acknowledgements.clear()
-    async with stage.running(application(stage, capture, containers).keep()) as task:
-        await pause()
+    async with playing(stage) as (capture, containers, task):
         containers.set({})
         task.cancel()
         await pause(2)

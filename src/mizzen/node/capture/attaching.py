@@ -216,8 +216,8 @@ class Attachments:
     async def forsake(self, place: Place) -> None:
         """Takes note that a container has ended: nobody is connected to it any more, and who connects is refused.
 
-        So as long as the container has its network, through which the kernel tells the others. Where the engine was quicker
-        and has taken that away, they are told by :meth:`break_off`.
+        The kernel tells the others as long as the container has its network. Where the engine was quicker and has taken that
+        away, :meth:`break_off` does.
         """
         entry = self._attached.get(place.netns)
         if entry is None:
@@ -329,17 +329,20 @@ class Attachments:
 @contextlib.asynccontextmanager
 async def _handing_over(held: Held) -> AsyncIterator[None]:
     """See :class:`Place`. What is interrupted here leaves a setting that only a socket which is closed ever asks for."""
-    is_new = False
-    try:
-        is_new = await finished(lambda: held.inside(sysctls.keep_waiting_connections))
-    except OSError as error:
-        log.warning("connections may be reset while a proxy goes", error=str(error))
+    is_new = await _keep_waiting_connections(held, wanted=True)
     try:
         yield
     finally:
         if is_new:
-            with contextlib.suppress(OSError):  # It has been let go of.
-                await finished(lambda: held.inside(lambda: sysctls.keep_waiting_connections(wanted=False)))
+            await _keep_waiting_connections(held, wanted=False)
+
+
+async def _keep_waiting_connections(held: Held, *, wanted: bool) -> bool:
+    try:
+        return await finished(lambda: held.inside(lambda: sysctls.keep_waiting_connections(wanted=wanted)))
+    except OSError as error:
+        log.warning("what becomes of connections that wait for a proxy cannot be set", wanted=wanted, error=str(error))
+        return False
 
 
 async def clean_up_foreign(netns_path: str) -> bool:
